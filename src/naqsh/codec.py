@@ -1,0 +1,185 @@
+"""Frozen dataclasses to plain data (dicts, lists, numbers) and back, exactly.
+
+A recipe, its YAML file and the options of the command line are three spellings of one thing; this
+module is the only place that knows how they map. What does not fit is refused by name.
+
+A field whose type is a union of dataclasses is written with a ``kind``: the lower-case class name.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+
+from naqsh.errors import NaqshError, one_of
+
+T = TypeVar("T")
+Kinds = Mapping[type, Callable[[str], type]]
+"""For an open base class, the function that finds the class of a ``kind``."""
+
+
+class Text(str):
+    """A value typed on the command line, still to be read as what its field needs."""
+
+    __slots__ = ()
+
+
+def encode(value: Any) -> Any:
+    """Plain data for a dataclass: a dict in the order of its fields, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = typing.get_type_hints(type(value))
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            item = getattr(value, field.name)
+            encoded = encode(item)
+            if dataclasses.is_dataclass(item) and type(item) is not hints[field.name]:
+                encoded = {"kind": kind_of(type(item)), **encoded}
+            plain[field.name] = encoded
+        return plain
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    return value
+
+
+def kind_of(cls: type) -> str:
+    """The ``kind`` of a class: its module's last name for a method's Spec, else its own name."""
+    return cls.__module__.rpartition(".")[2] if cls.__name__ == "Spec" else cls.__name__.lower()
+
+
+def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "") -> T:
+    """The inverse of :func:`encode`.
+
+    Args:
+        cls: the dataclass to build.
+        plain: what :func:`encode` gave, or a part of it: fields with a default may be missing.
+        kinds: where the classes of open base classes are found.
+        path: where in the whole this part stands, for messages.
+
+    Raises:
+        NaqshError: an unknown or missing key, or a value of another type, with the key's full name.
+    """
+    kinds = kinds or {}
+    if not isinstance(plain, Mapping):
+        raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {plain!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in plain:
+        if key not in fields:
+            raise NaqshError(f"{join(path, str(key))}: {one_of('key', str(key), fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in plain:
+            values[name] = _value(hints[name], plain[name], kinds, join(path, name))
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise NaqshError(f"{join(path, name)}: missing, and it has no default")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise NaqshError(f"{path or cls.__name__.lower()}: {error}") from error
+
+
+def join(path: str, name: str) -> str:
+    """The full name of a key: ``method`` and ``latent`` make ``method.latent``."""
+    return f"{path}.{name}" if path else name
+
+
+def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
+    """One field's value, checked against its type hint."""
+    if hint in kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
+        return _dataclass((hint,), plain, kinds, path)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if plain is None or (isinstance(plain, Text) and plain in ("null", "none", "")):
+            if type(None) in arguments:
+                return None
+        members = tuple(argument for argument in arguments if argument is not type(None))
+        if all(dataclasses.is_dataclass(member) for member in members):
+            return _dataclass(members, plain, kinds, path)
+        (hint,) = members
+        return _value(hint, plain, kinds, path)
+    if origin is Literal:
+        if plain not in arguments:
+            raise NaqshError(f"{path}: {one_of('choice', str(plain), map(str, arguments))}")
+        return str(plain)
+    if origin is tuple:
+        return _tuple(arguments, plain, kinds, path)
+    return _scalar(hint, plain, path)
+
+
+def _dataclass(members: tuple[type, ...], plain: Any, kinds: Kinds, path: str) -> Any:
+    if not isinstance(plain, Mapping):
+        raise NaqshError(f"{path}: need named values, got {plain!r}")
+    rest = dict(plain)
+    if len(members) == 1 and members[0] not in kinds:
+        return decode(members[0], rest, kinds, path)
+    if "kind" not in rest:
+        raise NaqshError(f"{path}.kind: missing, and it has no default")
+    kind = str(rest.pop("kind"))
+    if members[0] in kinds:
+        return decode(kinds[members[0]](kind), rest, kinds, path)
+    known = {kind_of(member): member for member in members}
+    if kind not in known:
+        raise NaqshError(f"{path}.kind: {one_of('kind', kind, known)}")
+    return decode(known[kind], rest, kinds, path)
+
+
+def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> tuple[Any, ...]:
+    if isinstance(plain, Text):
+        plain = [Text(part) for part in plain.strip("[]() ").replace(",", " ").split()]
+    if not isinstance(plain, list | tuple):
+        raise NaqshError(f"{path}: need a list, got {plain!r}")
+    if arguments[-1] is Ellipsis:
+        arguments = (arguments[0],) * len(plain)
+    if len(plain) != len(arguments):
+        raise NaqshError(f"{path}: need {len(arguments)} values, got {len(plain)}")
+    pairs = zip(arguments, plain, strict=True)
+    return tuple(_value(hint, item, kinds, path) for hint, item in pairs)
+
+
+def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    wrong = NaqshError(f"{path}: need {names[hint]}, got {str(plain) if plain == '' else plain!r}")
+    if isinstance(plain, Text) and hint is not str:
+        try:
+            plain = yaml.safe_load(plain)
+        except yaml.YAMLError:
+            raise wrong from None
+    if hint is float and isinstance(plain, str):
+        # YAML 1.1 reads 1e-4, without a point, as a text.
+        try:
+            plain = float(plain)
+        except ValueError:
+            raise wrong from None
+    if hint is float and type(plain) in (int, float):
+        if not math.isfinite(plain):
+            raise NaqshError(f"{path}: need a finite number, got {plain}")
+        return float(plain)
+    if (hint is str and isinstance(plain, str)) or type(plain) is hint:
+        return str(plain) if hint is str else plain  # type: ignore[no-any-return]
+    raise wrong
+
+
+def assign(plain: dict[str, Any], path: str, value: Any) -> None:
+    """Put `value` at the dotted `path` of plain data; a new ``kind`` resets what stood beside it.
+
+    Raises:
+        NaqshError: no such key on the way.
+    """
+    *parents, last = path.split(".")
+    place: Any = plain
+    for depth, name in enumerate(parents):
+        if not isinstance(place, dict) or name not in place:
+            known = place if isinstance(place, dict) else {}
+            raise NaqshError(f"{'.'.join(parents[: depth + 1])}: {one_of('key', name, known)}")
+        place = place[name]
+    if not isinstance(place, dict):
+        raise NaqshError(f"{path}: {'.'.join(parents)} is a single value and has no parts")
+    if last == "kind" and place.get("kind") != value:
+        place.clear()
+    elif last not in place:
+        raise NaqshError(f"{path}: {one_of('key', last, place)}")
+    place[last] = value

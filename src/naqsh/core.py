@@ -1,0 +1,95 @@
+"""The words that methods and the trainer share: batch, losses, phase, method and capabilities."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from naqsh.noise import Noise
+from naqsh.spec import Optimizer, Shape
+
+Losses = dict[str, Tensor]
+"""Named scalars, averaged over the batch. ``total`` is minimised; the rest is logged beside it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one phase sees in one step.
+
+    Attributes:
+        images: float32 in the method's value range with shape (N, C, H, W).
+        labels: int64 with shape (N,), or None where the data set has none.
+        noise: the random numbers of these N pictures in this step and phase.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    noise: Noise
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of a training step: what is trained, by which loss, how often.
+
+    A step takes as many fresh batches as the largest `repeats` of its phases; the i-th repeat of
+    every phase sees the i-th of them.
+
+    Attributes:
+        name: what the phase is called in curves, for example ``critic``.
+        modules: what it trains; every other parameter is frozen meanwhile.
+        loss: (batch, step) to named scalars, averaged over the batch.
+        optimizer: whose state the trainer keeps, one per phase.
+        repeats: how often the phase runs in one step.
+        every: the phase runs in every `every`-th step.
+        after: called after each update, to clip weights or step a controller.
+    """
+
+    name: str
+    modules: Sequence[nn.Module]
+    loss: Callable[[Batch, int], Losses]
+    optimizer: Optimizer
+    repeats: int = 1
+    every: int = 1
+    after: Callable[[], None] | None = None
+
+
+class Method(nn.Module):
+    """Networks with an objective. All it remembers between steps is in its ``state_dict``.
+
+    Attributes:
+        shape: (C, H, W) of its pictures.
+        value_range: what pictures are mapped to before a method sees them.
+    """
+
+    value_range: tuple[float, float] = (-1.0, 1.0)
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """How the method learns: the phases of one step, in order."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A method that makes pictures from noise alone."""
+
+    def sample(self, noise: Noise) -> Tensor:
+        """One picture for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Validates(Protocol):
+    """A method whose loss on held-out pictures says something."""
+
+    def validation(self, batch: Batch) -> Losses:
+        """Named scalars, averaged over the batch; the best checkpoint has the least ``total``."""
+        ...

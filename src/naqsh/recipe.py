@@ -1,0 +1,168 @@
+"""A recipe: one method on one data set with all its numbers, and its spelling as YAML.
+
+A recipe is what a user types and what a run folder keeps. Two recipes that are equal train, on one
+machine and with one number of ranks, to the same weights to the bit.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from naqsh import codec, methods
+from naqsh.errors import NaqshError
+from naqsh.spec import MethodSpec
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which pictures, and how they are brought to one shape.
+
+    Attributes:
+        name: a set's name, a folder of pictures, or a .npz or .npy file.
+        size: resize to `size` x `size` pixels; None keeps the set's own size.
+        channels: 1 (grey) or 3 (colour); None keeps the set's own.
+        flip: mirror half of the training pictures left to right.
+    """
+
+    name: str
+    size: int | None = None
+    channels: int | None = None
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 4:
+            raise ValueError(f"size must be at least 4, got {self.size}")
+        if self.channels not in (None, 1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and in what steps.
+
+    Attributes:
+        epochs: how many times each picture is seen, on average.
+        steps: optimiser steps instead of epochs.
+        batch: pictures a phase sees in one step, over all ranks.
+        accumulate: parts a batch is cut into, to save memory; gradients are summed over them.
+        seed: every random number of the run derives from it.
+        schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine.
+        warmup: steps over which the learning rates rise evenly from 0.
+        clip_norm: largest norm of a phase's gradient; None leaves it alone.
+        ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
+        precision: what autocast computes in; auto takes bfloat16 where the hardware has it.
+        validation: part of the training pictures held out, for methods with a validation loss.
+    """
+
+    epochs: float = 10.0
+    steps: int | None = None
+    batch: int = 64
+    accumulate: int = 1
+    seed: int = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: int = 0
+    clip_norm: float | None = None
+    ema: float | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    validation: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "batch", "accumulate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch {self.batch}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must lie between 0 and 1, got {self.ema}")
+        if self.warmup < 0 or not 0 <= self.validation < 1:
+            raise ValueError("need warmup >= 0 and 0 <= validation < 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One method on one data set with all its numbers."""
+
+    name: str
+    data: Data
+    method: MethodSpec
+    training: Training = Training()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as the YAML file holds it."""
+        plain: dict[str, Any] = codec.encode(self)
+        return plain
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML; :func:`from_yaml` gives back an equal one."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that two recipes share exactly when all their numbers are equal."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def override(self, changes: Mapping[str, Any]) -> "Recipe":
+        """The recipe with some numbers changed.
+
+        Args:
+            changes: dotted names and values, for example ``{"method.latent": 32}``. A value of type
+                :class:`naqsh.codec.Text` is read as what its field needs.
+
+        Raises:
+            NaqshError: no such number, or a value that does not fit.
+        """
+        plain = self.to_dict()
+        # A new kind comes first: it resets the numbers that the other changes then set.
+        for path in sorted(changes, key=lambda path: not path.endswith(".kind")):
+            codec.assign(plain, path, changes[path])
+        return from_dict(plain)
+
+
+def from_dict(plain: Any) -> Recipe:
+    """The recipe that plain data describe; raises NaqshError naming what does not fit."""
+    return codec.decode(Recipe, plain, kinds={MethodSpec: methods.spec_class})
+
+
+def from_yaml(text: str) -> Recipe:
+    """The recipe that a YAML text describes.
+
+    Raises:
+        NaqshError: no YAML, an unknown key or a value of another type.
+    """
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise NaqshError(f"this is not YAML: {' '.join(str(error).split())}") from error
+    return from_dict(plain)
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a YAML file; raises NaqshError naming the file and what is wrong in it."""
+    try:
+        return from_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NaqshError(f"cannot read {path}: {error.strerror}") from error
+    except (NaqshError, UnicodeDecodeError) as error:
+        raise NaqshError(f"{path}: {error}") from error
+
+
+REGISTRY: dict[str, Callable[[], Recipe]] = {}
+
+
+def recipe(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
+    """Register a function that returns a recipe under its own name, with hyphens."""
+    name = function.__name__.replace("_", "-")
+
+    def named() -> Recipe:
+        return dataclasses.replace(function(), name=name)
+
+    named.__doc__ = function.__doc__
+    REGISTRY[name] = named
+    return named

@@ -1,0 +1,23 @@
+"""The recipes, by family: each a function that returns one method on one data set with its numbers."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from naqsh.errors import one_of
+from naqsh.recipe import REGISTRY, Recipe
+
+
+def all_recipes() -> dict[str, Callable[[], Recipe]]:
+    """Every recipe's function by the name a user types."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return dict(sorted(REGISTRY.items()))
+
+
+def by_name(name: str) -> Recipe:
+    """The recipe `name`; raises NaqshError with the nearest name."""
+    known = all_recipes()
+    if name not in known:
+        raise one_of("recipe", name, known)
+    return known[name]()

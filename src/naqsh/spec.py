@@ -1,0 +1,107 @@
+"""What a recipe says of a method and of its optimisers: numbers only, no tensors.
+
+Everything here is a frozen dataclass that :mod:`naqsh.codec` writes as YAML. PyTorch is imported when
+something is built, not before, so that listing recipes stays quick.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from naqsh.core import Method
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of a picture."""
+
+
+def _positive(spec: object, *names: str) -> None:
+    for name in names:
+        if getattr(spec, name) <= 0:
+            raise ValueError(f"{name} must be above 0, got {getattr(spec, name)}")
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba, 2015), arXiv:1412.6980; decoupled decay where `weight_decay` is not 0."""
+
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "lr")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+
+    def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
+        """The optimiser over `parameters`; one fused kernel a step on every device."""
+        import torch
+
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """RMSprop (Tieleman and Hinton, 2012, lecture 6.5 of a Coursera course)."""
+
+    lr: float = 5e-5
+    alpha: float = 0.99
+
+    def __post_init__(self) -> None:
+        _positive(self, "lr")
+        if not 0 <= self.alpha < 1:
+            raise ValueError(f"alpha must lie in [0, 1), got {self.alpha}")
+
+    def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
+        """The optimiser over `parameters`."""
+        import torch
+
+        return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha, foreach=True)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with Nesterov's momentum where `momentum` is not 0."""
+
+    lr: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "lr")
+
+    def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
+        """The optimiser over `parameters`."""
+        import torch
+
+        return torch.optim.SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+            weight_decay=self.weight_decay,
+            foreach=True,
+        )
+
+
+Optimizer = Adam | RMSprop | SGD
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """The numbers of one method; each module of :mod:`naqsh.methods` derives its own ``Spec``."""
+
+    @property
+    def kind(self) -> str:
+        """The method's name in a recipe: that of the module which defines it."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def build(self, shape: Shape, classes: int) -> "Method":
+        """The method with fresh networks for pictures of `shape` in `classes` classes (0: none)."""
+        raise NotImplementedError
