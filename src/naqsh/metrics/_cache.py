@@ -1,0 +1,46 @@
+"""Features of real pictures, kept in the user's cache folder under a hash of their origin."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def folder() -> Path:
+    """The cache folder: ``NAQSH_CACHE``, or ``~/.cache/naqsh``."""
+    given = os.environ.get("NAQSH_CACHE")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "naqsh"
+
+
+def place(name: str, extractor: str, pictures: str) -> Path:
+    """Where the features of these pictures (fingerprints) by this extractor belong."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    return folder() / "features" / f"{safe}-{extractor}-{pictures}.npy"
+
+
+def load(path: Path, rows: int) -> NDArray[np.float32] | None:
+    """The features at `path`, or None where there are none that can be used."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # absent, or cut short by a full disk: computed anew
+    whole = values.dtype == np.float32 and values.ndim == 2 and len(values) == rows
+    return values if whole else None
+
+
+def save(path: Path, values: NDArray[np.float32]) -> None:
+    """Write aside and rename, so that a reader never meets half a file.
+
+    A cache that cannot be written is no reason to lose an hour of features: the result is simply
+    not kept.
+    """
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            np.save(file, values, allow_pickle=False)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)

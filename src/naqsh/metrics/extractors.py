@@ -1,0 +1,75 @@
+"""The feature extractors that have a name, and the wrapper that makes one of a function."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from naqsh.errors import NaqshError, one_of
+from naqsh.metrics import classifier
+from naqsh.metrics.features import FeatureExtractor
+
+NAMES = ("digits", "inception", "mnist", "pixels")
+"""What :func:`by_name` knows."""
+
+
+class Pixels:
+    """The pixels themselves in [0, 1], flattened: a baseline that needs no weights."""
+
+    name = "pixels"
+    fingerprint = hashlib.sha256(b"pixels / 255").hexdigest()[:16]
+    dimension = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Uint8 pictures (N, C, H, W) to float32 (N, C * H * W)."""
+        return images.flatten(start_dim=1).float() / 255
+
+
+class FunctionFeatures:
+    """Any function from pictures to features, under a name and a version.
+
+    Args:
+        function: uint8 pictures (N, C, H, W) to numbers (N, ...), each picture by itself; further
+            axes are flattened.
+        name: what people call it.
+        version: what tells its output from that of every other function of this name, such as a
+            hash of its weights. A function cannot be hashed by content, so its owner says it.
+    """
+
+    dimension = None
+
+    def __init__(self, function: Callable[[Tensor], Tensor], name: str, version: str) -> None:
+        self.name = name
+        self.fingerprint = hashlib.sha256(f"{name}\0{version}".encode()).hexdigest()[:16]
+        self._function = function
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Uint8 pictures (N, C, H, W) to float32 (N, d)."""
+        features = self._function(images)
+        if not isinstance(features, Tensor) or features.ndim < 2:
+            raise NaqshError(
+                f"the function of features {self.name!r} must return a tensor of shape (N, d)"
+            )
+        return features.flatten(start_dim=1).to(torch.float32)
+
+
+def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
+    """The extractor called `name`.
+
+    Args:
+        name: one of :data:`NAMES`.
+        device: where its network computes.
+
+    Raises:
+        NaqshError: an unknown name, or weights that cannot be had.
+    """
+    if name == "pixels":
+        return Pixels()
+    if name in classifier.SHIPPED:
+        return classifier.shipped(name, device)
+    if name == "inception":
+        from naqsh.metrics.inception import InceptionFeatures
+
+        return InceptionFeatures(device)
+    raise one_of("features", name, NAMES)
