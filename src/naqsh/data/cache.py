@@ -1,0 +1,177 @@
+"""The user's cache: decoded pictures as memory maps, built once, never seen half-built.
+
+An entry is a folder with `images.npy`, `labels.npy` where there are labels, and `meta.json`. It is
+written under another name, synced and renamed, so a process that is killed leaves no entry, and of
+two that build at once the second finds the first one's. (A lock spares it the work; nothing depends
+on the lock.)
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.data.dataset import Fingerprint
+from naqsh.errors import NaqshError
+
+_STALE = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is to be stored.
+
+    Attributes:
+        shape: (N, C, H, W).
+        labels: int64 with shape (N,), or None.
+        chunks: uint8 arrays of shape (n, C, H, W), N pictures in all; consumed once.
+    """
+
+    shape: tuple[int, int, int, int]
+    labels: NDArray[np.int64] | None
+    chunks: Iterable[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is in the cache: a read-only map, the labels, and the fingerprint of both."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    fingerprint: str
+
+
+def root() -> Path:
+    """The cache folder: NAQSH_CACHE, or `naqsh` in the place the system has for caches."""
+    if chosen := os.environ.get("NAQSH_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "naqsh"
+
+
+def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
+    """The pictures stored under a place and version, built first if they are not there.
+
+    Args:
+        place: what the pictures are of; letters, digits, hyphens. Once a new version is stored, the
+            older ones of the same place are removed.
+        version: changes whenever the pictures do.
+        build: makes the content; called only when it is missing or damaged.
+
+    Raises:
+        NaqshError: the cache cannot be written.
+    """
+    folder = root() / "pictures"
+    entry = folder / f"{place}-{version}"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return _open(entry)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f"{place}.lock"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                return _open(entry)
+            _sweep(folder)
+            aside = Path(tempfile.mkdtemp(prefix=f"{place}-", suffix=".part", dir=folder))
+            try:
+                _write(aside, build())
+                shutil.rmtree(entry, ignore_errors=True)
+                # Fails when another process without the lock was first; its entry is as good.
+                with contextlib.suppress(OSError):
+                    aside.rename(entry)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+            stored = _open(entry)
+            for other in folder.glob(f"{place}-*"):
+                if other != entry and other.suffix != ".part":
+                    shutil.rmtree(other, ignore_errors=True)
+            return stored
+    except OSError as error:
+        raise NaqshError(
+            f"the cache {folder} cannot be written ({error.strerror or error}); set NAQSH_CACHE to "
+            "a folder that can, with room for the decoded pictures"
+        ) from error
+
+
+def key(*parts: object) -> str:
+    """A short name for anything that JSON can write: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file as a lock between processes, where the system has such locks (not on Windows)."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _open(entry: Path) -> Stored:
+    meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
+    images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
+    labels = None
+    if meta["labels"]:
+        labels = np.load(entry / "labels.npy", allow_pickle=False)
+    return Stored(images, labels, meta["fingerprint"])
+
+
+def _write(folder: Path, content: Content) -> None:
+    # Plain writes, not a map opened for writing: on a full disk a write raises, a map crashes.
+    digest = Fingerprint(content.shape)
+    written = 0
+    header = {"descr": "|u1", "fortran_order": False, "shape": content.shape}
+    with (folder / "images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in content.chunks:
+            if chunk.dtype != np.uint8 or chunk.shape[1:] != content.shape[1:]:
+                raise ValueError(f"need uint8 {content.shape[1:]}, got {chunk.dtype} {chunk.shape}")
+            file.write(np.ascontiguousarray(chunk).data)
+            digest.add(chunk)
+            written += len(chunk)
+        _sync(file.fileno())
+    if written != content.shape[0]:
+        raise ValueError(f"{content.shape[0]} pictures announced, {written} came")
+    if content.labels is not None:
+        with (folder / "labels.npy").open("wb") as file:
+            np.save(file, content.labels.astype(np.int64), allow_pickle=False)
+            _sync(file.fileno())
+    meta = {"fingerprint": digest.close(content.labels), "labels": content.labels is not None}
+    with (folder / "meta.json").open("w", encoding="utf-8") as text:
+        json.dump(meta, text)
+        text.flush()
+        _sync(text.fileno())
+
+
+def _sync(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # some network file systems have no fsync
+        os.fsync(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed a day ago or more left behind."""
+    for part in folder.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _STALE:
+                shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,176 @@
+"""The named data sets: what they are, whose terms they are under, and where their files are.
+
+Plain records, imported without NumPy or PyTorch, because ``naqsh list data`` should answer at once.
+The checksums are the ones the authors (CIFAR-10, Fashion-MNIST) publish or, for MNIST, whose first
+home no longer serves the files, the ones every mirror is checked against.
+
+References:
+    MNIST: LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/
+    Fashion-MNIST (Xiao et al., 2017), arXiv:1708.07747.
+    CIFAR-10: Learning Multiple Layers of Features from Tiny Images (Krizhevsky, 2009),
+    https://www.cs.toronto.edu/~kriz/cifar.html
+    Digits: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """One published file.
+
+    Attributes:
+        name: its file name, under which it is also looked for on the user's disk.
+        urls: the same bytes at several addresses, in the order in which they are tried.
+        checksum: ``"md5:…"`` or ``"sha256:…"`` of the published bytes.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named data set.
+
+    Attributes:
+        name: what the user types.
+        shape: (C, H, W) of a picture when no other size is asked for.
+        train: number of training pictures.
+        test: number of test pictures.
+        classes: names of the labels, in their order.
+        licence: the terms of use, in a few words.
+        how: how it is had, in one line.
+        files: what is downloaded; empty where nothing is.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    train: int
+    test: int
+    classes: tuple[str, ...]
+    licence: str
+    how: str
+    files: tuple[File, ...] = ()
+
+
+def _idx_files(bases: tuple[str, ...], checksums: tuple[str, str, str, str]) -> tuple[File, ...]:
+    names = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+    return tuple(
+        File(name, tuple(base + name for base in bases), "md5:" + checksum)
+        for name, checksum in zip(names, checksums, strict=True)
+    )
+
+
+_DIGITS = tuple("0123456789")
+
+_ENTRIES = (
+    Entry(
+        name="digits",
+        shape=(1, 16, 16),
+        train=1500,
+        test=297,
+        classes=_DIGITS,
+        licence="CC BY 4.0",
+        how="comes with scikit-learn: no download (real 8x8 digits, enlarged to 16x16)",
+    ),
+    Entry(
+        name="mnist",
+        shape=(1, 28, 28),
+        train=60_000,
+        test=10_000,
+        classes=_DIGITS,
+        licence="CC BY-SA 3.0",
+        how="downloaded at first use, 12 MB",
+        files=_idx_files(
+            (
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            (
+                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "d53e105ee54ea40749a09fcbcd1e9432",
+                "9fb629c4189551a2d022fa330f9573f3",
+                "ec29112dd5afa0611ce80d1b7f02629c",
+            ),
+        ),
+    ),
+    Entry(
+        name="fashion-mnist",
+        shape=(1, 28, 28),
+        train=60_000,
+        test=10_000,
+        classes=(
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        licence="MIT",
+        how="downloaded at first use, 31 MB",
+        files=_idx_files(
+            (
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            ),
+            (
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "bef4ecab320f06d8554ea6380940ec79",
+                "bb300cfdad3c16e7a12a480ee83cd310",
+            ),
+        ),
+    ),
+    Entry(
+        name="cifar10",
+        shape=(3, 32, 32),
+        train=50_000,
+        test=10_000,
+        classes=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        licence="for research; no licence is stated by its authors",
+        how="downloaded at first use, 170 MB",
+        files=(
+            File(
+                "cifar-10-binary.tar.gz",
+                (
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                    "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
+                ),
+                "md5:c32a1d4ab5d03f1284b67883e8d87530",
+            ),
+            File(
+                "cifar-10-python.tar.gz",
+                (
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                    "https://cave.cs.toronto.edu/kriz/cifar-10-python.tar.gz",
+                ),
+                "md5:c58f30108f718f92721af3b95e74349a",
+            ),
+        ),
+    ),
+)
+
+CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,142 @@
+"""The data set: named pictures with what belongs to them, stored as uint8 NCHW."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.errors import NaqshError
+
+_BLOCK = 64 << 20
+_IN_MEMORY = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Pictures, their labels, and a name that can stand beside a measured figure.
+
+    Attributes:
+        name: what the pictures are; tells when they are not the published ones.
+        images: uint8 in 0..255 with shape (N, C, H, W), in memory or a read-only memory map.
+        labels: int64 in 0..K-1 with shape (N,), or None.
+        classes: the K names of the labels; empty when there are none.
+        fingerprint: 16 hexadecimal digits of the SHA-256 of shape, pixels and labels: equal
+            content has an equal fingerprint, wherever it came from. For memory-mapped sets it was
+            taken while the map was written.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        images: NDArray[np.uint8],
+        labels: NDArray[Any] | None = None,
+        classes: tuple[str, ...] = (),
+    ) -> "DataSet":
+        """A data set of arrays at hand, with its fingerprint taken.
+
+        Args:
+            name: what the pictures are.
+            images: uint8 with shape (N, C, H, W).
+            labels: integers with shape (N,), or None.
+            classes: the names of the labels.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ValueError(f"need uint8 (N, C, H, W), got {images.dtype} {images.shape}")
+        if labels is not None:
+            if labels.shape != (len(images),):
+                raise ValueError(f"{len(images)} pictures, but labels of shape {labels.shape}")
+            labels = labels.astype(np.int64)
+        images = np.ascontiguousarray(images) if not images.flags.c_contiguous else images
+        return cls(name, images, labels, classes, fingerprint_of(images, labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one picture."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "DataSet":
+        """The pictures at `indices`, in that order, with their labels.
+
+        A large selection (over 1 GiB) of a memory-mapped set is written to the cache and mapped
+        again, so that a set that does not fit the memory can still be divided.
+
+        Args:
+            indices: integers in [0, N) with shape (M,).
+        """
+        index = np.asarray(indices, dtype=np.int64).reshape(-1)
+        labels = None if self.labels is None else self.labels[index]
+        if isinstance(self.images, np.memmap) and len(index) * self.images[0].nbytes > _IN_MEMORY:
+            from naqsh.data import cache
+
+            key = hashlib.sha256(self.fingerprint.encode() + index.tobytes()).hexdigest()[:32]
+            parts = np.array_split(index, len(index) // 256 + 1)
+            content = cache.Content(
+                (len(index), *self.shape), labels, (self.images[part] for part in parts)
+            )
+            stored = cache.pictures(f"subset-{key}", "1", lambda: content)
+            return DataSet(self.name, stored.images, labels, self.classes, stored.fingerprint)
+        return DataSet.of(self.name, np.asarray(self.images[index]), labels, self.classes)
+
+    def hold_out(self, fraction: float, seed: int) -> tuple["DataSet", "DataSet"]:
+        """Divide at random, the same way every time: (the rest, the part held out).
+
+        Args:
+            fraction: share of the pictures that is held out, in (0, 1); at least one picture stays
+                on either side.
+            seed: the division is a function of it and of the number of pictures.
+
+        Raises:
+            NaqshError: `fraction` is not inside (0, 1).
+        """
+        if not 0 < fraction < 1:
+            raise NaqshError(f"cannot hold out a share of {fraction}; give one between 0 and 1")
+        if len(self) < 2:
+            raise NaqshError(f"{self.name} has {len(self)} picture; holding out needs at least 2")
+        count = min(max(round(fraction * len(self)), 1), len(self) - 1)
+        order = np.random.Generator(np.random.Philox(seed)).permutation(len(self))
+        return self.subset(np.sort(order[count:])), self.subset(np.sort(order[:count]))
+
+
+class Fingerprint:
+    """The fingerprint of pictures that arrive in pieces, in their order."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self._hash = hashlib.sha256(f"uint8 {' '.join(map(str, shape))}\n".encode())
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Take in the next pictures."""
+        self._hash.update(np.ascontiguousarray(images).data)
+
+    def close(self, labels: NDArray[np.int64] | None) -> str:
+        """Take in the labels and give the 16 digits."""
+        if labels is not None:
+            self._hash.update(labels.astype("<i8").data)
+        return self._hash.hexdigest()[:16]
+
+
+def fingerprint_of(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
+    """The fingerprint of arrays at hand.
+
+    Args:
+        images: uint8 with shape (N, C, H, W).
+        labels: int64 with shape (N,), or None.
+    """
+    digest = Fingerprint(images.shape)
+    step = max(1, _BLOCK // max(1, images[:1].nbytes))
+    for start in range(0, len(images), step):
+        digest.add(images[start : start + step])
+    return digest.close(labels)

@@ -1,0 +1,83 @@
+"""Changing the size and the number of channels of pictures, as PIL does it."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def fit(picture: Image.Image, size: int, smooth: str = "lanczos") -> Image.Image:
+    """Crop the largest centred square of a picture and bring it to size x size.
+
+    Args:
+        picture: mode L or RGB.
+        size: side in pixels.
+        smooth: ``"lanczos"`` or ``"bilinear"``; both widen with the reduction, so that nothing
+            aliases.
+    """
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    if (side, side) != picture.size:
+        picture = picture.crop((left, top, left + side, top + side))
+    return picture if side == size else picture.resize((size, size), _FILTERS[smooth])
+
+
+def resize(
+    images: NDArray[np.uint8], size: int, smooth: Literal["lanczos", "bilinear"] = "lanczos"
+) -> NDArray[np.uint8]:
+    """Centre-crop and resize every picture.
+
+    Args:
+        images: uint8 with shape (N, C, H, W), C 1 or 3.
+        size: side in pixels.
+        smooth: the filter, see :func:`fit`.
+
+    Returns:
+        uint8 with shape (N, C, size, size); `images` itself when nothing changes.
+    """
+    if images.shape[2:] == (size, size):
+        return images
+    result = np.empty((*images.shape[:2], size, size), dtype=np.uint8)
+    for before, after in zip(images, result, strict=True):
+        after[:] = to_array(fit(to_picture(before), size, smooth))
+    return result
+
+
+def recolour(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Turn grey pictures to three equal channels, or colour ones to their luma.
+
+    Args:
+        images: uint8 with shape (N, C, H, W), C 1 or 3.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 with shape (N, channels, H, W); `images` itself when nothing changes.
+    """
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return np.repeat(images, 3, axis=1)
+    # ITU-R 601-2 luma in the 16-bit fixed point of PIL's convert("L"), to the bit.
+    red, green, blue = (images[:, i].astype(np.uint32) for i in range(3))
+    luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+    return luma.astype(np.uint8)[:, None]
+
+
+def to_picture(array: NDArray[np.uint8]) -> Image.Image:
+    """A PIL picture of mode L or RGB from uint8 with shape (1 or 3, H, W)."""
+    if array.shape[0] == 1:
+        return Image.fromarray(np.ascontiguousarray(array[0]))
+    return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
+
+
+def to_array(picture: Image.Image) -> NDArray[np.uint8]:
+    """uint8 with shape (C, H, W) from a PIL picture of mode L or RGB."""
+    array = np.asarray(picture, dtype=np.uint8)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)

@@ -1,0 +1,157 @@
+"""From what the user types to a data set."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.data import arrays, cache, cifar, digits, download, folders, idx, pixels
+from naqsh.data.catalog import CATALOG, Entry
+from naqsh.data.dataset import DataSet
+from naqsh.errors import NaqshError, one_of
+
+Split = Literal["train", "test"]
+
+_CIFAR_JPEG = "cifar10-jpeg.tar.xz"
+
+
+def load(
+    source: str,
+    *,
+    split: Split = "train",
+    size: int | None = None,
+    channels: int | None = None,
+    home: Path | None = None,
+    download: bool = True,
+) -> DataSet:
+    """Load a data set.
+
+    Files of named sets are looked for in `home`, then in the folder that NAQSH_DATA_HOME names,
+    then in the user's cache; in each as `<name>/<file>` and `<file>`. What is found need not be the
+    published file byte for byte, but must be well-formed; what is downloaded must match its
+    checksum, and goes to `home`, or to the cache when none is given.
+
+    Args:
+        source: a name of the catalogue, a folder of pictures, or a `.npz` or `.npy` file.
+        split: ``"train"`` or ``"test"``; files of arrays have only ``"train"``, folders have
+            ``"test"`` when they have sub-folders of these two names.
+        size: crop to the central square and resize to size x size.
+        channels: 1 turns colour to grey, 3 grey to colour.
+        home: where to look first for the files of named sets, and where to put them.
+        download: whether missing files may be downloaded.
+
+    Raises:
+        NaqshError: no such source or split, or its files are missing, damaged or of no use.
+    """
+    if split not in ("train", "test"):
+        raise one_of("split", split, ("train", "test"))
+    if size is not None and not 1 <= size <= 8192:
+        raise NaqshError(f"pictures cannot be {size} pixels wide; give a size from 1 to 8192")
+    if channels not in (None, 1, 3):
+        raise NaqshError(f"pictures have 1 channel (grey) or 3 (colour), not {channels}")
+    if source in CATALOG:
+        return _named(CATALOG[source], split, size, channels, home, download)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        stored, classes = folders.read(path, split, size, channels)
+        name = path.resolve().name
+        return DataSet(name, stored.images, stored.labels, classes, stored.fingerprint)
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
+        if split != "train":
+            raise NaqshError(f"{path} has no {split} split; use its train split")
+        images, labels = arrays.read(path)
+        classes = () if labels is None else tuple(map(str, range(labels.max() + 1)))
+        return DataSet.of(path.stem, _converted(images, size, channels), labels, classes)
+    kinds = f"a folder of pictures, a .npy or .npz file, or one of {', '.join(CATALOG)}"
+    if path.exists():
+        raise NaqshError(f"{path} is no data set; give {kinds}")
+    if os.sep in str(source) or path.suffix:
+        raise NaqshError(f"there is no folder or file {path}; give {kinds}")
+    raise one_of("data set", source, CATALOG)
+
+
+def _named(
+    entry: Entry,
+    split: Split,
+    size: int | None,
+    channels: int | None,
+    home: Path | None,
+    may_download: bool,
+) -> DataSet:
+    if entry.name == "digits":
+        images, labels = digits.read(split, size)
+        return DataSet.of(entry.name, _converted(images, None, channels), labels, entry.classes)
+    if entry.name == "cifar10":
+        return _cifar10(entry, split, size, channels, home, may_download)
+    count = entry.train if split == "train" else entry.test
+    prefix = "train" if split == "train" else "t10k"
+    pictures, marks = (
+        _file(entry, (name, name.removesuffix(".gz")), home, may_download)
+        for name in (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
+    )
+    images = idx.read(pictures, (count, *entry.shape[1:]))[:, None]
+    labels = idx.read(marks, (count,)).astype(np.int64)
+    if labels.max() >= len(entry.classes):
+        raise NaqshError(f"{marks} has label {labels.max()}, not 0..9; remove and fetch it again")
+    return DataSet.of(entry.name, _converted(images, size, channels), labels, entry.classes)
+
+
+def _cifar10(
+    entry: Entry,
+    split: Split,
+    size: int | None,
+    channels: int | None,
+    home: Path | None,
+    may_download: bool,
+) -> DataSet:
+    names = (*(file.name for file in entry.files), _CIFAR_JPEG)
+    path = _file(entry, names, home, may_download)
+    name = "cifar10 (jpeg)" if path.name == _CIFAR_JPEG else entry.name
+    count = entry.train if split == "train" else entry.test
+    stat = path.stat()
+
+    def build() -> cache.Content:
+        images, labels = cifar.read(path, split, entry.classes, count)
+        return cache.Content((count, *entry.shape), labels, [images])
+
+    place = cache.key("cifar10", str(path.resolve()), split)
+    stored = cache.pictures(place, cache.key(1, stat.st_size, stat.st_mtime_ns), build)
+    images = _converted(stored.images, size, channels)
+    if images is stored.images:
+        return DataSet(name, images, stored.labels, entry.classes, stored.fingerprint)
+    return DataSet.of(name, images, stored.labels, entry.classes)
+
+
+def _converted(
+    images: NDArray[np.uint8], size: int | None, channels: int | None
+) -> NDArray[np.uint8]:
+    if channels is not None:
+        images = pixels.recolour(images, channels)
+    return images if size is None else pixels.resize(images, size)
+
+
+def _file(entry: Entry, names: tuple[str, ...], home: Path | None, may_download: bool) -> Path:
+    """The first of the named files that is on the disk; else the first name's is downloaded."""
+    homes = [Path(home)] if home is not None else []
+    if chosen := os.environ.get("NAQSH_DATA_HOME"):
+        homes.append(Path(chosen))
+    homes.append(cache.root() / "data")
+    for name in names:
+        for base in homes:
+            for path in (base / entry.name / name, base / name):
+                if path.is_file():
+                    return path
+    file = next(file for file in entry.files if file.name == names[0])
+    folder = homes[0 if home is not None else -1] / entry.name
+    why = "downloading is off"
+    if may_download:
+        try:
+            return download.fetch(file, folder)
+        except download.DownloadError as error:
+            why = str(error)
+    raise NaqshError(
+        f"data set {entry.name!r} needs {file.name} ({why}); put that file into {folder}, or use "
+        "--data digits, which needs no download"
+    )
