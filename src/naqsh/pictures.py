@@ -1,0 +1,94 @@
+"""Pictures as files: grids of many in one, with a caption, and folders of PNGs."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from naqsh.runfolder import make_folder, write_bytes
+
+Pixels = npt.NDArray[np.uint8]
+
+GAP = 2
+"""Pixels between two pictures of a grid, before enlarging."""
+
+
+def to_pixels(images: npt.NDArray[np.float32]) -> Pixels:
+    """Float pictures in [0, 1] to the nearest of 256 levels, same shape."""
+    pixels: Pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    return pixels
+
+
+def grid(pixels: Pixels, columns: int | None = None, background: int = 255) -> Pixels:
+    """Many pictures in one, row by row.
+
+    Args:
+        pixels: uint8 with shape (N, C, H, W), C 1 or 3.
+        columns: pictures in a row; by default as square as can be.
+        background: grey level between the pictures.
+
+    Returns:
+        uint8 with shape (height, width, C); small pictures are enlarged by a whole factor.
+    """
+    count, channels, height, width = pixels.shape
+    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    rows = math.ceil(count / columns)
+    sheet = np.full(
+        (rows, columns, channels, height + GAP, width + GAP), background, dtype=np.uint8
+    )
+    for number in range(count):
+        sheet[number // columns, number % columns, :, :height, :width] = pixels[number]
+    flat = sheet.transpose(0, 3, 1, 4, 2).reshape(rows * (height + GAP), -1, channels)
+    flat = flat[:-GAP, :-GAP]
+    factor = max(1, 480 // max(flat.shape[:2]))
+    return flat.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def to_png(pixels: Pixels, caption: str = "") -> bytes:
+    """A picture (height, width, C) as PNG, with a caption under it."""
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if caption:
+        image = _captioned(image, caption)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _captioned(image: Image.Image, caption: str) -> Image.Image:
+    font = ImageFont.load_default(size=14)
+    lines = _wrapped(caption, font, image.width - 8)
+    taller = Image.new(image.mode, (image.width, image.height + 20 * len(lines) + 6), "white")
+    taller.paste(image)
+    draw = ImageDraw.Draw(taller)
+    for number, line in enumerate(lines):
+        draw.text((4, image.height + 4 + 20 * number), line, fill="black", font=font)
+    return taller
+
+
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def save_grid(path: Path, pixels: Pixels, caption: str = "", columns: int | None = None) -> None:
+    """Write a grid of pictures (N, C, H, W) as one PNG, whole or not at all."""
+    make_folder(path.absolute().parent)
+    write_bytes(path, to_png(grid(pixels, columns), caption))
+
+
+def save_folder(path: Path, pixels: Pixels, first: int = 0) -> None:
+    """Write each picture (N, C, H, W) as a PNG of its own, named by its number from `first` on."""
+    make_folder(path)
+    for number, picture in enumerate(pixels, start=first):
+        write_bytes(path / f"{number:06d}.png", to_png(picture.transpose(1, 2, 0)))

@@ -1,0 +1,283 @@
+"""A run: the folder that training a recipe leaves, and the object that opens it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+import naqsh
+from naqsh import data, environment, recipes
+from naqsh import recipe as recipe_module
+from naqsh.core import Method, Samples
+from naqsh.errors import NaqshError
+from naqsh.noise import Noise, derive
+from naqsh.recipe import Recipe
+from naqsh.runfolder import FORMAT, RunFolder, write_json, write_text
+from naqsh.training import checkpoint, distributed
+from naqsh.training.estimate import Estimate, estimate, readable_bytes
+from naqsh.training.log import readable_time
+from naqsh.training.loop import Trainer
+
+SAMPLE_BATCH = 100
+
+
+def train(
+    recipe: str | Recipe,
+    *,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    epochs: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    data_home: Path | str | None = None,
+    quiet: bool = False,
+) -> "Run":
+    """Train a recipe, or go on where an interrupted training of it stopped.
+
+    Args:
+        recipe: a recipe's name, the path of its YAML file, or a recipe.
+        out: the run folder; ``runs/<recipe>`` by default.
+        overrides: numbers to change, by dotted name, for example ``{"method.latent": 32}``.
+        epochs: short for the override ``training.epochs``.
+        seed: short for the override ``training.seed``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        data_home: where data sets are looked for first.
+        quiet: show no progress.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        NaqshError: anything that cannot be done as asked, in one line.
+        naqsh.training.loop.Interrupted: a signal came; the same call goes on.
+    """
+    changes: dict[str, Any] = dict(overrides or {})
+    changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
+    changes |= {} if seed is None else {"training.seed": seed}
+    wanted = _resolve(recipe).override(changes)
+    folder = RunFolder(out or Path("runs") / wanted.name)
+    with distributed.join(device) as world:
+        if not world.leads:
+            _train(wanted, folder, world, data_home, quiet)
+        else:
+            with folder.locked():
+                _train(wanted, folder, world, data_home, quiet)
+    return Run(folder)
+
+
+def _resolve(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe.endswith((".yaml", ".yml")):
+        return recipe_module.read(Path(recipe))
+    return recipes.by_name(recipe)
+
+
+def _train(
+    wanted: Recipe,
+    folder: RunFolder,
+    world: distributed.World,
+    data_home: Path | str | None,
+    quiet: bool,
+) -> None:
+    _same_recipe(wanted, folder)
+    pictures = load_data(wanted, "train", data_home)
+    cost = _estimate(wanted, pictures, world.size)
+    method = build(wanted, pictures.shape, len(pictures.classes))
+    trainer = Trainer(wanted, method, pictures, folder, world, display_quiet=quiet)
+    if world.leads:
+        _write_about(wanted, folder, pictures, cost, world)
+        trainer.display.say(
+            f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
+            f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
+            f"{trainer.total:,} steps on {world.device}"
+        )
+    trainer.run()
+    trainer.display.say(
+        f"done: {folder.path}, {readable_time(trainer.state.seconds)} of training in all"
+    )
+
+
+def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
+    """Refuse a folder that holds a run of other numbers; a longer training of the same goes on."""
+    if not folder.exists():
+        if folder.path.is_dir() and any(p.name != ".lock" for p in folder.path.iterdir()):
+            raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
+        return
+    there, here = _flat(folder.read_recipe()), _flat(wanted.to_dict())
+    longer = {"training.epochs", "training.steps"}
+    other = [key for key in here if key not in longer and there.get(key) != here[key]]
+    if other:
+        key = other[0]
+        raise NaqshError(
+            f"{folder.path} holds a run with {key} {there.get(key)}, not {here[key]}; "
+            "give another --out to start a new run"
+        )
+
+
+def _flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        name = f"{path}.{key}" if path else key
+        flat |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def load_data(recipe: Recipe, split: str, home: Path | str | None = None) -> "data.DataSet":
+    """A recipe's pictures, brought to its size and channels."""
+    return data.load(
+        recipe.data.name,
+        split="test" if split == "test" else "train",
+        size=recipe.data.size,
+        channels=recipe.data.channels,
+        home=Path(home) if home else None,
+    )
+
+
+def build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Method:
+    """A recipe's method with fresh weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(recipe.training.seed, "init"))
+        try:
+            return recipe.method.build(shape, classes)
+        except ValueError as error:
+            raise NaqshError(f"{recipe.name} on pictures of {_size(shape)}: {error}") from error
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    return f"{shape[1]}x{shape[2]}x{shape[0]}"
+
+
+def _estimate(recipe: Recipe, pictures: "data.DataSet", ranks: int) -> Estimate:
+    try:
+        return estimate(recipe, pictures.shape, len(pictures.classes), ranks)
+    except ValueError as error:
+        raise NaqshError(f"{recipe.name} on pictures of {_size(pictures.shape)}: {error}") from error
+
+
+def _write_about(
+    recipe: Recipe,
+    folder: RunFolder,
+    pictures: "data.DataSet",
+    cost: Estimate,
+    world: distributed.World,
+) -> None:
+    folder.grids.mkdir(parents=True, exist_ok=True)
+    folder.checkpoints.mkdir(exist_ok=True)
+    about = {
+        "format": FORMAT,
+        "naqsh": naqsh.__version__,
+        "recipe": recipe.fingerprint(),
+        "data": {
+            "name": pictures.name,
+            "fingerprint": pictures.fingerprint,
+            "count": len(pictures),
+            "shape": list(pictures.shape),
+            "classes": list(pictures.classes),
+        },
+        "parameters": cost.parameters,
+        "memory": cost.memory,
+        "environment": environment.describe(world.device, world.size),
+    }
+    write_json(folder.about, about)
+    write_json(folder.networks, cost.to_dict()["networks"])
+    write_text(folder.recipe, recipe.to_yaml())
+
+
+def open(path: Path | str) -> "Run":  # noqa: A001 (the public name is naqsh.open)
+    """The run in a folder; raises NaqshError when there is none."""
+    return Run(RunFolder(path).require())
+
+
+class Run:
+    """A run folder, opened: it samples and reports without anything beside it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.recipe = recipe_module.read(folder.recipe)
+        self._method: Method | None = None
+
+    def __repr__(self) -> str:
+        return f"naqsh.open({str(self.folder.path)!r})"
+
+    @property
+    def method(self) -> Method:
+        """The trained method on the CPU in eval mode: averaged weights where the run has them."""
+        if self._method is None:
+            steps = self.folder.steps()
+            if not steps:
+                raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
+            place = self.folder.checkpoint(steps[-1])
+            averaged = place / checkpoint.AVERAGE
+            self._method = _load(averaged if averaged.exists() else place / checkpoint.WEIGHTS)
+        return self._method
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        batch: int = SAMPLE_BATCH,
+        device: str = "cpu",
+        **options: Any,
+    ) -> Tensor:
+        """Pictures first..first + n - 1 of a seed; each is the same whatever `n` and `batch`.
+
+        Args:
+            n: how many.
+            seed: which endless row of pictures.
+            first: the number of the first one.
+            batch: how many at a time.
+            device: where they are made.
+            options: what the method's ``sample`` takes beside the noise.
+
+        Returns:
+            float32 in [0, 1] with shape (n, C, H, W), on the CPU.
+
+        Raises:
+            NaqshError: the method makes no pictures, or a number does not fit.
+        """
+        method = self.method
+        if not isinstance(method, Samples):
+            raise NaqshError(f"{self.recipe.name} makes no pictures: its method has no sample")
+        if n < 1 or batch < 1 or first < 0:
+            raise NaqshError(f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}")
+        place = torch.device(device)
+        method.to(place)
+        parts = []
+        with torch.inference_mode():
+            for start in range(first, first + n, batch):
+                count = min(batch, first + n - start)
+                noise = Noise(derive(seed, "sample"), count, start, place)
+                parts.append(method.sample(noise, **options).float().cpu())
+        return torch.cat(parts)
+
+    def report(self, out: Path | str | None = None) -> Path:
+        """Write the run's report, one self-contained HTML file; returns where it is."""
+        from naqsh import report
+
+        path = Path(out) if out else self.folder.path / "report.html"
+        return report.write(self.folder.path, path)
+
+
+def _load(path: Path) -> Method:
+    """The method in a weights file, which needs nothing beside itself."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+    except FileNotFoundError:
+        raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
+    except SafetensorError as error:
+        raise NaqshError(f"{path} is damaged: {error}") from error
+    if not {"recipe", "shape", "classes"} <= header.keys():
+        raise NaqshError(f"{path} was not written by Naqsh: its header names no recipe")
+    recipe = recipe_module.from_yaml(header["recipe"])
+    channels, height, width = json.loads(header["shape"])
+    method = recipe.method.build((channels, height, width), len(json.loads(header["classes"])))
+    checkpoint.load_weights(path, method)
+    return method.eval()

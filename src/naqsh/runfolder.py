@@ -1,0 +1,201 @@
+"""The run folder: what training leaves on disk, and how it is written without ever being half there.
+
+=========================  ========================================================================
+``recipe.yaml``            the recipe, with all its numbers
+``run.json``               data set, parameters, memory, environment, the command
+``networks.json``          each phase's layers: name, kind, output shape, parameters
+``metrics.jsonl``          one record a logged interval: the truth for every curve
+``diagnosis.jsonl``        what went wrong or looked wrong, in plain words, with the step
+``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
+``grids/00000938.png``     pictures from fixed latents after that step
+``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt`` and ``state.json`` of that step
+=========================  ========================================================================
+
+Nothing here needs PyTorch, so that a report opens at once.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import yaml
+
+from naqsh.errors import NaqshError
+
+FORMAT = 1
+
+
+class RunFolder:
+    """The files of one run, by name."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.yaml"
+        self.about = self.path / "run.json"
+        self.networks = self.path / "networks.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.diagnosis = self.path / "diagnosis.jsonl"
+        self.stages = self.path / "stages.jsonl"
+        self.grids = self.path / "grids"
+        self.checkpoints = self.path / "checkpoints"
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self.recipe.is_file()
+
+    def require(self) -> "RunFolder":
+        """This folder, or a NaqshError when it holds no run."""
+        if not self.path.is_dir():
+            raise NaqshError(f"no run at {self.path}: there is no such folder")
+        if not self.exists():
+            raise NaqshError(
+                f"{self.path} is no run: it has no recipe.yaml; `naqsh train` makes one"
+            )
+        return self
+
+    def read_recipe(self) -> dict[str, Any]:
+        """The recipe as plain data."""
+        try:
+            plain = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise NaqshError(f"{self.recipe} is damaged: {' '.join(str(error).split())}") from error
+        if not isinstance(plain, dict):
+            raise NaqshError(f"{self.recipe} is damaged: it holds no named values")
+        return plain
+
+    def steps(self) -> list[int]:
+        """The steps that have a whole checkpoint, rising."""
+        if not self.checkpoints.is_dir():
+            return []
+        names = (entry.name for entry in self.checkpoints.iterdir() if entry.is_dir())
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of one step's checkpoint."""
+        return self.checkpoints / f"{step:08d}"
+
+    def grid(self, step: int) -> Path:
+        """The grid of pictures after one step."""
+        return self.grids / f"{step:08d}.png"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that two trainings never write to it at once."""
+        make_folder(self.path)
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise NaqshError(
+                f"another training writes to {self.path}; wait for it or give another --out"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; raises NaqshError where something else stands."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NaqshError(
+            f"{path} cannot be a folder: a file stands there or above it; give another --out"
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises NaqshError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NaqshError(f"{path} is missing: the run folder is not whole") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NaqshError(f"{path} is damaged: {error}") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a .jsonl file; a last line cut short by a kill is left out.
+
+    Raises:
+        NaqshError: another line is damaged.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    records = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise NaqshError(f"{path}, line {number} is damaged: {error}") from error
+    return records
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one record to a .jsonl file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def rewrite_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    """Replace a .jsonl file by these records, all or none of them."""
+    write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that at every moment it is the old one or the new one, whole."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that at every moment it is the old one or the new one, whole."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that takes its name only when the block ends without an error."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        for file in aside.iterdir():
+            sync(file)
+        if path.exists():
+            shutil.rmtree(path)
+        aside.rename(path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders and orders their entries itself
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,85 @@
+"""What looks wrong while a run goes on, in plain words.
+
+A watcher reads one logged number, by the name under which methods log it, and speaks once when it
+has been out of bounds for several intervals on end, and once more when it is back.
+
+================== =========================================================================
+``*.accuracy``     how often a discriminator is right, from 0 to 1
+``*.diversity``    variance of generated pictures over that of real ones
+================== =========================================================================
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+PATIENCE = 5
+"""Logged intervals on end before a watcher speaks."""
+
+
+@dataclass
+class Watcher:
+    """One rule over one logged number.
+
+    Attributes:
+        metric: the end of the number's name, after the phase.
+        wrong: whether a value is out of bounds.
+        words: what to say; ``{value}`` is filled in.
+    """
+
+    metric: str
+    wrong: Callable[[float], bool]
+    words: str
+    _count: dict[str, int] = field(default_factory=dict)
+
+    def read(self, name: str, value: float) -> str | None:
+        """What to say after this value of the number `name`, if anything."""
+        if name.rpartition(".")[2] != self.metric:
+            return None
+        before = self._count.get(name, 0)
+        self._count[name] = before + 1 if self.wrong(value) else 0
+        if self._count[name] == PATIENCE:
+            return self.words.format(value=value)
+        if before >= PATIENCE and not self._count[name]:
+            return f"{name} is back within bounds, at {value:.3g}."
+        return None
+
+
+def watchers() -> list[Watcher]:
+    """Every rule, fresh."""
+    return [
+        Watcher(
+            "accuracy",
+            lambda value: value > 0.99,
+            "The discriminator is right on {value:.1%} of pictures: it is saturated and teaches the"
+            " generator little. Try a lower learning rate for it, spectral_norm, or a Wasserstein"
+            " objective.",
+        ),
+        Watcher(
+            "accuracy",
+            lambda value: value < 0.52,
+            "The discriminator is right on {value:.1%} of pictures, no better than a coin: either"
+            " the fakes are perfect or it learns too slowly. Look at the grid; if it is bad, give"
+            " it a higher learning rate or a larger n_critic.",
+        ),
+        Watcher(
+            "diversity",
+            lambda value: value < 0.2,
+            "Generated pictures differ from one another {value:.1%} as much as real ones: the"
+            " samples collapse to few modes. Try a gradient penalty, a Wasserstein objective or"
+            " another seed.",
+        ),
+    ]
+
+
+class Diagnosis:
+    """All watchers of a run."""
+
+    def __init__(self) -> None:
+        self._watchers = watchers()
+
+    def read(self, values: dict[str, float]) -> list[str]:
+        """What the watchers say after one logged interval."""
+        said = [
+            watcher.read(name, value) for name, value in values.items() for watcher in self._watchers
+        ]
+        return [words for words in said if words]

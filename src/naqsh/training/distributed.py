@@ -1,0 +1,173 @@
+"""Several processes as one: the rank, and what the ranks must agree on.
+
+Gradients are summed by one flat all-reduce a phase. No wrapper stands around the networks, so any
+function of a method may be a loss and a GAN's phases need no special care. Batch normalisation takes
+its statistics over all ranks, so that N ranks train as one rank would on the same global batch.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from naqsh.errors import NaqshError
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this is, and the device it computes on."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> int:
+        """How many pictures of a global batch this rank sees; NaqshError when ranks do not fit."""
+        if batch % self.size:
+            raise NaqshError(f"training.batch {batch} does not divide by {self.size} ranks")
+        return batch // self.size
+
+    def broadcast(self, module: nn.Module) -> None:
+        """Give every rank the first one's parameters and buffers."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
+    def reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Average the gradients over the ranks; one that a rank lacks counts as zero there."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat.div_(self.size)
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of a tensor over the ranks."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values = values / self.size
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on any rank."""
+        if self.size == 1:
+            return flag
+        value = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return bool(value)
+
+
+@contextlib.contextmanager
+def join(device: str = "auto") -> Iterator[World]:
+    """Enter the world that ``torchrun`` describes in the environment, or a world of one.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        NaqshError: a device that this machine does not have.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    place = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
+    if size == 1:
+        yield World(0, 1, place)
+        return
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, place)
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+def _device(name: str, local_rank: int, size: int) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise NaqshError(f"no device named {name!r}; known: auto, cpu, cuda, cuda:0") from None
+    if device.type not in ("cpu", "cuda"):
+        raise NaqshError(f"no device named {name!r}; known: auto, cpu, cuda, cuda:0")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise NaqshError(f"device {name}: PyTorch finds no GPU here; use --device cpu")
+        if size > 1 or device.index is None:
+            device = torch.device("cuda", local_rank)
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise NaqshError(f"device {device}: there are {torch.cuda.device_count()} GPUs here")
+        torch.cuda.set_device(device)
+    return device
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks; its gradient is the sum of the ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class GlobalBatchNorm(nn.Module):
+    """Batch normalisation with statistics over all ranks; PyTorch's own needs a GPU for it."""
+
+    def __init__(self, local: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__()
+        self.eps, self.momentum = local.eps, local.momentum
+        self.weight, self.bias = local.weight, local.bias
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(local, name))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x with shape (N, C, ...)."""
+        if not self.training:
+            return batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        count = x.numel() // x.shape[1] * dist.get_world_size()
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        mean = _Sum.apply(x.sum(axes)) / count
+        centred = x - mean.view(shape)
+        variance = _Sum.apply(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale.view(shape) + self.bias.view(shape)
+
+
+def synchronise_batch_norm(module: nn.Module) -> None:
+    """Replace every batch normalisation inside `module` by one over all ranks, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            setattr(module, name, GlobalBatchNorm(child))
+        else:
+            synchronise_batch_norm(child)

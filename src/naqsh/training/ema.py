@@ -1,0 +1,30 @@
+"""The exponential moving average of a method's weights, which sampling uses where a recipe asks."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Average:
+    """A second copy of a method that follows its weights slowly.
+
+    The decay rises from 0.1 to `decay` as min(decay, (1 + t) / (10 + t)) with the step t, so that the
+    random first weights are soon forgotten.
+    """
+
+    def __init__(self, method: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.method = copy.deepcopy(method).eval().requires_grad_(False)
+        self._weights = list(self.method.parameters())
+        self._sources = list(method.parameters())
+        self._buffers = list(zip(self.method.buffers(), method.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the weights after `step` (from 0); buffers are copied."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        sources = [source.detach() for source in self._sources]
+        torch._foreach_lerp_(self._weights, sources, 1 - decay)
+        for mine, source in self._buffers:
+            mine.copy_(source)

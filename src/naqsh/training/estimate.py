@@ -1,0 +1,136 @@
+"""What a run will cost, told before its first step: parameters, layers, memory.
+
+The method is built and each phase run once on PyTorch's meta device, where tensors have shapes but no
+numbers. That takes no memory and little time, and it fails if a training step reads a number back
+from the device, which no step of ours may do.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from naqsh.core import Batch, Method
+from naqsh.noise import Noise
+from naqsh.recipe import Recipe
+from naqsh.spec import Adam, RMSprop, Shape
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of a network's table; `output` leaves the batch out."""
+
+    name: str
+    kind: str
+    output: list[int]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a run.
+
+    Attributes:
+        parameters: of all phases together.
+        memory: bytes of one rank's weights, gradients, optimiser state, average and what backward
+            keeps of one micro-batch; the program itself is not in it.
+        networks: the layers of each phase, in the order they run.
+    """
+
+    parameters: int
+    memory: int
+    networks: dict[str, list[Layer]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the run folder."""
+        return asdict(self)
+
+
+def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Estimate:
+    """Trace one step of a recipe without computing it.
+
+    Args:
+        recipe: what would be trained.
+        shape: (C, H, W) of the pictures.
+        classes: number of labels, 0 where there are none.
+        ranks: processes that share a batch.
+    """
+    with torch.device("meta"):
+        method = recipe.method.build(shape, classes)
+    method.train()
+    micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
+    networks: dict[str, list[Layer]] = {}
+    kept, state = 0, 0
+    for phase in method.phases():
+        method.requires_grad_(False)
+        trained = _phase_parameters(phase.modules)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        layers: dict[str, Layer] = {}
+        hooks = _watch(phase.modules, layers)
+        # What backward keeps is a line in the batch's size: two small traces give it.
+        two, four = (_kept(phase.loss, _batch(method, n, classes)) for n in (2, 4))
+        kept = max(kept, two + (four - two) // 2 * (micro - 2))
+        for hook in hooks:
+            hook.remove()
+        networks[phase.name] = list(layers.values())
+        copies = {Adam: 2, RMSprop: 1}.get(type(phase.optimizer), 0)
+        state += copies * sum(parameter.nbytes for parameter in trained)
+    weights = sum(parameter.nbytes for parameter in method.parameters())
+    copies = 3 if recipe.training.ema else 2
+    parameters = sum(parameter.numel() for parameter in method.parameters())
+    return Estimate(parameters, copies * weights + state + kept, networks)
+
+
+def _phase_parameters(modules: Any) -> list[nn.Parameter]:
+    return list({id(p): p for module in modules for p in module.parameters()}.values())
+
+
+def _batch(method: Method, count: int, classes: int) -> Batch:
+    images = torch.zeros(count, *method.shape, device="meta")
+    labels = torch.zeros(count, dtype=torch.int64, device="meta") if classes else None
+    return Batch(images, labels, Noise(0, count, device="meta"))
+
+
+def _watch(modules: Any, layers: dict[str, Layer]) -> list[Any]:
+    """Hooks that note each innermost module's output the first time it runs."""
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and name not in layers:
+                count = sum(p.numel() for p in module.parameters())
+                kind = type(module).__name__.removeprefix("Parametrized")
+                layers[name] = Layer(name, kind, list(output.shape[1:]), count)
+
+        return hook
+
+    handles = []
+    for module in modules:
+        for name, child in module.named_modules():
+            inner = [c for n, c in child.named_children() if n != "parametrizations"]
+            if not inner and "parametrizations" not in name:
+                handles.append(child.register_forward_hook(note(name or type(child).__name__)))
+    return handles
+
+
+def _kept(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> int:
+    """Bytes that backward keeps of one call, each tensor once."""
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            kept[id(tensor)] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss(batch, 0)
+    return sum(tensor.nbytes for tensor in kept.values())
+
+
+def readable_bytes(count: int) -> str:
+    """A number of bytes as people read it: 1536 is ``1.5 KiB``."""
+    power = min(4, int(math.log(max(count, 1), 1024)))
+    return f"{count / 1024**power:.3g} {['B', 'KiB', 'MiB', 'GiB', 'TiB'][power]}"

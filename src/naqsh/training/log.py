@@ -1,0 +1,131 @@
+"""Losses on their way from the device to ``metrics.jsonl``, and progress on the terminal."""
+
+import math
+import sys
+import time
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+
+from naqsh.errors import NaqshError
+from naqsh.training.distributed import World
+
+
+class Pending:
+    """Losses of the steps since the last record; they stay on the device until they are read."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+        self._steps: dict[str, list[int]] = {}
+
+    def add(self, step: int, phase: str, losses: dict[str, Tensor]) -> None:
+        """Note a phase's losses in a step, without waiting for them."""
+        for term, value in losses.items():
+            name = f"{phase}.{term}"
+            self._values.setdefault(name, []).append(value.detach())
+            self._steps.setdefault(name, []).append(step)
+
+    def _stacked(self) -> dict[str, Tensor]:
+        return {name: torch.stack(values).float() for name, values in self._values.items()}
+
+    def check(self) -> None:
+        """Raise a NaqshError naming the first step, phase and term that is not finite, if any."""
+        for name, values in self._stacked().items():
+            if not bool(values.isfinite().all()):
+                first = int(values.isfinite().logical_not().nonzero()[0])
+                phase, _, term = name.partition(".")
+                raise NotFinite(self._steps[name][first] + 1, phase, term, float(values[first]))
+
+    def take(self, world: World) -> dict[str, float]:
+        """The mean of each number over steps and ranks; begins anew."""
+        stacked = self._stacked()
+        self._values.clear()
+        self._steps.clear()
+        if not stacked:
+            return {}
+        means = world.mean(torch.stack([values.mean() for values in stacked.values()]))
+        return dict(zip(stacked, means.tolist(), strict=True))
+
+
+class NotFinite(NaqshError):
+    """A loss that is not a number or infinite; says where it was first seen."""
+
+    def __init__(self, step: int, phase: str, term: str, value: float) -> None:
+        super().__init__(f"the {term} loss of phase {phase} is {value} in step {step}")
+        self.step = step
+
+
+class Display:
+    """Progress with losses, speed and time left: a live bar on a terminal, else plain lines.
+
+    Args:
+        total: steps of the whole run.
+        quiet: show nothing.
+    """
+
+    INTERVAL = 10.0
+    """Seconds between two plain lines."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self.total, self.quiet = total, quiet
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal and not quiet
+        self._began, self._first, self._last = time.monotonic(), 0, -math.inf
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self._progress = Progress(*columns, console=self._console, disable=not self._live)
+
+    def start(self, title: str, step: int) -> None:
+        """Begin at `step`, which is above 0 for a resumed run."""
+        self._began, self._first = time.monotonic(), step
+        self._progress.start()
+        self._task = self._progress.add_task(title, total=self.total, completed=step, numbers="")
+
+    def update(self, step: int, epoch: float, speed: float, losses: dict[str, float]) -> None:
+        """Show a logged interval: losses, and pictures per second."""
+        totals = [f"{name.partition('.')[0]} {v:.4g}" for name, v in losses.items() if "total" in name]
+        numbers = f"epoch {epoch:.2f}  {'  '.join(totals)}  {speed:,.0f} pictures/s"
+        if self._live:
+            self._progress.update(self._task, completed=step, numbers=numbers)
+            return
+        now = time.monotonic()
+        if now - self._last >= self.INTERVAL or step >= self.total:
+            self._last = now
+            left = (now - self._began) / max(1, step - self._first) * (self.total - step)
+            self.say(f"step {step}/{self.total}  {numbers}  {readable_time(left)} left")
+
+    def say(self, line: str) -> None:
+        """One plain line, above the bar where there is one."""
+        if self.quiet:
+            return
+        if self._live:
+            self._console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+
+def readable_time(seconds: float) -> str:
+    """A time as people read it: ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

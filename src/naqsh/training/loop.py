@@ -1,0 +1,391 @@
+"""The one training loop: phases in, a run folder out.
+
+A step runs every phase of the method in order. Its randomness is a function of (seed, step, phase,
+repeat) and its pictures are a function of (seed, position), so the loop's whole state is the method,
+the optimisers, the average and one number, the step. That is why a run that was killed goes on to
+the same weights to the bit.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from naqsh import pictures
+from naqsh.core import Batch, Method, Phase, Samples, Validates
+from naqsh.data import DataSet, Loader
+from naqsh.data.loader import to_float
+from naqsh.noise import Noise, derive
+from naqsh.recipe import Recipe
+from naqsh.runfolder import RunFolder, append_line, read_lines, rewrite_lines
+from naqsh.training import checkpoint
+from naqsh.training.diagnosis import Diagnosis
+from naqsh.training.distributed import World
+from naqsh.training.ema import Average
+from naqsh.training.log import Display, NotFinite, Pending
+from naqsh.training.optim import autocast_dtype, lr_factor
+
+LOG_EVERY = 50
+"""Steps between two records."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Training time between two checkpoints, besides those at the stages and the end."""
+
+GRID = 100
+"""Pictures in a stage's grid."""
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; its state is saved."""
+
+    def __init__(self, number: int, step: int) -> None:
+        super().__init__(f"stopped after step {step} by {signal.Signals(number).name}; it is saved")
+        self.number = number
+
+
+class Trainer:
+    """One run from its last checkpoint, or from the beginning, to its end.
+
+    Args:
+        recipe: what to train.
+        method: as the recipe builds it, equal on every rank.
+        data: the training pictures.
+        folder: where the run lies; only the leading rank writes.
+        world: this process among its ranks.
+        display: where progress is shown.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        method: Method,
+        data: DataSet,
+        folder: RunFolder,
+        world: World,
+        display_quiet: bool = False,
+    ) -> None:
+        training = recipe.training
+        self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
+        self.method = method.to(world.device)
+        world.broadcast(self.method)
+        self.average = Average(self.method, training.ema) if training.ema else None
+        self.phases = self.method.phases()
+        self.trained = [_parameters(phase) for phase in self.phases]
+        self.optimizers = {
+            phase.name: phase.optimizer.build(parameters)
+            for phase, parameters in zip(self.phases, self.trained, strict=True)
+        }
+        self.data, self.held_out = _parts(recipe, data, method)
+        self.loader = Loader(
+            self.data.images,
+            self.data.labels,
+            seed=derive(training.seed, "order"),
+            device=world.device,
+            flip=recipe.data.flip,
+        )
+        self.local = world.share(training.batch)
+        self.dtype = autocast_dtype(training.precision, world.device)
+        self.pictures_per_step = training.batch * max(phase.repeats for phase in self.phases)
+        self.total, self.stages = _plan(recipe, len(self.data), self.pictures_per_step)
+        self.state = checkpoint.State()
+        self.pending, self.diagnosis = Pending(), Diagnosis()
+        self.display = Display(self.total, display_quiet or not world.leads)
+        self._signal: int | None = None
+
+    @property
+    def epoch(self) -> float:
+        """How often each picture was seen until now, on average."""
+        return self.state.step * self.pictures_per_step / len(self.data)
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises:
+            Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+            NaqshError: a loss is not finite; the last good checkpoint stands.
+        """
+        self.restore()
+        previous = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        self.display.start(self.recipe.name, self.state.step)
+        self._saved_at = self._resumed_at = time.monotonic()
+        self._seconds_before = self.state.seconds
+        self._logged = (self.state.step, time.monotonic())
+        try:
+            while self.state.step < self.total:
+                self._advance()
+        finally:
+            self.display.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _advance(self) -> None:
+        """One step and what is due after it."""
+        self.step()
+        step = self.state.step
+        due = step % LOG_EVERY == 0 or step == self.total
+        if due:
+            self._log()
+        stage = self.stages.get(step)
+        if stage:
+            self._stage(stage)
+        elapsed = time.monotonic() - self._saved_at
+        stop = self._signal is not None
+        if self.world.size > 1:
+            # Ranks may only leave the loop together; they agree where they wait anyway.
+            stop = due and self.world.any(stop)
+        late = due and self.world.any(elapsed > CHECKPOINT_SECONDS)
+        if stage or late or stop or step == self.total:
+            self.save()
+        if stop and step < self.total:
+            raise Interrupted(self._signal or signal.SIGTERM, step)
+
+    def step(self) -> None:
+        """One training step: every phase, each as often as it says."""
+        step = self.state.step
+        self.method.train()
+        # Explicit streams serve all randomness of ours; this one is for layers like dropout.
+        torch.manual_seed(derive(self.training.seed, "torch", step, self.world.rank))
+        factor = lr_factor(self.training, step, self.total)
+        for phase, parameters in zip(self.phases, self.trained, strict=True):
+            if step % phase.every:
+                continue
+            optimizer = self.optimizers[phase.name]
+            for group in optimizer.param_groups:
+                group["lr"] = phase.optimizer.lr * factor
+            self.method.requires_grad_(False)
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+            for repeat in range(phase.repeats):
+                self._update(phase, parameters, optimizer, step, repeat)
+        if self.average:
+            self.average.update(step)
+        self.state.step += 1
+
+    def _update(
+        self,
+        phase: Phase,
+        parameters: Sequence[nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        repeat: int,
+    ) -> None:
+        parts = self.training.accumulate
+        for part in range(parts):
+            batch = self._batch(phase.name, step, repeat, part)
+            with torch.autocast(self.world.device.type, self.dtype, self.dtype != torch.float32):
+                losses = phase.loss(batch, step)
+            (losses["total"] / parts).backward()
+            self.pending.add(step, phase.name, losses)
+        self.world.reduce_gradients(parameters)
+        if self.training.clip_norm:
+            norm = nn.utils.clip_grad_norm_(parameters, self.training.clip_norm, foreach=True)
+            self.pending.add(step, phase.name, {"clipped_norm": norm})
+        if (step + 1) % LOG_EVERY == 0 and repeat == phase.repeats - 1:
+            self._note_gradients(phase, step)
+        optimizer.step()
+        optimizer.zero_grad()
+        if phase.after:
+            phase.after()
+
+    def _batch(self, phase: str, step: int, repeat: int, part: int) -> Batch:
+        """This rank's pictures and noise for one part of one update."""
+        micro = self.local // self.training.accumulate
+        first = self.world.rank * self.local + part * micro
+        position = step * self.pictures_per_step + repeat * self.training.batch + first
+        images, labels = self.loader.take(position, micro)
+        seed = derive(self.training.seed, "train", phase, step, repeat)
+        noise = Noise(seed, micro, first, self.world.device)
+        return Batch(to_float(images, *self.method.value_range), labels, noise)
+
+    def _note_gradients(self, phase: Phase, step: int) -> None:
+        """The norm of each weight's gradient, for the plots of vanishing and exploding gradients."""
+        named = [
+            (name, parameter.grad)
+            for module in phase.modules
+            for name, parameter in module.named_parameters()
+            if parameter.dim() > 1 and parameter.grad is not None
+        ]
+        norms = torch._foreach_norm([gradient for _, gradient in named])  # type: ignore[operator]
+        terms = {f"gradient/{name}": norm for (name, _), norm in zip(named, norms, strict=True)}
+        self.pending.add(step, phase.name, terms)
+
+    def _log(self) -> None:
+        """Read the losses of the interval, write one record, say what looks wrong."""
+        self._check()
+        means = self.pending.take(self.world)
+        now = time.monotonic()
+        steps, seconds = self.state.step - self._logged[0], now - self._logged[1]
+        self._logged = (self.state.step, now)
+        speed = steps * self.pictures_per_step / max(seconds, 1e-9)
+        losses = {name: value for name, value in means.items() if ".gradient/" not in name}
+        if self.world.leads:
+            gradients = {
+                name.replace(".gradient/", "."): value
+                for name, value in means.items()
+                if ".gradient/" in name
+            }
+            append_line(
+                self.folder.metrics,
+                self._record() | {"speed": speed, "losses": losses, "gradients": gradients},
+            )
+        for words in self.diagnosis.read(losses):
+            self._diagnose(words)
+        self.display.update(self.state.step, self.epoch, speed, losses)
+
+    def _record(self) -> dict[str, float]:
+        self.state.seconds = self._seconds_before + time.monotonic() - self._resumed_at
+        return {
+            "step": self.state.step,
+            "epoch": self.epoch,
+            "seen": self.state.step * self.pictures_per_step,
+            "seconds": self.state.seconds,
+        }
+
+    def _diagnose(self, words: str) -> None:
+        self.display.say(f"note at step {self.state.step}: {words}")
+        if self.world.leads:
+            append_line(self.folder.diagnosis, self._record() | {"words": words})
+
+    def _check(self) -> None:
+        """Stop at the first loss that is not finite, before it reaches a checkpoint."""
+        try:
+            self.pending.check()
+        except NotFinite as error:
+            steps = self.folder.steps()
+            good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved"
+            words = f"{error}; {good}. Try a lower learning rate, clip_norm or precision float32."
+            self._diagnose(words)
+            error.args = (words,)
+            raise
+
+    def _stage(self, name: str) -> None:
+        """Validation at an epoch's end; the grid and weight histograms at the three stages."""
+        if self.held_out is not None and isinstance(self.method, Validates):
+            self._validate(self.method)
+        if name != "epoch" and self.world.leads:
+            self._show()
+
+    @torch.no_grad()
+    def _show(self) -> None:
+        record = self._record() | {"weights": _histograms(self.phases)}
+        method = (self.average.method if self.average else self.method).eval()
+        if isinstance(method, Samples):
+            seed = derive(self.training.seed, "grid")
+            images = method.sample(Noise(seed, GRID, device=self.world.device)).float().cpu()
+            pixels = pictures.to_pixels(images.numpy())
+            caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
+            pictures.save_grid(self.folder.grid(self.state.step), pixels, caption)
+            record["grid"] = self.folder.grid(self.state.step).name
+            record["diversity"] = _diversity(pixels, self.data.images)
+        append_line(self.folder.stages, record)
+
+    @torch.no_grad()
+    def _validate(self, method: Validates) -> None:
+        assert self.held_out is not None
+        self.method.eval()
+        sums: dict[str, Tensor] = {}
+        count = len(self.held_out)
+        for first in range(0, count, self.local):
+            images = torch.from_numpy(np.ascontiguousarray(self.held_out.images[first : first + self.local]))
+            labels = self.held_out.labels
+            part = None if labels is None else torch.from_numpy(labels[first : first + self.local])
+            seed = derive(self.training.seed, "validation")
+            batch = Batch(
+                to_float(images.to(self.world.device), *self.method.value_range),
+                None if part is None else part.to(self.world.device),
+                Noise(seed, len(images), first, self.world.device),
+            )
+            for name, value in method.validation(batch).items():
+                sums[name] = sums.get(name, torch.zeros_like(value)) + value * len(images) / count
+        losses = {f"validation.{name}": float(value) for name, value in sums.items()}
+        total = losses["validation.total"]
+        if self.state.best is None or total < self.state.best[0]:
+            self.state.best = (total, self.state.step)
+        if self.world.leads:
+            append_line(self.folder.metrics, self._record() | {"losses": losses})
+
+    def save(self) -> None:
+        """Write a checkpoint, unless a loss or a weight is not finite."""
+        self._check()
+        for name, tensor in self.method.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise NotFinite(self.state.step, "weights", name, math.nan)
+        self._record()
+        if self.world.leads:
+            checkpoint.save(
+                self.folder,
+                self.state,
+                self.method,
+                self.average.method if self.average else None,
+                self.optimizers,
+                checkpoint.header(self.recipe.to_yaml(), self.method.shape, self.data.classes),
+            )
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to the last whole checkpoint, if there is one, and forget records after it."""
+        average = self.average.method if self.average else None
+        for step in reversed(self.folder.steps()):
+            self.state = checkpoint.restore(self.folder, step, self.method, average, self.optimizers)
+            break
+        if self.world.leads:
+            checkpoint.sweep(self.folder)
+            for path in (self.folder.metrics, self.folder.diagnosis, self.folder.stages):
+                records = [r for r in read_lines(path) if r["step"] <= self.state.step]
+                rewrite_lines(path, records)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt  # asked twice: leave at once
+        self._signal = number
+        self.display.say("stopping after this step; once more leaves at once")
+
+
+def _parameters(phase: Phase) -> list[nn.Parameter]:
+    """What a phase trains, each parameter once."""
+    return list({id(p): p for module in phase.modules for p in module.parameters()}.values())
+
+
+def _parts(recipe: Recipe, data: DataSet, method: Method) -> tuple[DataSet, DataSet | None]:
+    """The pictures to train on, and those held out for a method that validates."""
+    if recipe.training.validation and isinstance(method, Validates):
+        return data.hold_out(recipe.training.validation, recipe.training.seed)
+    return data, None
+
+
+def _plan(recipe: Recipe, count: int, pictures_per_step: int) -> tuple[int, dict[int, str]]:
+    """How many steps, and after which of them something is shown or validated."""
+    training = recipe.training
+    total = training.steps or max(1, math.ceil(training.epochs * count / pictures_per_step))
+    epochs = total * pictures_per_step / count
+    ends = [math.ceil(epoch * count / pictures_per_step) for epoch in range(1, int(epochs) + 1)]
+    stages = {step: "epoch" for step in ends if step <= total}
+    middle = ends[(len(ends) - 1) // 2] if len(ends) > 2 else math.ceil(total / 2)
+    for step in (ends[0] if ends else total, middle, total):
+        stages[min(step, total)] = "stage"
+    return total, stages
+
+
+def _histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
+    """For each phase, how its weights (not its biases) are spread over 61 bins."""
+    result = {}
+    for phase in phases:
+        weights = [parameter.detach().flatten() for parameter in _parameters(phase) if parameter.dim() > 1]
+        values = torch.cat(weights).float().cpu().numpy()
+        counts, edges = np.histogram(values, bins=61)
+        result[phase.name] = {"edges": edges.tolist(), "counts": counts.astype(float).tolist()}
+    return result
+
+
+def _diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
+    """Variance of generated pictures over that of as many real ones."""
+    ours, theirs = pixels.astype(np.float64), real[: len(pixels)].astype(np.float64)
+    return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
