@@ -1,7 +1,7 @@
 """Reading tar and zip archives that come from outside.
 
 An archive can name members `../../.bashrc` or `/etc/passwd`, hold links that point out of the
-folder and then write through them, or claim devices. Here one such member refuses the whole archive:
+folder and then write through them, or claim devices. One such member has the whole archive refused:
 names are checked before a byte is handed on, links and devices are never made, and what was
 unpacked before the bad member was met is thrown away.
 """
