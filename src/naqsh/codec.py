@@ -87,15 +87,20 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def read(hint: Any, plain: Any, path: str) -> Any:
+    """One value of a type without open classes; raises NaqshError naming `path` if it is not."""
+    return _value(hint, plain, {}, path)
+
+
 def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
     """One field's value, checked against its type hint."""
     if hint in kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
         return _dataclass((hint,), plain, kinds, path)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        if plain is None or (isinstance(plain, Text) and plain in ("null", "none", "")):
-            if type(None) in arguments:
-                return None
+        empty = plain is None or (isinstance(plain, Text) and plain in ("null", "none", ""))
+        if empty and type(None) in arguments:
+            return None
         members = tuple(argument for argument in arguments if argument is not type(None))
         if all(dataclasses.is_dataclass(member) for member in members):
             return _dataclass(members, plain, kinds, path)
@@ -159,7 +164,7 @@ def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
             raise NaqshError(f"{path}: need a finite number, got {plain}")
         return float(plain)
     if (hint is str and isinstance(plain, str)) or type(plain) is hint:
-        return str(plain) if hint is str else plain  # type: ignore[no-any-return]
+        return str(plain) if hint is str else plain
     raise wrong
 
 

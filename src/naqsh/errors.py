@@ -1,6 +1,7 @@
-"""The one exception of a user's mistake, and the help that goes with a wrong name."""
+"""How a command may end early: by a user's mistake or by a signal."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -10,6 +11,21 @@ class NaqshError(Exception):
     The command line prints the message and leaves with exit code 2. Anything else that escapes is a
     fault of ours, exit code 1.
     """
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; its state is saved.
+
+    Attributes:
+        number: of the signal; the command line leaves with 128 plus it, as shells expect.
+    """
+
+    def __init__(self, number: int, step: int) -> None:
+        name = signal.Signals(number).name
+        super().__init__(
+            f"stopped after step {step} by {name}; the same command goes on from there"
+        )
+        self.number = number
 
 
 def one_of(what: str, given: str, known: Iterable[str]) -> NaqshError:

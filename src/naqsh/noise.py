@@ -11,7 +11,8 @@ key is the seed. Nothing is remembered between draws, hence
 PyTorch's own generators are sequential on the CPU, so none of the three holds for them.
 
 References:
-    Parallel Random Numbers: As Easy as 1, 2, 3 (Salmon et al., 2011), SC'11, doi:10.1145/2063384.2063405.
+    Parallel Random Numbers: As Easy as 1, 2, 3 (Salmon et al., 2011), SC'11,
+    doi:10.1145/2063384.2063405.
 """
 
 import hashlib
@@ -53,7 +54,7 @@ def philox(counter: Sequence[Tensor], seed: int) -> tuple[Tensor, Tensor, Tensor
     a, b, c, d = counter
     key_a, key_b = seed & LOW, seed >> 32 & LOW
     for _ in range(10):
-        # The product of two 32-bit words wraps into the sign bit of int64; its bits are still right.
+        # The product of two 32-bit words wraps into int64's sign bit; its bits are still right.
         product_a, product_c = a * MULTIPLIERS[0], c * MULTIPLIERS[1]
         a = (product_c >> 32).bitwise_and_(LOW).bitwise_xor_(b).bitwise_xor_(key_a)
         c = (product_a >> 32).bitwise_and_(LOW).bitwise_xor_(d).bitwise_xor_(key_b)

@@ -1,19 +1,20 @@
 """A run: the folder that training a recipe leaves, and the object that opens it."""
 
 import json
+import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 import naqsh
-from naqsh import data, environment, recipes
+from naqsh import codec, data, environment, pictures, recipes
 from naqsh import recipe as recipe_module
 from naqsh.core import Method, Samples
-from naqsh.errors import NaqshError
+from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Recipe
 from naqsh.runfolder import FORMAT, RunFolder, write_json, write_text
@@ -58,7 +59,7 @@ def train(
     changes: dict[str, Any] = dict(overrides or {})
     changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
     changes |= {} if seed is None else {"training.seed": seed}
-    wanted = _resolve(recipe).override(changes)
+    wanted = resolve(recipe).override(changes)
     folder = RunFolder(out or Path("runs") / wanted.name)
     with distributed.join(device) as world:
         if not world.leads:
@@ -69,7 +70,12 @@ def train(
     return Run(folder)
 
 
-def _resolve(recipe: str | Recipe) -> Recipe:
+def resolve(recipe: str | Recipe) -> Recipe:
+    """The recipe that a name or the path of a YAML file stands for.
+
+    Raises:
+        NaqshError: no such recipe or file, or the file does not fit.
+    """
     if isinstance(recipe, Recipe):
         return recipe
     if recipe.endswith((".yaml", ".yml")):
@@ -94,7 +100,7 @@ def _train(
         trainer.display.say(
             f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
-            f"{trainer.total:,} steps on {world.device}"
+            f"{trainer.plan.total:,} steps on {world.device}"
         )
     trainer.run()
     trainer.display.say(
@@ -108,7 +114,7 @@ def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
         if folder.path.is_dir() and any(p.name != ".lock" for p in folder.path.iterdir()):
             raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
         return
-    there, here = _flat(folder.read_recipe()), _flat(wanted.to_dict())
+    there, here = flat(folder.read_recipe()), flat(wanted.to_dict())
     longer = {"training.epochs", "training.steps"}
     other = [key for key in here if key not in longer and there.get(key) != here[key]]
     if other:
@@ -119,19 +125,22 @@ def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
         )
 
 
-def _flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested plain data as one level with dotted names."""
+    level: dict[str, Any] = {}
     for key, value in plain.items():
         name = f"{path}.{key}" if path else key
-        flat |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
-    return flat
+        level |= flat(value, name) if isinstance(value, Mapping) else {name: value}
+    return level
 
 
-def load_data(recipe: Recipe, split: str, home: Path | str | None = None) -> "data.DataSet":
+def load_data(
+    recipe: Recipe, split: Literal["train", "test"], home: Path | str | None = None
+) -> "data.DataSet":
     """A recipe's pictures, brought to its size and channels."""
     return data.load(
         recipe.data.name,
-        split="test" if split == "test" else "train",
+        split=split,
         size=recipe.data.size,
         channels=recipe.data.channels,
         home=Path(home) if home else None,
@@ -156,7 +165,9 @@ def _estimate(recipe: Recipe, pictures: "data.DataSet", ranks: int) -> Estimate:
     try:
         return estimate(recipe, pictures.shape, len(pictures.classes), ranks)
     except ValueError as error:
-        raise NaqshError(f"{recipe.name} on pictures of {_size(pictures.shape)}: {error}") from error
+        raise NaqshError(
+            f"{recipe.name} on pictures of {_size(pictures.shape)}: {error}"
+        ) from error
 
 
 def _write_about(
@@ -188,7 +199,7 @@ def _write_about(
     write_text(folder.recipe, recipe.to_yaml())
 
 
-def open(path: Path | str) -> "Run":  # noqa: A001 (the public name is naqsh.open)
+def open(path: Path | str) -> "Run":
     """The run in a folder; raises NaqshError when there is none."""
     return Run(RunFolder(path).require())
 
@@ -246,7 +257,10 @@ class Run:
         if not isinstance(method, Samples):
             raise NaqshError(f"{self.recipe.name} makes no pictures: its method has no sample")
         if n < 1 or batch < 1 or first < 0:
-            raise NaqshError(f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}")
+            raise NaqshError(
+                f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
+            )
+        chosen = _sample_options(method, options)
         place = torch.device(device)
         method.to(place)
         parts = []
@@ -254,8 +268,49 @@ class Run:
             for start in range(first, first + n, batch):
                 count = min(batch, first + n - start)
                 noise = Noise(derive(seed, "sample"), count, start, place)
-                parts.append(method.sample(noise, **options).float().cpu())
+                parts.append(method.sample(noise, **chosen).float().cpu())
         return torch.cat(parts)
+
+    def save_samples(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        out: Path | str | None = None,
+        folder: Path | str | None = None,
+        columns: int | None = None,
+        device: str = "auto",
+        options: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write samples as one captioned grid, or each as a PNG of its own in a folder.
+
+        Args:
+            n: how many.
+            seed: which pictures.
+            out: the grid's file; ``samples.png`` in the run folder by default.
+            folder: a folder for single pictures instead of a grid.
+            columns: pictures in a row of the grid.
+            device: where they are made.
+            options: what the method's ``sample`` takes beside the noise.
+
+        Returns:
+            the file or folder that was written.
+        """
+        if columns is not None and columns < 1:
+            raise NaqshError(f"a grid needs at least 1 column, got {columns}")
+        with distributed.join(device) as world:
+            images = self.sample(n, seed=seed, device=str(world.device), **(options or {}))
+        pixels = pictures.to_pixels(images.numpy())
+        if folder:
+            pictures.save_folder(Path(folder), pixels)
+            return Path(folder)
+        path = Path(out) if out else self.folder.path / "samples.png"
+        if path.is_dir() or path.suffix.lower() != ".png":
+            raise NaqshError(f"{path}: a grid is one file ending in .png; --folder takes a folder")
+        step = self.folder.steps()[-1]
+        caption = f"{self.recipe.name} after {step} steps: {n} samples of seed {seed}"
+        pictures.save_grid(path, pixels, caption, columns)
+        return path
 
     def report(self, out: Path | str | None = None) -> Path:
         """Write the run's report, one self-contained HTML file; returns where it is."""
@@ -263,6 +318,19 @@ class Run:
 
         path = Path(out) if out else self.folder.path / "report.html"
         return report.write(self.folder.path, path)
+
+
+def _sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for a method's ``sample``, checked and read by their type hints."""
+    hints = typing.get_type_hints(method.sample)
+    known = {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+    for name in given:
+        if name not in known:
+            raise one_of("sampling option", name, known or ["n", "seed"])
+    return {
+        name: codec.read(known[name], codec.Text(value) if isinstance(value, str) else value, name)
+        for name, value in given.items()
+    }
 
 
 def _load(path: Path) -> Method:

@@ -1,4 +1,4 @@
-"""The run folder: what training leaves on disk, and how it is written without ever being half there.
+"""The run folder: what training leaves on disk, and how it is written whole or not at all.
 
 =========================  ========================================================================
 ``recipe.yaml``            the recipe, with all its numbers
@@ -8,7 +8,7 @@
 ``diagnosis.jsonl``        what went wrong or looked wrong, in plain words, with the step
 ``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
 ``grids/00000938.png``     pictures from fixed latents after that step
-``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt`` and ``state.json`` of that step
+``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
 =========================  ========================================================================
 
 Nothing here needs PyTorch, so that a report opens at once.

@@ -1,7 +1,7 @@
 """What a recipe says of a method and of its optimisers: numbers only, no tensors.
 
-Everything here is a frozen dataclass that :mod:`naqsh.codec` writes as YAML. PyTorch is imported when
-something is built, not before, so that listing recipes stays quick.
+Everything here is a frozen dataclass that :mod:`naqsh.codec` writes as YAML. PyTorch is imported
+when something is built, not before, so that listing recipes stays quick.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def _positive(spec: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba, 2015), arXiv:1412.6980; decoupled decay where `weight_decay` is not 0."""
+    """Adam (Kingma and Ba, 2015), arXiv:1412.6980; weight decay is decoupled, as in AdamW."""
 
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)

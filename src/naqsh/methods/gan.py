@@ -1,6 +1,6 @@
 r"""Generative adversarial networks: one method, five objectives, and the remedies as switches.
 
-A generator G makes pictures from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores pictures.
+A generator G makes pictures from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores them.
 Both losses are Monte Carlo estimates over a batch. With logits :math:`d = D(x)`, :math:`\tilde d =
 D(G(z))` and :math:`\zeta(u) = \log(1 + e^u)`, so that :math:`-\log \sigma(u) = \zeta(-u)`:
 
@@ -14,12 +14,12 @@ hinge           E max(0, 1 - d) + E max(0, 1 + d~)           -E d~
 wasserstein     E d~ - E d                                   -E d~
 =============== ============================================ =======================
 
-The Wasserstein critic must be 1-Lipschitz: by weight clipping, spectral normalisation, or the penalty
-:math:`\lambda\, E (\lVert \nabla_{\hat x} D(\hat x) \rVert_2 - 1)^2` at uniform interpolates
-:math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one a picture.
+The Wasserstein critic must be 1-Lipschitz: by weight clipping, spectral normalisation, or the
+penalty :math:`\lambda\, E (\lVert \nabla_{\hat x} D(\hat x) \rVert_2 - 1)^2` at uniform
+interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one a picture.
 
 References:
-    Generative Adversarial Networks (Goodfellow et al., 2014), arXiv:1406.2661, equation 1, section 3.
+    Generative Adversarial Networks (Goodfellow et al., 2014), arXiv:1406.2661, equation 1.
     Least Squares GANs (Mao et al., 2017), arXiv:1611.04076, equation 2 with a = 0, b = c = 1.
     Geometric GAN (Lim and Ye, 2017), arXiv:1705.02894, equation 22.
     Wasserstein GAN (Arjovsky et al., 2017), arXiv:1701.07875, algorithm 1.
@@ -153,7 +153,7 @@ class GAN(Method):
         """The critic's loss on real pictures and as many fakes."""
         with torch.no_grad():
             fake_images = self._generate(batch.noise)
-        real, fake = self.critic(torch.cat([batch.images, fake_images])).chunk(2)
+        real, fake = self.critic(torch.cat([batch.images, fake_images])).float().chunk(2)
         loss = self.objective.critic(real, fake)
         losses = {"total": loss, "real": real.mean(), "fake": fake.mean()}
         if self.objective.boundary is None:
@@ -172,7 +172,7 @@ class GAN(Method):
     def generator_losses(self, batch: Batch, step: int) -> Losses:
         """The generator's loss, and how different its pictures are compared with real ones."""
         images = self._generate(batch.noise)
-        loss = self.objective.generator(self.critic(images))
+        loss = self.objective.generator(self.critic(images).float())
         variance = images.detach().var(0).sum() / batch.images.var(0).sum()
         return {"total": loss, "diversity": variance}
 
@@ -189,11 +189,12 @@ class GAN(Method):
         mixed = torch.lerp(batch.images, fake.to(batch.images), batch.noise.uniform(1, 1, 1))
         mixed.requires_grad_()
         (gradient,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)
-        return gradient.flatten(1).norm(dim=1)
+        norm: Tensor = gradient.flatten(1).norm(dim=1)
+        return norm
 
     def _clip(self) -> None:
-        bound = self.spec.clip
+        assert self.spec.clip is not None
+        weights: list[Tensor] = list(self.critic.parameters())
         with torch.no_grad():
-            weights = list(self.critic.parameters())
-            torch._foreach_clamp_min_(weights, -bound)  # type: ignore[operator]
-            torch._foreach_clamp_max_(weights, bound)
+            torch._foreach_clamp_min_(weights, -self.spec.clip)
+            torch._foreach_clamp_max_(weights, self.spec.clip)

@@ -4,8 +4,8 @@ The generator unfolds channels into pixels instead of using transposed convoluti
 
 .. math:: Y_{b,\,c,\,hr+i,\,wr+j} = X_{b,\,c r^2 + i r + j,\,h,\,w}
 
-costs no arithmetic and gives no checkerboard pattern of its own, since every output pixel is made by
-the same number of products.
+costs no arithmetic and gives no checkerboard pattern of its own, since every output pixel is made
+by the same number of products.
 
 References:
     Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional

@@ -1,4 +1,4 @@
-"""The recipes, by family: each a function that returns one method on one data set with its numbers."""
+"""The recipes by family: functions that return one method on one data set with its numbers."""
 
 import importlib
 import pkgutil

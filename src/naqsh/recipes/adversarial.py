@@ -1,9 +1,35 @@
-"""Recipes of the adversarial family."""
+"""Recipes of the adversarial family.
+
+Methods import PyTorch, which listing recipes must not: each function imports what it needs.
+"""
 
 from naqsh.recipe import Data, Recipe, Training, recipe
-from naqsh.spec import Adam, RMSprop
+from naqsh.spec import Adam, MethodSpec, RMSprop
 
-# Methods import PyTorch, which listing recipes must not: each function imports what it needs.
+
+def _wasserstein_clipped(width: int = 1) -> MethodSpec:
+    """Arjovsky et al., 2017, algorithm 1."""
+    from naqsh.methods import gan
+
+    slow = RMSprop(5e-5)
+    return gan.Spec(
+        objective="wasserstein", width=width, n_critic=5, clip=0.01, generator=slow, critic=slow
+    )
+
+
+def _wasserstein_penalised(width: int = 1) -> MethodSpec:
+    """Gulrajani et al., 2017, algorithm 1."""
+    from naqsh.methods import gan
+
+    adam = Adam(1e-4, (0.0, 0.9))
+    return gan.Spec(
+        objective="wasserstein",
+        width=width,
+        n_critic=5,
+        gradient_penalty=10.0,
+        generator=adam,
+        critic=adam,
+    )
 
 
 @recipe
@@ -16,29 +42,47 @@ def gan_mnist() -> Recipe:
 
 @recipe
 def wgan_mnist() -> Recipe:
-    """Wasserstein GAN with weight clipping on MNIST (Arjovsky et al., 2017, algorithm 1)."""
-    from naqsh.methods import gan
-
-    spec = gan.Spec(
-        objective="wasserstein",
-        n_critic=5,
-        clip=0.01,
-        generator=RMSprop(5e-5),
-        critic=RMSprop(5e-5),
-    )
-    return Recipe("", Data("mnist"), spec, Training(epochs=50))
+    """Wasserstein GAN with weight clipping on MNIST (Arjovsky et al., 2017)."""
+    return Recipe("", Data("mnist"), _wasserstein_clipped(), Training(epochs=50))
 
 
 @recipe
 def wgan_gp_mnist() -> Recipe:
-    """Wasserstein GAN with gradient penalty on MNIST (Gulrajani et al., 2017, algorithm 1)."""
+    """Wasserstein GAN with gradient penalty on MNIST (Gulrajani et al., 2017)."""
+    return Recipe("", Data("mnist"), _wasserstein_penalised(), Training(epochs=50))
+
+
+@recipe
+def gan_digits() -> Recipe:
+    """The GAN of gan-mnist on scikit-learn's small digits, 16x16; needs no download."""
     from naqsh.methods import gan
 
-    spec = gan.Spec(
-        objective="wasserstein",
-        n_critic=5,
-        gradient_penalty=10.0,
-        generator=Adam(1e-4, (0.0, 0.9)),
-        critic=Adam(1e-4, (0.0, 0.9)),
+    return Recipe("", Data("digits"), gan.Spec(), Training(epochs=150))
+
+
+@recipe
+def wgan_digits() -> Recipe:
+    """The Wasserstein GAN of wgan-mnist on the small digits."""
+    return Recipe("", Data("digits"), _wasserstein_clipped(), Training(epochs=300))
+
+
+@recipe
+def wgan_gp_digits() -> Recipe:
+    """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits."""
+    return Recipe("", Data("digits"), _wasserstein_penalised(), Training(epochs=300))
+
+
+@recipe
+def gan_cifar10() -> Recipe:
+    """The GAN of gan-mnist, four times as wide, on CIFAR-10."""
+    from naqsh.methods import gan
+
+    return Recipe("", Data("cifar10", flip=True), gan.Spec(width=4), Training(epochs=50))
+
+
+@recipe
+def wgan_gp_cifar10() -> Recipe:
+    """The Wasserstein GAN with gradient penalty, four times as wide, on CIFAR-10."""
+    return Recipe(
+        "", Data("cifar10", flip=True), _wasserstein_penalised(width=4), Training(epochs=100)
     )
-    return Recipe("", Data("mnist"), spec, Training(epochs=50))

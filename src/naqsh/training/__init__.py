@@ -1,0 +1,1 @@
+"""Training: the loop over phases and what belongs to it; it knows no method by name."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from naqsh.errors import NaqshError
 from naqsh.runfolder import RunFolder, read_json, whole_folder, write_json
@@ -50,14 +50,24 @@ def save(
 
     Args:
         header: texts for the weights' header: the recipe, the pictures' shape and the classes.
+
+    Raises:
+        NaqshError: the disk is full or not writable; what stood before still stands.
     """
-    with whole_folder(folder.checkpoint(state.step)) as aside:
-        save_weights(aside / WEIGHTS, method, header)
-        if average is not None:
-            save_weights(aside / AVERAGE, average, header)
-        states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
-        torch.save(states, aside / OPTIMIZERS)
-        write_json(aside / STATE, vars(state))
+    states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+    try:
+        with whole_folder(folder.checkpoint(state.step)) as aside:
+            save_weights(aside / WEIGHTS, method, header)
+            if average is not None:
+                save_weights(aside / AVERAGE, average, header)
+            torch.save(states, aside / OPTIMIZERS)
+            write_json(aside / STATE, vars(state))
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own
+        reason = str(error).strip().splitlines()[0]
+        raise NaqshError(
+            f"cannot write the checkpoint of step {state.step} in {folder.path}: {reason}; the one "
+            "before it stands. Make room there, then the same command goes on"
+        ) from error
     keep = set(folder.steps()[-KEEP_LAST:]) | ({state.best[1]} if state.best else set())
     for step in set(folder.steps()) - keep:
         shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
@@ -123,6 +133,8 @@ def sweep(folder: RunFolder) -> None:
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink()
 
 
-def header(recipe_yaml: str, shape: tuple[int, int, int], classes: tuple[str, ...]) -> dict[str, str]:
+def header(
+    recipe_yaml: str, shape: tuple[int, int, int], classes: tuple[str, ...]
+) -> dict[str, str]:
     """The texts that make a weights file complete without anything beside it."""
     return {"recipe": recipe_yaml, "shape": json.dumps(shape), "classes": json.dumps(classes)}

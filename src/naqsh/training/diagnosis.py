@@ -80,6 +80,8 @@ class Diagnosis:
     def read(self, values: dict[str, float]) -> list[str]:
         """What the watchers say after one logged interval."""
         said = [
-            watcher.read(name, value) for name, value in values.items() for watcher in self._watchers
+            watcher.read(name, value)
+            for name, value in values.items()
+            for watcher in self._watchers
         ]
         return [words for words in said if words]

@@ -1,8 +1,8 @@
 """Several processes as one: the rank, and what the ranks must agree on.
 
 Gradients are summed by one flat all-reduce a phase. No wrapper stands around the networks, so any
-function of a method may be a loss and a GAN's phases need no special care. Batch normalisation takes
-its statistics over all ranks, so that N ranks train as one rank would on the same global batch.
+function of a method may be a loss and a GAN's phases need no special care. Batch normalisation
+takes its statistics over all ranks, so that N ranks train as one would on the same global batch.
 """
 
 import contextlib
@@ -137,9 +137,13 @@ class _Sum(torch.autograd.Function):
 class GlobalBatchNorm(nn.Module):
     """Batch normalisation with statistics over all ranks; PyTorch's own needs a GPU for it."""
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, local: nn.modules.batchnorm._BatchNorm) -> None:
         super().__init__()
-        self.eps, self.momentum = local.eps, local.momentum
+        self.eps, self.momentum = local.eps, local.momentum or 0.1
         self.weight, self.bias = local.weight, local.bias
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(local, name))
@@ -153,15 +157,21 @@ class GlobalBatchNorm(nn.Module):
         axes = [axis for axis in range(x.dim()) if axis != 1]
         count = x.numel() // x.shape[1] * dist.get_world_size()
         shape = [1, -1] + [1] * (x.dim() - 2)
-        mean = _Sum.apply(x.sum(axes)) / count
+        mean = _sum(x.sum(axes)) / count
         centred = x - mean.view(shape)
-        variance = _Sum.apply(centred.square().sum(axes)) / count
+        variance = _sum(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        scale: Tensor = self.weight * (variance + self.eps).rsqrt()
+        normalised: Tensor = centred * scale.view(shape) + self.bias.view(shape)
+        return normalised
+
+
+def _sum(values: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return total
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:

@@ -3,20 +3,22 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor
+
+from naqsh.core import Method
 
 
 class Average:
     """A second copy of a method that follows its weights slowly.
 
-    The decay rises from 0.1 to `decay` as min(decay, (1 + t) / (10 + t)) with the step t, so that the
-    random first weights are soon forgotten.
+    The decay rises from 0.1 to `decay` as min(decay, (1 + t) / (10 + t)) with the step t, so that
+    the random first weights are soon forgotten.
     """
 
-    def __init__(self, method: nn.Module, decay: float) -> None:
+    def __init__(self, method: Method, decay: float) -> None:
         self.decay = decay
         self.method = copy.deepcopy(method).eval().requires_grad_(False)
-        self._weights = list(self.method.parameters())
+        self._weights: list[Tensor] = list(self.method.parameters())
         self._sources = list(method.parameters())
         self._buffers = list(zip(self.method.buffers(), method.buffers(), strict=True))
 

@@ -1,6 +1,6 @@
 """What a run will cost, told before its first step: parameters, layers, memory.
 
-The method is built and each phase run once on PyTorch's meta device, where tensors have shapes but no
+The method is built and each phase run on PyTorch's meta device, where tensors have shapes but no
 numbers. That takes no memory and little time, and it fails if a training step reads a number back
 from the device, which no step of ours may do.
 """

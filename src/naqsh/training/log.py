@@ -96,7 +96,9 @@ class Display:
 
     def update(self, step: int, epoch: float, speed: float, losses: dict[str, float]) -> None:
         """Show a logged interval: losses, and pictures per second."""
-        totals = [f"{name.partition('.')[0]} {v:.4g}" for name, v in losses.items() if "total" in name]
+        totals = [
+            f"{name.partition('.')[0]} {v:.4g}" for name, v in losses.items() if "total" in name
+        ]
         numbers = f"epoch {epoch:.2f}  {'  '.join(totals)}  {speed:,.0f} pictures/s"
         if self._live:
             self._progress.update(self._task, completed=step, numbers=numbers)

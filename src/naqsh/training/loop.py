@@ -1,9 +1,9 @@
 """The one training loop: phases in, a run folder out.
 
 A step runs every phase of the method in order. Its randomness is a function of (seed, step, phase,
-repeat) and its pictures are a function of (seed, position), so the loop's whole state is the method,
-the optimisers, the average and one number, the step. That is why a run that was killed goes on to
-the same weights to the bit.
+repeat) and its pictures are a function of (seed, position), so the loop's whole state is the
+method, the optimisers, the average and one number, the step. That is why a run that was killed goes
+on to the same weights to the bit.
 """
 
 import math
@@ -12,20 +12,18 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from naqsh import pictures
-from naqsh.core import Batch, Method, Phase, Samples, Validates
-from naqsh.data import DataSet, Loader
-from naqsh.data.loader import to_float
+from naqsh.core import Batch, Method, Phase, Validates
+from naqsh.data import DataSet, Loader, to_float
+from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, append_line, read_lines, rewrite_lines
-from naqsh.training import checkpoint
+from naqsh.training import checkpoint, stages
 from naqsh.training.diagnosis import Diagnosis
-from naqsh.training.distributed import World
+from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending
 from naqsh.training.optim import autocast_dtype, lr_factor
@@ -35,17 +33,6 @@ LOG_EVERY = 50
 
 CHECKPOINT_SECONDS = 60.0
 """Training time between two checkpoints, besides those at the stages and the end."""
-
-GRID = 100
-"""Pictures in a stage's grid."""
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop; its state is saved."""
-
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped after step {step} by {signal.Signals(number).name}; it is saved")
-        self.number = number
 
 
 class Trainer:
@@ -73,6 +60,8 @@ class Trainer:
         self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
         self.method = method.to(world.device)
         world.broadcast(self.method)
+        if world.size > 1:
+            synchronise_batch_norm(self.method)
         self.average = Average(self.method, training.ema) if training.ema else None
         self.phases = self.method.phases()
         self.trained = [_parameters(phase) for phase in self.phases]
@@ -80,7 +69,9 @@ class Trainer:
             phase.name: phase.optimizer.build(parameters)
             for phase, parameters in zip(self.phases, self.trained, strict=True)
         }
-        self.data, self.held_out = _parts(recipe, data, method)
+        self.data, self.held_out = data, None
+        if training.validation and isinstance(method, Validates):
+            self.data, self.held_out = data.hold_out(training.validation, training.seed)
         self.loader = Loader(
             self.data.images,
             self.data.labels,
@@ -91,10 +82,10 @@ class Trainer:
         self.local = world.share(training.batch)
         self.dtype = autocast_dtype(training.precision, world.device)
         self.pictures_per_step = training.batch * max(phase.repeats for phase in self.phases)
-        self.total, self.stages = _plan(recipe, len(self.data), self.pictures_per_step)
+        self.plan = stages.plan(training, len(self.data), self.pictures_per_step)
         self.state = checkpoint.State()
         self.pending, self.diagnosis = Pending(), Diagnosis()
-        self.display = Display(self.total, display_quiet or not world.leads)
+        self.display = Display(self.plan.total, display_quiet or not world.leads)
         self._signal: int | None = None
 
     @property
@@ -119,7 +110,7 @@ class Trainer:
         self._seconds_before = self.state.seconds
         self._logged = (self.state.step, time.monotonic())
         try:
-            while self.state.step < self.total:
+            while self.state.step < self.plan.total:
                 self._advance()
         finally:
             self.display.stop()
@@ -130,21 +121,22 @@ class Trainer:
         """One step and what is due after it."""
         self.step()
         step = self.state.step
-        due = step % LOG_EVERY == 0 or step == self.total
+        due = step % LOG_EVERY == 0 or step == self.plan.total
         if due:
             self._log()
-        stage = self.stages.get(step)
-        if stage:
-            self._stage(stage)
+        if step in self.plan.epochs and self.held_out is not None:
+            self._validate(self.held_out)
+        if step in self.plan.stages and self.world.leads:
+            self._show()
         elapsed = time.monotonic() - self._saved_at
         stop = self._signal is not None
         if self.world.size > 1:
             # Ranks may only leave the loop together; they agree where they wait anyway.
             stop = due and self.world.any(stop)
         late = due and self.world.any(elapsed > CHECKPOINT_SECONDS)
-        if stage or late or stop or step == self.total:
+        if step in self.plan.stages or late or stop:
             self.save()
-        if stop and step < self.total:
+        if stop and step < self.plan.total:
             raise Interrupted(self._signal or signal.SIGTERM, step)
 
     def step(self) -> None:
@@ -153,7 +145,7 @@ class Trainer:
         self.method.train()
         # Explicit streams serve all randomness of ours; this one is for layers like dropout.
         torch.manual_seed(derive(self.training.seed, "torch", step, self.world.rank))
-        factor = lr_factor(self.training, step, self.total)
+        factor = lr_factor(self.training, step, self.plan.total)
         for phase, parameters in zip(self.phases, self.trained, strict=True):
             if step % phase.every:
                 continue
@@ -206,14 +198,14 @@ class Trainer:
         return Batch(to_float(images, *self.method.value_range), labels, noise)
 
     def _note_gradients(self, phase: Phase, step: int) -> None:
-        """The norm of each weight's gradient, for the plots of vanishing and exploding gradients."""
+        """The norm of each weight's gradient: do they vanish or explode?"""
         named = [
             (name, parameter.grad)
             for module in phase.modules
             for name, parameter in module.named_parameters()
             if parameter.dim() > 1 and parameter.grad is not None
         ]
-        norms = torch._foreach_norm([gradient for _, gradient in named])  # type: ignore[operator]
+        norms = torch._foreach_norm([gradient for _, gradient in named])
         terms = {f"gradient/{name}": norm for (name, _), norm in zip(named, norms, strict=True)}
         self.pending.add(step, phase.name, terms)
 
@@ -266,46 +258,26 @@ class Trainer:
             error.args = (words,)
             raise
 
-    def _stage(self, name: str) -> None:
-        """Validation at an epoch's end; the grid and weight histograms at the three stages."""
-        if self.held_out is not None and isinstance(self.method, Validates):
-            self._validate(self.method)
-        if name != "epoch" and self.world.leads:
-            self._show()
-
-    @torch.no_grad()
     def _show(self) -> None:
-        record = self._record() | {"weights": _histograms(self.phases)}
-        method = (self.average.method if self.average else self.method).eval()
-        if isinstance(method, Samples):
-            seed = derive(self.training.seed, "grid")
-            images = method.sample(Noise(seed, GRID, device=self.world.device)).float().cpu()
-            pixels = pictures.to_pixels(images.numpy())
-            caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
-            pictures.save_grid(self.folder.grid(self.state.step), pixels, caption)
-            record["grid"] = self.folder.grid(self.state.step).name
-            record["diversity"] = _diversity(pixels, self.data.images)
-        append_line(self.folder.stages, record)
+        """The grid and the weights' histograms of a stage."""
+        caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
+        record = stages.show(
+            self.average.method if self.average else self.method,
+            self.phases,
+            self.data,
+            self.folder,
+            self.state.step,
+            caption,
+            self.training.seed,
+            self.world.device,
+        )
+        append_line(self.folder.stages, self._record() | record)
 
-    @torch.no_grad()
-    def _validate(self, method: Validates) -> None:
-        assert self.held_out is not None
-        self.method.eval()
-        sums: dict[str, Tensor] = {}
-        count = len(self.held_out)
-        for first in range(0, count, self.local):
-            images = torch.from_numpy(np.ascontiguousarray(self.held_out.images[first : first + self.local]))
-            labels = self.held_out.labels
-            part = None if labels is None else torch.from_numpy(labels[first : first + self.local])
-            seed = derive(self.training.seed, "validation")
-            batch = Batch(
-                to_float(images.to(self.world.device), *self.method.value_range),
-                None if part is None else part.to(self.world.device),
-                Noise(seed, len(images), first, self.world.device),
-            )
-            for name, value in method.validation(batch).items():
-                sums[name] = sums.get(name, torch.zeros_like(value)) + value * len(images) / count
-        losses = {f"validation.{name}": float(value) for name, value in sums.items()}
+    def _validate(self, held_out: DataSet) -> None:
+        """Score the held-out pictures and remember the best step."""
+        method = self.average.method if self.average else self.method
+        seed = self.training.seed
+        losses = stages.validate(method, held_out, self.local, seed, self.world.device)
         total = losses["validation.total"]
         if self.state.best is None or total < self.state.best[0]:
             self.state.best = (total, self.state.step)
@@ -334,8 +306,16 @@ class Trainer:
         """Go back to the last whole checkpoint, if there is one, and forget records after it."""
         average = self.average.method if self.average else None
         for step in reversed(self.folder.steps()):
-            self.state = checkpoint.restore(self.folder, step, self.method, average, self.optimizers)
-            break
+            try:
+                self.state = checkpoint.restore(
+                    self.folder, step, self.method, average, self.optimizers
+                )
+                break
+            except NaqshError as error:
+                self.display.say(f"{error}; going back to the checkpoint before it")
+        else:
+            if self.folder.steps():
+                raise NaqshError(f"no checkpoint in {self.folder.checkpoints} can be read")
         if self.world.leads:
             checkpoint.sweep(self.folder)
             for path in (self.folder.metrics, self.folder.diagnosis, self.folder.stages):
@@ -352,40 +332,3 @@ class Trainer:
 def _parameters(phase: Phase) -> list[nn.Parameter]:
     """What a phase trains, each parameter once."""
     return list({id(p): p for module in phase.modules for p in module.parameters()}.values())
-
-
-def _parts(recipe: Recipe, data: DataSet, method: Method) -> tuple[DataSet, DataSet | None]:
-    """The pictures to train on, and those held out for a method that validates."""
-    if recipe.training.validation and isinstance(method, Validates):
-        return data.hold_out(recipe.training.validation, recipe.training.seed)
-    return data, None
-
-
-def _plan(recipe: Recipe, count: int, pictures_per_step: int) -> tuple[int, dict[int, str]]:
-    """How many steps, and after which of them something is shown or validated."""
-    training = recipe.training
-    total = training.steps or max(1, math.ceil(training.epochs * count / pictures_per_step))
-    epochs = total * pictures_per_step / count
-    ends = [math.ceil(epoch * count / pictures_per_step) for epoch in range(1, int(epochs) + 1)]
-    stages = {step: "epoch" for step in ends if step <= total}
-    middle = ends[(len(ends) - 1) // 2] if len(ends) > 2 else math.ceil(total / 2)
-    for step in (ends[0] if ends else total, middle, total):
-        stages[min(step, total)] = "stage"
-    return total, stages
-
-
-def _histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
-    """For each phase, how its weights (not its biases) are spread over 61 bins."""
-    result = {}
-    for phase in phases:
-        weights = [parameter.detach().flatten() for parameter in _parameters(phase) if parameter.dim() > 1]
-        values = torch.cat(weights).float().cpu().numpy()
-        counts, edges = np.histogram(values, bins=61)
-        result[phase.name] = {"edges": edges.tolist(), "counts": counts.astype(float).tolist()}
-    return result
-
-
-def _diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
-    """Variance of generated pictures over that of as many real ones."""
-    ours, theirs = pixels.astype(np.float64), real[: len(pixels)].astype(np.float64)
-    return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))

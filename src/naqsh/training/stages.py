@@ -1,0 +1,113 @@
+"""What is shown and measured while a run goes on: when, and how.
+
+A stage is the end of the first, the middle and the last epoch: a grid from latents that never
+change, and how each phase's weights are spread. At the end of every epoch the held-out pictures are
+scored.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naqsh import pictures
+from naqsh.core import Batch, Method, Phase, Samples, Validates
+from naqsh.data import DataSet, to_float
+from naqsh.noise import Noise, derive
+from naqsh.recipe import Training
+from naqsh.runfolder import RunFolder
+
+GRID = 100
+"""Pictures in a stage's grid."""
+
+
+class Plan(NamedTuple):
+    """When a run does what, in steps.
+
+    Attributes:
+        total: the run's last step.
+        epochs: after these an epoch has ended.
+        stages: after these the run shows itself.
+    """
+
+    total: int
+    epochs: frozenset[int]
+    stages: frozenset[int]
+
+
+def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
+    """The plan for `count` pictures, `pictures_per_step` of which are seen in a step."""
+    total = training.steps or max(1, math.ceil(training.epochs * count / pictures_per_step))
+    epochs = total * pictures_per_step // count
+    ends = [min(total, math.ceil(e * count / pictures_per_step)) for e in range(1, epochs + 1)]
+    if len(ends) > 2:
+        shown = (ends[0], ends[(len(ends) - 1) // 2], total)
+    else:
+        shown = (math.ceil(total / 3), math.ceil(2 * total / 3), total)
+    return Plan(total, frozenset(ends), frozenset(shown))
+
+
+@torch.no_grad()
+def show(
+    method: Method,
+    phases: Sequence[Phase],
+    real: DataSet,
+    folder: RunFolder,
+    step: int,
+    caption: str,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Draw the grid of a stage and describe the weights; returns the stage's record."""
+    record: dict[str, Any] = {"weights": histograms(phases)}
+    method.eval()
+    if isinstance(method, Samples):
+        images = method.sample(Noise(derive(seed, "grid"), GRID, device=device))
+        pixels = pictures.to_pixels(images.float().cpu().numpy())
+        pictures.save_grid(folder.grid(step), pixels, caption)
+        record |= {"grid": folder.grid(step).name, "diversity": diversity(pixels, real.images)}
+    return record
+
+
+@torch.no_grad()
+def validate(
+    method: Method, data: DataSet, batch: int, seed: int, device: torch.device
+) -> dict[str, float]:
+    """The losses on held-out pictures, with the same noise each time."""
+    assert isinstance(method, Validates)
+    method.eval()
+    sums: dict[str, Tensor] = {}
+    for first in range(0, len(data), batch):
+        part = slice(first, first + batch)
+        images = torch.from_numpy(np.array(data.images[part])).to(device)
+        labels = None if data.labels is None else torch.from_numpy(data.labels[part]).to(device)
+        noise = Noise(derive(seed, "validation"), len(images), first, device)
+        seen = Batch(to_float(images, *method.value_range), labels, noise)
+        for name, value in method.validation(seen).items():
+            share = value * (len(images) / len(data))
+            sums[name] = sums[name] + share if name in sums else share
+    return {f"validation.{name}": float(value) for name, value in sums.items()}
+
+
+def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
+    """For each phase, how its weights (not its biases) are spread over 61 bins."""
+    result = {}
+    for phase in phases:
+        weights = [
+            parameter.detach().flatten().float().cpu()
+            for module in phase.modules
+            for parameter in module.parameters()
+            if parameter.dim() > 1
+        ]
+        counts, edges = np.histogram(torch.cat(weights).numpy(), bins=61)
+        result[phase.name] = {"edges": edges.tolist(), "counts": counts.astype(float).tolist()}
+    return result
+
+
+def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
+    """Variance of generated pictures over that of as many real ones, summed over pixels."""
+    ours, theirs = pixels.astype(np.float64), np.asarray(real[: len(pixels)], dtype=np.float64)
+    return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
