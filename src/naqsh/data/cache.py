@@ -14,11 +14,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from naqsh.data.dataset import Fingerprint
@@ -82,7 +83,7 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
         return _open(entry)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f"{place}.lock"):
+        with FileLock(folder / f".{place}.lock"):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 return _open(entry)
             _sweep(folder)
@@ -110,22 +111,6 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
 def key(*parts: object) -> str:
     """A short name for anything that JSON can write: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a file as a lock between processes, where the system has such locks (not on Windows)."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _open(entry: Path) -> Stored:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from naqsh.data.cache import locked
+from filelock import FileLock
+
 from naqsh.data.catalog import File
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def fetch(file: File, folder: Path) -> Path:
     target = folder / file.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f"{file.name}.lock"):
+        with FileLock(folder / f".{file.name}.lock"):
             if target.exists():  # another process fetched it while this one waited
                 return target
             reasons = []
