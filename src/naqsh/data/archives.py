@@ -139,7 +139,6 @@ def _refused(path: Path, name: str, why: str) -> NaqshError:
 
 
 def _damaged(path: Path, error: Exception) -> NaqshError:
-    return NaqshError(
-        f"{path} is cut short or no archive ({error or type(error).__name__}); remove it and "
-        "fetch it again"
-    )
+    # tarfile lists what each decompressor said, a line each.
+    why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+    return NaqshError(f"{path} is cut short or no archive ({why}); remove it and fetch it again")

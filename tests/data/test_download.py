@@ -1,0 +1,271 @@
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from naqsh.data import CATALOG, Entry, download, load
+from naqsh.data.catalog import File
+from naqsh.data.download import DownloadError, fetch
+from naqsh.errors import NaqshError
+
+CONTENT = bytes(i * i % 251 for i in range(200_000))
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT at every path; the first part of the path says how badly.
+
+    `requests` keeps (path, Range header) of every request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, str | None]] = []
+
+    def url(self, manner: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{manner}/file.bin"
+
+    def ranges(self) -> list[str | None]:
+        return [asked for _, asked in self.requests]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        manner = self.path.split("/")[1]
+        asked = self.headers.get("Range")
+        self.server.requests.append((self.path, asked))
+        times = sum(path == self.path for path, _ in self.server.requests)
+        if manner == "missing":
+            return self.send_error(404)
+        if manner == "busy" and times <= 2:
+            return self.send_error(503)
+        content = CONTENT[::-1] if manner == "wrong" else CONTENT
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        if manner == "no-ranges":
+            start, asked = 0, None
+        if asked and start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if manner == "shifted" and asked and times == 1:
+            start += 7
+        body = content[start:]
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(body)))
+        if manner == "packed":  # as servers that take .gz for an encoding say
+            self.send_header("Content-Encoding", "gzip")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if manner in ("cut", "no-ranges") and times <= 2:
+            body = body[: len(body) // 2]
+        elif manner == "stuck" and len(body) > len(content) // 2:
+            body = body[: len(content) // 2]
+        elif manner == "stuck":
+            body = b""
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_WAIT", 0.0)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}/file.bin"
+
+
+def published(*urls: str) -> File:
+    return File("file.bin", urls, "sha256:" + hashlib.sha256(CONTENT).hexdigest())
+
+
+def left_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {".file.bin.lock"}
+
+
+@pytest.mark.parametrize("manner", ["good", "packed", "busy"])
+def test_a_file_arrives_whole(server, tmp_path, manner):
+    path = fetch(published(server.url(manner)), tmp_path / "new" / "folder")
+    assert path.read_bytes() == CONTENT
+    assert left_in(path.parent) == {"file.bin"}
+
+
+def test_a_cut_connection_is_resumed(server, tmp_path):
+    path = fetch(published(server.url("cut")), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges() == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_later_process_resumes(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:123_456])
+    path = fetch(published(server.url("good")), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges() == ["bytes=123456-"]
+    assert left_in(tmp_path) == {"file.bin"}
+
+
+def test_a_server_that_gets_stuck_leaves_what_it_sent(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 broke off"):
+        fetch(published(server.url("stuck")), tmp_path)
+    assert left_in(tmp_path) == {"file.bin.part"}
+    assert (tmp_path / "file.bin.part").read_bytes() == CONTENT[:100_000]
+    fetch(published(server.url("good")), tmp_path)
+    assert server.ranges()[-1] == "bytes=100000-"
+
+
+def test_a_server_without_ranges_sends_all_again(server, tmp_path):
+    assert fetch(published(server.url("no-ranges")), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_already(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT)
+    assert fetch(published(server.url("good")), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_that_is_too_long(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT + b"more")
+    assert fetch(published(server.url("good")), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_of_another_file(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(b"x" * 1000)
+    assert fetch(published(server.url("good")), tmp_path).read_bytes() == CONTENT
+    assert server.ranges() == ["bytes=1000-", None]
+
+
+def test_another_part_than_asked_for(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    assert fetch(published(server.url("shifted")), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("first", ["missing", "wrong", "stuck", "nobody"])
+def test_the_next_mirror_helps(server, nobody, tmp_path, first):
+    bad = nobody if first == "nobody" else server.url(first)
+    path = fetch(published(bad, server.url("good")), tmp_path)
+    assert path.read_bytes() == CONTENT
+    if first == "stuck":  # and goes on where the first stopped
+        assert server.ranges()[-1] == "bytes=100000-"
+
+
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 sent other bytes than the published"):
+        fetch(published(server.url("wrong")), tmp_path)
+    assert left_in(tmp_path) == set()
+
+
+def test_every_reason_is_told(server, nobody, tmp_path):
+    with pytest.raises(DownloadError) as told:
+        fetch(published(server.url("missing"), nobody, server.url("wrong")), tmp_path)
+    assert "answers 404" in str(told.value)
+    assert "no connection to" in str(told.value)
+    assert "other bytes" in str(told.value)
+
+
+def test_two_at_once_fetch_once(server, tmp_path):
+    results: list[bytes] = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(
+                fetch(published(server.url("good")), tmp_path).read_bytes()
+            )
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [CONTENT] * 4
+    assert len(server.requests) == 1
+
+
+def test_a_folder_that_cannot_be_made(server, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DownloadError, match="cannot write to"):
+        fetch(published(server.url("good")), tmp_path / "file" / "folder")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:
+    mnist = CATALOG["mnist"]
+    files = tuple(File(file.name, (nobody,), file.checksum) for file in mnist.files)
+    offline = Entry(**{**vars(mnist), "files": files})
+    monkeypatch.setitem(CATALOG, "mnist", offline)
+
+
+@pytest.mark.usefixtures("offline")
+def test_offline_one_line_says_what_to_do(tmp_path):
+    with pytest.raises(NaqshError) as told:
+        load("mnist", home=tmp_path / "home")
+    line = str(told.value)
+    assert "\n" not in line
+    assert "'mnist' needs train-images-idx3-ubyte.gz (no connection to 127.0.0.1)" in line
+    assert str(tmp_path / "home" / "mnist") in line
+    assert "--data digits, which needs no download" in line
+
+
+def test_download_off_asks_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("asked"))
+    with pytest.raises(NaqshError, match="downloading is off"):
+        load("mnist", home=tmp_path, download=False)
+
+
+def test_a_named_set_is_downloaded_once(server, tmp_path, monkeypatch):
+    import gzip
+
+    import numpy as np
+    from files import idx_bytes
+
+    images = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)
+    packed = {
+        "t10k-images-idx3-ubyte.gz": gzip.compress(idx_bytes(images)),
+        "t10k-labels-idx1-ubyte.gz": gzip.compress(idx_bytes(np.arange(6, dtype=np.uint8))),
+    }
+    served: list[str] = []
+
+    def answer(self: Handler) -> None:
+        name = self.path.rpartition("/")[2]
+        served.append(name)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(packed[name])))
+        self.end_headers()
+        self.wfile.write(packed[name])
+
+    monkeypatch.setattr(Handler, "do_GET", answer)
+    base = server.url("x").rpartition("/")[0]
+    files = tuple(
+        File(name, (f"{base}/{name}",), "sha256:" + hashlib.sha256(content).hexdigest())
+        for name, content in packed.items()
+    )
+    small = Entry(**{**vars(CATALOG["mnist"]), "test": 6, "files": files})
+    monkeypatch.setitem(CATALOG, "mnist", small)
+    for _ in range(2):
+        mnist = load("mnist", split="test", home=tmp_path)
+        assert np.array_equal(mnist.images[:, 0], images)
+    assert sorted(served) == sorted(packed)
+    assert (tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz").is_file()
