@@ -34,19 +34,22 @@ def read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
         NaqshError: the file is damaged or holds a pickle, or the arrays are not as they should be.
     """
     try:
-        # A map of an .npz is not possible; NumPy ignores the wish.
-        file = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            return _as_nchw(path, file), None
-        with file:
-            name = next((key for key in KEYS if key in file.files), None)
+        # Opened here, as NumPy leaves a damaged .npz open.
+        with path.open("rb") as file:
+            if file.read(4) not in (b"PK\3\4", b"PK\5\6"):  # a zip with members, and without
+                return _as_nchw(path, np.load(path, mmap_mode="r", allow_pickle=False)), None
+            file.seek(0)
+            held = np.load(file, allow_pickle=False)
+            name = next((key for key in KEYS if key in held.files), None)
             if name is None:
-                held = ", ".join(file.files) or "nothing"
-                raise NaqshError(f"{path} holds {held}; name the pictures {' or '.join(KEYS)}")
-            images = _as_nchw(path, file[name])
-            labels = file["labels"] if "labels" in file.files else None
+                keys = ", ".join(held.files) or "nothing"
+                raise NaqshError(f"{path} holds {keys}; name the pictures {' or '.join(KEYS)}")
+            images = _as_nchw(path, held[name])
+            labels = held["labels"] if "labels" in held.files else None
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        why = "it holds a pickle" if "pickle" in str(error) else str(error).splitlines()[0]
+        why = str(error).partition("\n")[0]
+        if "pickle" in why or "Python objects" in why:
+            why = "it holds a pickle, which could run anything"
         raise NaqshError(
             f"{path} is refused ({why}); save it again with numpy.save or numpy.savez, as uint8"
         ) from error
