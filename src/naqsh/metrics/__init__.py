@@ -3,19 +3,47 @@
 Everything here takes and gives tensors (numpy arrays are taken too) and knows nothing of runs.
 """
 
+from naqsh.metrics.classifier import ClassifierFeatures, load_classifier, save_classifier
+from naqsh.metrics.evaluate import METRICS, measure
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
+from naqsh.metrics.kernel import kernel_distance
+from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
+from naqsh.metrics.result import Measure, compare
+from naqsh.metrics.score import classifier_score
+from naqsh.metrics.speed import Speed, sampling_speed
+from naqsh.metrics.uncertainty import (
+    frechet_bootstrap,
+    frechet_infinity,
+    frechet_standard_error,
+)
 
 __all__ = [
+    "METRICS",
     "NAMES",
+    "ClassifierFeatures",
     "FeatureExtractor",
     "FunctionFeatures",
+    "Measure",
     "Moments",
     "Pixels",
+    "Speed",
     "by_name",
+    "classifier_score",
+    "compare",
+    "density_coverage",
     "extract",
+    "frechet_bootstrap",
     "frechet_distance",
     "frechet_distance_features",
+    "frechet_infinity",
+    "frechet_standard_error",
+    "kernel_distance",
+    "load_classifier",
+    "measure",
+    "precision_recall",
+    "sampling_speed",
+    "save_classifier",
 ]

@@ -50,7 +50,8 @@ def as_features(values: Array, what: str, at_least: int = 2) -> Tensor:
         )
     if not tensor.is_floating_point():
         tensor = tensor.double()
-    finite = torch.isfinite(tensor).all(dim=1)
+    # A sum is finite where all of its terms are, and needs no table of flags beside the features.
+    finite = torch.isfinite(tensor.sum(dim=1, dtype=torch.float64))
     if not finite.all():
         bad = torch.nonzero(~finite)[:, 0]
         raise NaqshError(

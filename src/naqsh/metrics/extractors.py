@@ -69,7 +69,7 @@ def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
     if name in classifier.SHIPPED:
         return classifier.shipped(name, device)
     if name == "inception":
-        from naqsh.metrics.inception import InceptionFeatures
+        from naqsh.metrics.inception import InceptionFeatures, load_inception
 
-        return InceptionFeatures(device)
+        return InceptionFeatures(load_inception(), device)
     raise one_of("features", name, NAMES)

@@ -90,4 +90,4 @@ class SmallClassifier(nn.Module):
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
         """Class probabilities, each row summing to one, with shape (N, `classes`)."""
-        return self(x).softmax(dim=1)
+        return self.forward(x).softmax(dim=1)

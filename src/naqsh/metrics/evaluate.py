@@ -1,0 +1,92 @@
+"""Several metrics of one pair of feature tables, each as a `Measure`."""
+
+from collections.abc import Iterable
+
+from naqsh.errors import one_of
+from naqsh.metrics._arrays import Array, as_pair
+from naqsh.metrics.frechet import frechet_distance_features
+from naqsh.metrics.kernel import kernel_distance
+from naqsh.metrics.manifold import density_coverage, manifold, precision_recall
+from naqsh.metrics.result import UNBIASED, Measure
+from naqsh.metrics.uncertainty import frechet_infinity, frechet_standard_error
+
+METRICS = ("fid", "kid", "pr", "dc")
+"""What :func:`measure` knows: Frechet distance (and its extrapolation), kernel distance, precision
+and recall, density and coverage."""
+
+SMALL = 2048
+
+
+def measure(
+    metrics: Iterable[str],
+    real: Array,
+    generated: Array,
+    *,
+    features: str,
+    fingerprint: str,
+    reference: str,
+    k: int = 5,
+    seed: int = 0,
+) -> list[Measure]:
+    """Measure generated features against real ones.
+
+    Args:
+        metrics: names out of :data:`METRICS`, or ``"all"``.
+        real: features with shape (n, d); a held-out set says more than the training set, which a
+            generator may have learnt by heart.
+        generated: features with shape (m, d), by the same extractor.
+        features: the extractor's name.
+        fingerprint: the extractor's fingerprint.
+        reference: what the real pictures are, in words.
+        k: neighbours of precision, recall, density and coverage.
+        seed: of the random divisions behind standard errors and the extrapolation.
+
+    Returns:
+        ``fid`` and ``fid_infinity`` for "fid", ``kid`` for "kid", ``precision`` and ``recall`` for
+        "pr", ``density`` and ``coverage`` for "dc"; in this order, whatever the order asked for.
+
+    Raises:
+        NaqshError: an unknown name, too few rows, different columns, or numbers that are not
+            finite.
+    """
+    asked = set(metrics)
+    for name in sorted(asked):
+        if name not in (*METRICS, "all"):
+            raise one_of("metric", name, (*METRICS, "all"))
+    if "all" in asked:
+        asked = set(METRICS)
+    real, generated = as_pair(real, generated)
+    values: dict[str, tuple[float, float | None]] = {}
+    if "fid" in asked:
+        error = frechet_standard_error(real, generated)
+        values["fid"] = frechet_distance_features(real, generated), error
+        values["fid_infinity"] = frechet_infinity(real, generated, seed), None
+    if "kid" in asked:
+        values["kid"] = kernel_distance(real, generated, seed=seed)
+    pairs: list[dict[str, float]] = []
+    if {"pr", "dc"} <= asked:
+        pairs = [pair._asdict() for pair in manifold(real, generated, k)]
+    elif "pr" in asked:
+        pairs = [precision_recall(real, generated, k)._asdict()]
+    elif "dc" in asked:
+        pairs = [density_coverage(real, generated, k)._asdict()]
+    for pair in pairs:
+        values |= {name: (value, None) for name, value in pair.items()}
+    n, m, d = len(real), len(generated), real.shape[1]
+    return [
+        Measure(name, value, n, m, features, fingerprint, reference, error, _notes(name, n, m, d))
+        for name, (value, error) in values.items()
+    ]
+
+
+def _notes(name: str, n: int, m: int, d: int) -> tuple[str, ...]:
+    """What small samples do to a metric, said rather than hidden."""
+    fewest = min(n, m)
+    if fewest >= max(SMALL, d) or name == "kid":
+        return ()
+    few = f"{fewest:,} pictures are few" + (f" for {d:,} features" if fewest < d else "")
+    if name in UNBIASED:
+        return (f"{few}: the extrapolation is rough",) if fewest < d else ()
+    if name == "fid":
+        return (f"{few}: biased upwards, so compare at equal n only, or take kid",)
+    return (f"{few}: compare at equal n only",)

@@ -1,0 +1,111 @@
+"""A measured number together with all that it depends on, so that it cannot be compared wrongly."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from naqsh.errors import NaqshError
+
+LOWER_IS_BETTER = frozenset({"fid", "fid_infinity", "kid"})
+# Their expected value does not depend on n; that of all others does.
+UNBIASED = frozenset({"fid_infinity", "kid"})
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One result.
+
+    Attributes:
+        name: of the metric, for example ``"fid"``.
+        value: the number.
+        n_real: real pictures behind it.
+        n_generated: generated pictures behind it.
+        features: name of the feature extractor.
+        fingerprint: of the feature extractor.
+        reference: the real pictures in words, for example ``"mnist test"``.
+        standard_error: of the value over draws of the pictures, where the metric has one.
+        notes: what a reader must know to trust the number, one sentence each.
+    """
+
+    name: str
+    value: float
+    n_real: int
+    n_generated: int
+    features: str
+    fingerprint: str
+    reference: str
+    standard_error: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % confidence interval, value -+ 1.96 standard errors; a distance's starts at 0."""
+        if self.standard_error is None:
+            return None
+        low, high = (self.value + z * self.standard_error for z in (-1.96, 1.96))
+        return (max(0.0, low) if self.name == "fid" else low), high
+
+    def __str__(self) -> str:
+        parts = [f"{self.name} {self.value:.4g}"]
+        if self.interval is not None:
+            parts.append("95 %% interval %.4g to %.4g" % self.interval)  # noqa: UP031
+        parts.append(f"{self.n_generated:,} generated against {self.n_real:,} of {self.reference}")
+        parts.append(f"features {self.features} ({self.fingerprint[:8]})")
+        return "; ".join([*parts, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the interval among them for readers of the file."""
+        return asdict(self) | {"notes": list(self.notes), "interval": self.interval}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
+        """What :meth:`to_dict` gave, after a way through JSON.
+
+        Raises:
+            NaqshError: keys are missing or unknown.
+        """
+        given = {key: value for key, value in values.items() if key != "interval"}
+        try:
+            return cls(**(given | {"notes": tuple(given.get("notes", ()))}))
+        except TypeError as error:
+            reason = str(error).removeprefix("Measure.__init__() ")
+            raise NaqshError(f"not a stored measure: {reason}; measure again") from None
+
+    def better_than(self, other: "Measure") -> bool:
+        """Whether this value is the better one; raises as :func:`compare`."""
+        difference = compare(self, other)
+        return difference < 0 if self.name in LOWER_IS_BETTER else difference > 0
+
+    def __lt__(self, other: "Measure") -> bool:
+        return compare(self, other) < 0
+
+    def __gt__(self, other: "Measure") -> bool:
+        return compare(self, other) > 0
+
+
+def compare(a: Measure, b: Measure) -> float:
+    """The difference of two values, a - b, where it means something.
+
+    Raises:
+        NaqshError: different metrics, features or references; or different numbers of pictures
+            under a metric whose bias depends on them.
+    """
+    if a.name != b.name:
+        raise NaqshError(f"{a.name} and {b.name} are different metrics; compare one of both")
+    if a.fingerprint != b.fingerprint:
+        raise NaqshError(
+            f"{a.name} on features {a.features!r} ({a.fingerprint[:8]}) and {b.features!r} "
+            f"({b.fingerprint[:8]}) are different quantities; measure both with the same features"
+        )
+    if a.reference != b.reference:
+        raise NaqshError(
+            f"{a.name} against {a.reference!r} and {b.reference!r} are different quantities; "
+            "measure both against the same reference"
+        )
+    counts = (a.n_real, a.n_generated), (b.n_real, b.n_generated)
+    if counts[0] != counts[1] and a.name not in UNBIASED:
+        raise NaqshError(
+            f"{a.name} depends on the numbers of pictures, and {counts[0]} and {counts[1]} (real, "
+            "generated) differ; measure both with the same n, or compare kid"
+        )
+    return a.value - b.value

@@ -1,0 +1,113 @@
+"""What sampling costs: pictures per second, network evaluations, parameters and memory."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from naqsh.errors import NaqshError
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The cost of sampling.
+
+    Attributes:
+        pictures_per_second: all n pictures over the time from call to finished pictures.
+        evaluations_per_picture: forward passes of the network per picture; a batch with each
+            picture twice (guidance) counts as two. Zero where sampling goes around `forward`.
+        parameters: numbers in the network, trained or not.
+        peak_memory: bytes; on a CUDA device the largest sum of tensors, on the processor the
+            largest resident memory of the process, None where the system does not tell
+            (it is read from Linux's ``/proc``).
+        n: pictures drawn.
+        device: type of device, with its name where it has one.
+    """
+
+    pictures_per_second: float
+    evaluations_per_picture: float
+    parameters: int
+    peak_memory: int | None
+    n: int
+    device: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def sampling_speed(
+    sample: Callable[[int], Tensor], network: nn.Module, n: int, warm_up: int = 1
+) -> Speed:
+    """Time `sample(n)`.
+
+    Args:
+        sample: draws that many pictures.
+        network: what it evaluates; its parameters are counted and its forward passes watched.
+        n: pictures to draw in the timed call.
+        warm_up: pictures drawn before, so that compilation and caches are not timed.
+
+    Raises:
+        NaqshError: `sample` gives another number of pictures, or n is below 1.
+    """
+    if n < 1:
+        raise NaqshError(f"cannot time {n} pictures; ask for at least 1")
+    parameters = list(network.parameters())
+    device = parameters[0].device if parameters else torch.device("cpu")
+    if warm_up:
+        sample(warm_up)
+    evaluations = 0
+
+    def count(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        nonlocal evaluations
+        tensors = [x for x in (*inputs, *keywords.values()) if isinstance(x, Tensor) and x.ndim]
+        evaluations += len(tensors[0]) if tensors else 0
+
+    handle = network.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        _reset_peak(device)
+        start = time.perf_counter()
+        pictures = sample(n)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - start
+    finally:
+        handle.remove()
+    if len(pictures) != n:
+        raise NaqshError(f"sampling gave {len(pictures)} pictures where {n} were asked for")
+    return Speed(
+        pictures_per_second=n / seconds,
+        evaluations_per_picture=evaluations / n,
+        parameters=sum(p.numel() for p in parameters),
+        peak_memory=_peak(device),
+        n=n,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    )
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        # 5 sets the high-water mark back to what is resident now (proc(5)); where that is not
+        # allowed the mark is the life of the process, an upper bound.
+        try:
+            with Path("/proc/self/clear_refs").open("r+") as file:
+                file.write("5")
+        except OSError:
+            return
+
+
+def _peak(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        mark = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
+        return int(mark[1]) * 1024 if mark else None
+    return None

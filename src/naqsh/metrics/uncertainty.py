@@ -1,0 +1,170 @@
+r"""How far a Frechet distance may be trusted: its noise, and its bias.
+
+**Noise.** The reference is held fixed: the question is how much the distance would change with
+another n pictures of the same generator. With :math:`T = S_b^{1/2} (S_b^{1/2} S_a S_b^{1/2})^{-1/2}
+S_b^{1/2}`, the linear map that carries the generated Gaussian a to the reference b, the distance
+changes to first order by the mean over new pictures of the influence
+
+.. math:: h(x) = 2 (x - \mu_a)^T (\mu_a - \mu_b) + (x - \mu_a)^T (I - T) (x - \mu_a),
+
+so its standard error is :math:`\operatorname{std} h(x_i) / \sqrt n`: the infinitesimal jackknife,
+the limit of the bootstrap in closed form, for the price of about one more distance. With n <= d, T
+is taken on the span of the pictures.
+
+*Why not simply the bootstrap?* A resample holds each picture zero, one or several times, about 63 %
+of them at all, and a covariance of so few distinct pictures is another animal where n is not far
+above d. Measured against the spread over a hundred fresh samples (64 features, n from d/4 to 20 d),
+the bootstrap's standard error was right from n = 5 d on and up to twice too wide below (up to four
+times with other spectra), the jackknife's between 0.9 and 1.6 of the truth everywhere.
+:func:`frechet_bootstrap` is here for whoever wants to see it.
+
+**Bias.** With finite samples the distance is too large, nearly by a constant over n; that is why it
+is compared at equal n only. A line in 1/n, read off at 1/n = 0, removes the better part.
+
+References:
+    The Infinitesimal Jackknife (Jaeckel, 1972), Bell Laboratories MM 72-1215-11; The Jackknife, the
+    Bootstrap and Other Resampling Plans (Efron, 1982), chapter 6.
+    Effectively Unbiased FID and Inception Score and Where to Find Them (Chong and Forsyth, 2020),
+    arXiv:1911.07023, section 4: the line in 1/n.
+"""
+
+import torch
+from torch import Tensor
+
+from naqsh.errors import NaqshError
+from naqsh.metrics._arrays import Array, as_pair
+from naqsh.metrics.frechet import EPSILON, centred_factor, frechet_distance_features
+
+PARTS = (1, 2, 3)
+"""The extrapolation's points: the sets whole, in halves and in thirds."""
+
+
+def frechet_standard_error(real: Array, generated: Array) -> float:
+    """Standard error of `frechet_distance_features` over draws of the generated pictures.
+
+    Takes about 2 s for 5,000 pictures of 2,048 features on two cores, 0.01 s for 64 features.
+
+    Args:
+        real: features of the reference, held fixed, with shape (m, d), m >= 2.
+        generated: features with shape (n, d), n >= 2.
+
+    Raises:
+        NaqshError: too few rows, different columns, or numbers that are not finite.
+    """
+    real, generated = as_pair(real, generated)
+    _, centred, projected, difference = _prepared(real, generated)
+    n, r = projected.shape
+    # The quadratic form of T at each picture, from whichever Gram matrix is smaller: with
+    # P = U D V^T it is sqrt(n - 1) times the sum over k of U_ik^2 D_k.
+    if n < r:
+        squares, vectors = torch.linalg.eigh(projected @ projected.T)
+        weights = squares.clamp(min=0).sqrt()
+    else:
+        squares, vectors = torch.linalg.eigh(projected.T @ projected)
+        vectors = projected @ vectors
+        noise = r * EPSILON * squares[-1]
+        weights = torch.where(squares > noise, squares.clamp(min=noise).rsqrt(), 0.0)
+    transported = (n - 1) ** 0.5 * vectors.square() @ weights
+    influence = 2 * centred @ difference + centred.square().sum(dim=1) - transported
+    return float(influence.std() / n**0.5)
+
+
+def frechet_bootstrap(
+    real: Array, generated: Array, replicates: int = 100, seed: int = 0
+) -> Tensor:
+    """Frechet distances of resamples, with replacement, of the generated pictures.
+
+    Nothing of size d x d is computed anew for a resample with fewer distinct pictures than
+    features: the n x n products of the centred features are taken once, and a resample only weights
+    and recentres them. Per resample it takes, on two cores, about 3 ms for n = 5,000 and d = 64;
+    0.03 s for n = 1,000 and d = 2,048; 0.8 s for n = 5,000 and d = 2,048.
+
+    Args:
+        real: features of the reference, held fixed, with shape (m, d), m >= 2.
+        generated: features with shape (n, d), n >= 2.
+        replicates: resamples to draw.
+        seed: of the draws.
+
+    Returns:
+        float64 tensor with shape (replicates,). Its spread is of interest, not its mean, which is
+        biased upwards twice.
+
+    Raises:
+        NaqshError: too few rows, different columns, or numbers that are not finite.
+    """
+    if replicates < 2:
+        raise NaqshError(f"a spread needs at least 2 resamples, got {replicates}")
+    real, generated = as_pair(real, generated)
+    trace_b, centred, projected, difference = _prepared(real, generated)
+    n, r = projected.shape
+    lengths = centred.square().sum(dim=1)
+    # About 63 % of a resample's pictures are distinct.
+    products = projected @ projected.T if 0.64 * n < r else None
+    generator = torch.Generator().manual_seed(seed)
+    distances = []
+    for _ in range(replicates):
+        drawn = torch.randint(n, (n,), generator=generator)
+        counts = torch.bincount(drawn, minlength=n).to(projected)
+        shift = counts @ centred / n
+        trace_a = (counts @ lengths - n * shift.square().sum()) / (n - 1)
+        squares = torch.linalg.eigvalsh(_weighted_gram(projected, products, counts))
+        root = squares.clamp(min=0).sqrt().sum() / (n - 1) ** 0.5
+        distances.append((difference + shift).square().sum() + trace_a + trace_b - 2 * root)
+    return torch.stack(distances).clamp(min=0).cpu()
+
+
+def frechet_infinity(real: Array, generated: Array, seed: int = 0) -> float:
+    """The Frechet distance extrapolated to infinitely many pictures on both sides.
+
+    Both sets are taken whole, in random halves and in random thirds (six distances in all); their
+    means are fitted by a line in the number of parts, which is proportional to 1/n, and the line is
+    read at zero. Unlike in the paper, real pictures are divided as well, since a held-out set of
+    some thousands is as biased as the generated one. The result may be slightly negative.
+
+    Args:
+        real: features with shape (m, d), m >= 6.
+        generated: features with shape (n, d), n >= 6; trustworthy from about n = d.
+        seed: of the division.
+
+    Raises:
+        NaqshError: too few rows, different columns, or numbers that are not finite.
+    """
+    real, generated = as_pair(real, generated, at_least=2 * max(PARTS))
+    generator = torch.Generator().manual_seed(seed)
+    real = real[torch.randperm(len(real), generator=generator)]
+    generated = generated[torch.randperm(len(generated), generator=generator)]
+    means = []
+    for parts in PARTS:
+        pairs = zip(real.tensor_split(parts), generated.tensor_split(parts), strict=True)
+        means.append(sum(frechet_distance_features(a, b) for a, b in pairs) / parts)
+    line = torch.tensor([[1.0, float(parts)] for parts in PARTS], dtype=torch.float64)
+    fitted = torch.linalg.lstsq(line, torch.tensor(means, dtype=torch.float64)[:, None]).solution
+    return float(fitted[0])
+
+
+def _prepared(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What both estimates of noise start from.
+
+    Returns:
+        the trace of the reference's covariance; the centred generated features (n, d); these times
+        a factor of that covariance, (n, r); the difference of the means (d,).
+    """
+    mean_b, factor_b = centred_factor(real)
+    table = generated.double()
+    mean_a = table.mean(dim=0)
+    centred = table - mean_a
+    return factor_b.square().sum(), centred, centred @ factor_b.T, mean_a - mean_b
+
+
+def _weighted_gram(projected: Tensor, products: Tensor | None, counts: Tensor) -> Tensor:
+    """A matrix whose eigenvalues are those of the resample's scatter, recentred to its own mean."""
+    kept = counts > 0
+    weights = counts[kept].sqrt()
+    if products is None:
+        mean = counts @ projected / len(counts)
+        rows = weights[:, None] * (projected[kept] - mean)
+        return rows.T @ rows
+    means = (products @ counts) / len(counts)
+    overall = means @ counts / len(counts)
+    recentred = products[kept][:, kept] - means[kept] - means[kept, None] + overall
+    return weights[:, None] * recentred * weights

@@ -1,0 +1,133 @@
+"""Measures carry all they depend on, and refuse comparisons that mean nothing."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from naqsh.errors import NaqshError
+from naqsh.metrics.evaluate import METRICS, measure
+from naqsh.metrics.frechet import frechet_distance_features
+from naqsh.metrics.kernel import kernel_distance
+from naqsh.metrics.manifold import density_coverage, precision_recall
+from naqsh.metrics.result import Measure, compare
+
+FID = Measure("fid", 3.25, 5000, 4000, "mnist", "0123456789abcdef", "mnist test", 0.5, ("few",))
+WHERE = {"features": "mnist", "fingerprint": "0123456789abcdef", "reference": "mnist test"}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 4)), rng.normal(0.3, 1.1, size=(200, 4))
+
+
+def test_prints_everything_on_one_line():
+    assert str(FID) == (
+        "fid 3.25; 95 % interval 2.27 to 4.23; 4,000 generated against 5,000 of mnist test; "
+        "features mnist (01234567); few"
+    )
+    assert "interval" not in str(replace(FID, standard_error=None))
+
+
+def test_interval_of_a_distance_does_not_start_below_zero():
+    assert replace(FID, value=0.1).interval == (0.0, pytest.approx(1.08))
+    assert replace(FID, name="kid", value=0.1).interval == pytest.approx((-0.88, 1.08))
+
+
+def test_survives_json():
+    for measured in (FID, replace(FID, standard_error=None, notes=())):
+        stored = json.loads(json.dumps(measured.to_dict()))
+        assert Measure.from_dict(stored) == measured
+    assert json.loads(json.dumps(FID.to_dict()))["interval"] == pytest.approx([2.27, 4.23])
+    with pytest.raises(NaqshError, match="not a stored measure.*colour"):
+        Measure.from_dict(FID.to_dict() | {"colour": "red"})
+    with pytest.raises(NaqshError, match="not a stored measure.*fingerprint"):
+        Measure.from_dict({"name": "fid", "value": 1.0})
+
+
+def test_better_knows_the_direction():
+    other = replace(FID, value=4.0)
+    assert FID < other
+    assert other > FID
+    assert FID.better_than(other)
+    assert not replace(FID, name="recall").better_than(replace(other, name="recall"))
+    assert compare(other, FID) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "kid"}, "different metrics"),
+        ({"fingerprint": "f" * 16}, "measure both with the same features"),
+        ({"reference": "mnist train"}, "same reference"),
+        ({"n_generated": 1000}, "same n"),
+        ({"n_real": 1000}, "same n"),
+    ],
+)
+def test_refuses_comparisons_that_mean_nothing(change, words):
+    other = replace(FID, **change)
+    for act in (compare, Measure.__lt__, Measure.__gt__, Measure.better_than):
+        with pytest.raises(NaqshError, match=words):
+            act(FID, other)
+
+
+def test_unbiased_metrics_compare_across_n():
+    kid = replace(FID, name="kid")
+    assert compare(kid, replace(kid, n_generated=1000)) == 0.0
+
+
+def test_all_metrics_equal_the_plain_functions(tables):
+    real, generated = tables
+    results = {m.name: m for m in measure(["all"], real, generated, **WHERE)}
+    assert list(results) == [
+        *("fid", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
+    ]
+    assert results["fid"].value == frechet_distance_features(real, generated)
+    assert results["kid"].value == kernel_distance(real, generated).value
+    assert results["recall"].value == precision_recall(real, generated).recall
+    assert results["density"].value == density_coverage(real, generated).density
+    low, high = results["fid"].interval
+    assert low < results["fid"].value < high
+    for result in results.values():
+        assert (result.n_real, result.n_generated) == (300, 200)
+        assert (result.features, result.reference) == ("mnist", "mnist test")
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("fid", ["fid", "fid_infinity"]),
+        ("kid", ["kid"]),
+        ("pr", ["precision", "recall"]),
+        ("dc", ["density", "coverage"]),
+    ],
+)
+def test_each_metric_alone(tables, asked, names):
+    assert asked in METRICS
+    alone = measure([asked], *tables, **WHERE)
+    assert [m.name for m in alone] == names
+    assert [m for m in measure(["all"], *tables, **WHERE) if m.name in names] == alone
+
+
+def test_small_samples_are_said():
+    rng = np.random.default_rng(0)
+    many, few = rng.normal(size=(2100, 2)), rng.normal(size=(100, 2))
+    assert not any(m.notes for m in measure(["fid", "kid", "dc"], many, many, **WHERE))
+    notes = {m.name: m.notes for m in measure(["all"], many, few, **WHERE)}
+    assert "100 pictures are few: biased upwards" in notes["fid"][0]
+    assert "equal n only" in notes["recall"][0]
+    assert notes["kid"] == notes["fid_infinity"] == ()
+    wide = {m.name: m.notes for m in measure(["fid"], *rng.normal(size=(2, 30, 40)), **WHERE)}
+    assert "30 pictures are few for 40 features" in wide["fid"][0]
+    assert "rough" in wide["fid_infinity"][0]
+
+
+def test_wrong_requests(tables):
+    with pytest.raises(NaqshError, match="did you mean 'fid'"):
+        measure(["fidd"], *tables, **WHERE)
+    with pytest.raises(NaqshError, match="4 columns and generated features 3"):
+        measure(["fid"], tables[0], tables[1][:, :3], **WHERE)
+    with pytest.raises(NaqshError, match="at least 6"):
+        measure(["pr"], tables[0], tables[1][:5], **WHERE)
