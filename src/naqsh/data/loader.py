@@ -9,14 +9,12 @@ No Python runs per picture: a batch is one gather of rows and one conversion.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-# Read-only arrays cannot be handed to torch without a warning, and a batch is copied out anyway, so
-# on the host the rows are gathered by NumPy into a tensor that is ours.
 
 _SHARE_OF_DEVICE = 8
 
@@ -81,28 +79,27 @@ class Loader:
         if start < 0 or count < 1:
             raise ValueError(f"need start >= 0 and count >= 1, got {start} and {count}")
         rows, mirrored = self._rows(start, count)
-        labels = None
-        if self._labels is not None:
-            labels = torch.from_numpy(self._labels[rows]).to(self._device, non_blocking=True)
+        labels = None if self._labels is None else self._send(self._labels.take(rows))
         if self._resident is None:
-            return self._gather(rows, mirrored), labels
-        index = torch.from_numpy(rows).to(self._device, non_blocking=True)
-        images = self._resident.index_select(0, index)
+            # Faster than torch's index_select, and no trouble with read-only maps.
+            batch = self._images.take(rows, axis=0)
+            if self._flip:
+                batch[mirrored] = batch[mirrored][..., ::-1]
+            return self._send(batch), labels
+        images = self._resident.index_select(0, self._send(rows))
         if self._flip:
-            mask = torch.from_numpy(mirrored).to(self._device, non_blocking=True)
-            images = torch.where(mask.view(-1, 1, 1, 1), images.flip(3), images)
+            mask = self._send(mirrored).view(-1, 1, 1, 1)
+            images = torch.where(mask, images.flip(3), images)
         return images, labels
 
-    def _gather(self, rows: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
-        """Rows of a set that stays on the host, copied and sent to where they are wanted."""
-        pin = self._device.type == "cuda"
-        batch = torch.empty((len(rows), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=pin)
-        # mode "clip" spares NumPy a second buffer; the rows are in range by construction.
-        there = batch.numpy()
-        np.take(self._images, rows, axis=0, out=there, mode="clip")
-        if self._flip:
-            there[mirrored] = there[mirrored][..., ::-1]
-        return batch.to(self._device, non_blocking=True)
+    def _send(self, array: NDArray[Any]) -> Tensor:
+        """A tensor of a fresh array, on the device; from pinned memory where that helps."""
+        tensor = torch.from_numpy(array)
+        if self._device.type == "cpu":
+            return tensor
+        if self._device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self._device, non_blocking=True)
 
     def _rows(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Rows of the data set behind the positions, and which of them are mirrored."""
@@ -146,18 +143,19 @@ def to_float(images: Tensor, low: float, high: float) -> Tensor:
     Returns:
         new float32 tensor with the shape of `images`, in [low, high].
     """
+    start, scale = _line(low, high)
     values = images.to(torch.float32)
     # One fused multiply-add over the pictures; two operations in place take half as long again.
-    return torch.add(torch.tensor(float(low)), values, alpha=_scale(low, high), out=values)
+    return torch.add(start, values, alpha=scale, out=values)
 
 
 @functools.cache
-def _scale(low: float, high: float) -> float:
-    """The largest float32 with which 255 does not pass `high`."""
-    scale = np.float32((high - low) / 255)
-    while np.float32(low + 255 * float(scale)) > np.float32(high):
-        scale = np.nextafter(scale, np.float32(0))
-    return float(scale)
+def _line(low: float, high: float) -> tuple[Tensor, float]:
+    """Start and slope of the map; the slope is the largest float32 that keeps 255 below `high`."""
+    slope = np.float32((high - low) / 255)
+    while np.float32(low + 255 * float(slope)) > np.float32(high):
+        slope = np.nextafter(slope, np.float32(0))
+    return torch.tensor(float(low)), float(slope)
 
 
 def _room_on(device: torch.device) -> int:
