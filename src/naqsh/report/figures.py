@@ -1,0 +1,179 @@
+"""Series and histograms as inline SVG, the same to the byte whenever the numbers are the same.
+
+Text stays text: the browser sets it in the page's font and colour, and a screen reader or a search
+finds it. Legends and titles are the page's, not the picture's, so that they wrap on a phone.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from naqsh.report import palette
+from naqsh.report.curves import envelope, evenly, running_mean, window
+from naqsh.report.gather import Curve, Histogram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (4.2, 2.5)
+"""Inches of one panel: two fit beside each other on a screen, one is as wide as a phone."""
+
+POINTS = 600
+"""Most points of one drawn line."""
+
+STYLE = {
+    "svg.hashsalt": "naqsh",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 9,
+    "text.color": palette.INK,
+    "axes.labelcolor": palette.INK,
+    "axes.edgecolor": palette.INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": palette.INK,
+    "grid.alpha": 0.14,
+    "grid.linewidth": 0.6,
+    "xtick.color": palette.INK,
+    "ytick.color": palette.INK,
+    "lines.solid_joinstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve and how it is drawn."""
+
+    curve: Curve
+    colour: str
+    dash: str = "-"
+
+
+def lines(
+    series: Sequence[Line],
+    x_label: str,
+    *,
+    name: str,
+    log: bool = False,
+    raw: bool = True,
+    y_range: tuple[float, float] | None = None,
+) -> str:
+    """Curves over epochs.
+
+    Args:
+        series: what to draw.
+        x_label: under the horizontal axis.
+        name: unique on the page; the ids inside the SVG begin with it.
+        log: a logarithmic vertical axis; values that are not above 0 are left out.
+        raw: draw the logged values faintly behind their running mean.
+        y_range: the vertical axis, where several panels share it.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = _panel()
+        points = max(60, min(POINTS, 6000 // max(len(series), 1)))
+        for line in series:
+            _draw(axes, line, points, raw=raw, log=log)
+        if log:
+            _log_axis(axes)
+        if y_range:
+            axes.set_ylim(y_range)
+        axes.set_xlabel(x_label)
+        axes.margins(x=0.02)
+        axes.set_xlim(left=0)
+        return _svg(figure, name)
+
+
+def histograms(spreads: Sequence[tuple[Histogram, str]], x_label: str, *, name: str) -> str:
+    """Outlines of histograms as densities on a logarithmic axis, each with its colour."""
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = _panel()
+        lowest = []
+        for spread, colour in spreads:
+            edges, counts = np.array(spread.edges), np.array(spread.counts)
+            density = counts / max(counts.sum(), 1) / np.diff(edges)
+            axes.stairs(density, edges, baseline=None, color=colour, linewidth=1.3)
+            lowest += density[density > 0].tolist()
+        _log_axis(axes)
+        if lowest:
+            axes.set_ylim(bottom=min(lowest) / 2)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(x_label)
+        return _svg(figure, name)
+
+
+def _panel() -> tuple[Figure, "Axes"]:
+    figure = Figure(figsize=SIZE)
+    # Fixed margins: a layout engine would draw every figure twice more. Seven digits fit.
+    figure.subplots_adjust(left=0.145, right=0.98, bottom=0.19, top=0.97)
+    figure.patch.set_visible(False)
+    axes = figure.add_subplot()
+    axes.patch.set_visible(False)
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    return figure, axes
+
+
+def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> None:
+    x, y = np.array(line.curve.epochs), np.array(line.curve.values)
+    if log:
+        x, y = x[y > 0], y[y > 0]
+    width = window(len(y))
+    if width == 1:
+        # A few values are shown as they are; the dots say that there is nothing between them.
+        marker = "o" if len(y) <= points // 4 else None
+        axes.plot(
+            *envelope(x, y, points),
+            line.dash,
+            color=line.colour,
+            linewidth=1.4,
+            marker=marker,
+            markersize=2.5,
+        )
+        return
+    if raw:
+        axes.plot(*envelope(x, y, points), color=line.colour, linewidth=0.8, alpha=0.3)
+    mean = running_mean(y, width)
+    axes.plot(*evenly(x, mean, points), line.dash, color=line.colour, linewidth=1.7)
+
+
+def _log_axis(axes: "Axes") -> None:
+    axes.set_yscale("log", nonpositive="mask")
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _tick(value: float, position: int | None = None) -> str:
+    return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG element to stand inside a page."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # Groups carry ids that repeat on a page of many figures; nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
+    text = text.replace("url(#", f"url(#{name}-")
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    # Hundredths of a pixel are enough for lines; what stands between the tags is text to read.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
+    text = re.sub(r"\s*\n\s*", "\n", text)
+    return palette.css(text).strip()

@@ -1,0 +1,49 @@
+"""A document as one HTML page that needs nothing beside itself."""
+
+import json
+import math
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from naqsh.report import palette
+from naqsh.report.document import Document
+
+
+def render(document: Document) -> str:
+    """The page as text; everything that came from a run folder is escaped."""
+    environment = Environment(
+        loader=PackageLoader("naqsh.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        document=document,
+        words=document.words,
+        light=palette.LIGHT,
+        dark=palette.DARK,
+        results=embedded(document.results),
+    )
+
+
+def embedded(plain: Any) -> Markup:
+    """Plain data as JSON that may stand inside a script element."""
+    text = json.dumps(_finite(plain), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _finite(plain: Any) -> Any:
+    """The data with null for what JSON has no number for, and text for what it has no type for."""
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    if isinstance(plain, dict):
+        return {str(key): _finite(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_finite(value) for value in plain]
+    return plain if plain is None or isinstance(plain, str | int) else str(plain)

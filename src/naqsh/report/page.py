@@ -1,0 +1,228 @@
+"""Which sections the page has, and in what order."""
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from naqsh.report import plots, tables
+from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
+from naqsh.report.gather import Facts, Record
+from naqsh.report.words import Words
+
+RECORDS = 1200
+"""Most records of all runs together that the embedded results hold."""
+
+DIGITS = 6
+"""Significant digits of an embedded curve."""
+
+
+def build(runs: Sequence[Facts]) -> Document:
+    """The page about these runs."""
+    words = Words("en")
+    maker = Maker(words)
+    parts: dict[str, Callable[[Maker, Sequence[Facts]], list[Block]]] = {
+        "glance": _glance,
+        "samples": _samples,
+        "losses": _losses,
+        "diagnosis": _diagnosis,
+        "inside": _inside,
+        "speed": _speed,
+        "data": lambda maker, runs: [tables.data(maker, runs)],
+        "networks": _networks,
+        "hyperparameters": lambda maker, runs: [tables.hyperparameters(maker, runs)],
+        "environment": lambda maker, runs: [tables.environment(maker, runs)],
+        "again": _again,
+    }
+    # Figures and tables are numbered as they are made: one section after the other.
+    sections = [
+        Section(name, words.text(f"sections.{name}"), make(maker, runs))
+        for name, make in parts.items()
+    ]
+    title = words.text("list_comma").join(Markup("{}").format(run.label) for run in runs)
+    leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
+    return Document(words, title, leads, sections, _results(runs))
+
+
+def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
+    """The run in one line, and whether it is done."""
+    summary = run.summary()
+    sentences = [words.text("lead.of", run=run.label)] if several else []
+    if summary["count"] is None:
+        sentences.append(
+            words.text("lead.what_only", method=summary["method"], data=summary["data"])
+        )
+    else:
+        sentences.append(
+            words.text(
+                "lead.what",
+                method=summary["method"],
+                data=summary["data"],
+                count=words.number(summary["count"]),
+                shape=words.shape(summary["shape"]),
+                parameters=words.number(summary["parameters"]),
+            )
+        )
+    if run.records:
+        sentences.append(
+            words.text(
+                "lead.how_long",
+                epochs=words.number(summary["epochs"]),
+                seen=words.number(summary["seen"]),
+                time=words.time(summary["seconds"]),
+            )
+        )
+    if summary["speed"] is not None:
+        sentences.append(words.text("lead.speed", speed=words.number(summary["speed"])))
+    return Markup(" ").join(sentences)
+
+
+def _glance(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    items = [(run, _state(maker.words, run)) for run in runs]
+    table = tables.glance(maker, runs)
+    if not any(state for _, state in items):
+        return [table]
+    listings = [Listing(run.label if len(runs) > 1 else "", state) for run, state in items if state]
+    return [*listings, table]
+
+
+def _state(words: Words, run: Facts) -> list[Markup]:
+    """What a reader must know before trusting the page: how far the run is, what is damaged."""
+    said = []
+    if not run.records:
+        said.append(words.text("state.nothing_logged"))
+    elif run.checkpoint is None:
+        said.append(words.text("state.no_checkpoint"))
+    elif not run.finished:
+        said.append(words.text("state.unfinished", step=words.number(run.checkpoint)))
+    for problem in run.problems:
+        key = "state.missing" if problem.reason is None else "state.damaged"
+        said.append(words.text(key, file=problem.file, reason=problem.reason))
+    return said
+
+
+def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    figure = plots.grids(maker, runs)
+    return [figure] if figure else [_paragraph(maker, "absences.grids")]
+
+
+def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    made = [plots.losses(maker, runs), *plots.terms(maker, runs), tables.results(maker, runs)]
+    return _present(made) or [_paragraph(maker, "absences.losses")]
+
+
+def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    words = maker.words
+    listings = []
+    for run in runs:
+        said = [
+            words.text(
+                "diagnosis.note",
+                epoch=words.number(note.epoch),
+                step=words.number(note.step),
+                words=note.words,
+            )
+            for note in run.notes
+        ]
+        quiet = "diagnosis.nothing" if run.records else "diagnosis.not_yet"
+        title = run.label if len(runs) > 1 else ""
+        listings.append(Listing(title, said or [words.text(quiet)]))
+    return [_paragraph(maker, "diagnosis.lead"), *listings]
+
+
+def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    gradients = plots.gradients(maker, runs)
+    spread = _present([plots.weights(maker, runs), tables.spreads(maker, runs)])
+    return [
+        gradients or _paragraph(maker, "absences.gradients"),
+        *(spread or [_paragraph(maker, "absences.weights")]),
+    ]
+
+
+def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    figure = plots.speed(maker, runs)
+    return [figure] if figure else [_paragraph(maker, "absences.speed")]
+
+
+def _networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    return [*tables.networks(maker, runs)] or [_paragraph(maker, "absences.networks")]
+
+
+def _again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    words = maker.words
+    blocks: list[Block] = [_paragraph(maker, "again.lead")]
+    for run in runs:
+        if len(runs) > 1:
+            blocks.append(Paragraph(words.text("lead.of", run=run.label)))
+        encoded = base64.b64encode(run.recipe_text.encode()).decode()
+        blocks += [
+            Code(tables.command(run)),
+            Code(run.recipe_text, "recipe.yaml", f"data:application/yaml;base64,{encoded}"),
+        ]
+    return blocks
+
+
+def _present(made: Sequence[Block | None]) -> list[Block]:
+    return [block for block in made if block is not None]
+
+
+def _paragraph(maker: Maker, key: str) -> Paragraph:
+    return Paragraph(maker.words.text(key))
+
+
+def _results(runs: Sequence[Facts]) -> dict[str, Any]:
+    """Everything the page shows, as plain data."""
+    most = max(60, RECORDS // len(runs))
+    return {
+        "runs": [
+            {
+                "label": run.label,
+                "finished": run.finished,
+                "summary": run.summary(),
+                "results": run.results(),
+                "recipe": run.recipe,
+                "about": run.about,
+                "networks": run.networks,
+                "curves": _log(run.records, most),
+                "stages": [
+                    {
+                        "step": stage.step,
+                        "epoch": stage.epoch,
+                        "grid": stage.grid and stage.grid.name,
+                        "weights": {
+                            phase: {"edges": _short(w.edges), "counts": w.counts}
+                            for phase, w in stage.weights.items()
+                        },
+                    }
+                    for stage in run.stages
+                ],
+                "diagnosis": [vars(note) for note in run.notes],
+                "problems": [vars(problem) for problem in run.problems],
+            }
+            for run in runs
+        ]
+    }
+
+
+def _log(records: Sequence[Record], most: int) -> dict[str, Any]:
+    """The log, thinned evenly to at most so many records; `every` says how much."""
+    every = max(1, -(-len(records) // most))
+    kept = records[every - 1 :: every]
+    return {
+        "every": every,
+        "records": [
+            vars(record)
+            | {
+                "losses": dict(zip(record.losses, _short(record.losses.values()), strict=True)),
+                "gradients": dict(
+                    zip(record.gradients, _short(record.gradients.values()), strict=True)
+                ),
+            }
+            for record in kept
+        ],
+    }
+
+
+def _short(values: Any) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]
