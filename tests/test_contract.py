@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from contract import check_method
 
+from contract import check_method
 from naqsh import data, recipes
 
 

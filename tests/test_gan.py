@@ -1,4 +1,4 @@
-"""The GAN's losses against independent sources, and its networks against the specification's table."""
+"""The GAN's losses against independent sources, and its networks against the table they follow."""
 
 import math
 
@@ -177,7 +177,9 @@ def test_accuracy_and_wasserstein_estimate() -> None:
     assert 0 <= float(losses["accuracy"].detach()) <= 1
     assert "wasserstein" not in losses
     other = GAN(Spec(objective="wasserstein"), (1, 16, 16)).critic_losses(batch(), 0)
-    assert float(other["wasserstein"].detach()) == pytest.approx(-float(other["total"].detach()), abs=1e-6)
+    assert float(other["wasserstein"].detach()) == pytest.approx(
+        -float(other["total"].detach()), abs=1e-6
+    )
     assert "accuracy" not in other
 
 
@@ -185,9 +187,13 @@ def test_diversity_is_one_for_real_pictures_and_zero_for_a_single_one() -> None:
     method = GAN(Spec(), (1, 16, 16))
     seen = batch()
     method._generate = lambda noise: seen.images  # type: ignore[method-assign]
-    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(1, rel=1e-5)
+    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(
+        1, rel=1e-5
+    )
     method._generate = lambda noise: seen.images[:1].expand(8, -1, -1, -1)  # type: ignore[method-assign]
-    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(0, abs=1e-6)
+    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_impossible_numbers_are_refused() -> None:

@@ -6,6 +6,7 @@ answer at once.
 
 import argparse
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -77,7 +78,15 @@ def _run(arguments: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"naqsh {__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_list, _add_train, _add_sample, _add_report, _add_tune):
+    for add in (
+        _add_list,
+        _add_train,
+        _add_sample,
+        _add_evaluate,
+        _add_measure,
+        _add_report,
+        _add_tune,
+    ):
         add(verbs)
     if arguments[:1] == ["train"] and _asks_help(arguments):
         return _train_help(parser, arguments)
@@ -124,10 +133,12 @@ def _add_list(verbs: Any) -> None:
     parser = _verb(
         verbs,
         "list",
-        "Show the recipes, the data sets, or both.",
+        "Show the recipes, the data sets, the features, or all of them.",
         "  naqsh list\n  naqsh list data",
     )
-    parser.add_argument("what", nargs="?", choices=["recipes", "data"], help="one of them")
+    parser.add_argument(
+        "what", nargs="?", choices=["recipes", "data", "features"], help="one of them"
+    )
     parser.set_defaults(do=_list)
 
 
@@ -148,6 +159,10 @@ def _list(options: argparse.Namespace, named: dict[str, str]) -> int:
             size = f"{entry.train:,} + {entry.test:,} of {height}x{width}x{channels}"
             print(f"  {entry.name:<18} {size}, {len(entry.classes)} classes, {entry.licence}")
             print(f"  {'':<18} {entry.how}")
+    if options.what in (None, "features"):
+        print("Features, for `--features`:")
+        for name, words in FEATURES.items():
+            print(f"  {name:<18} {words}")
     return 0
 
 
@@ -270,6 +285,120 @@ def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
         options=named,
     )
     print(path)
+    return 0
+
+
+def _add_evaluate(verbs: Any) -> None:
+    parser = _verb(
+        verbs,
+        "evaluate",
+        "Measure a run's samples against real pictures, and the speed of sampling.",
+        "  naqsh evaluate runs/gan-digits\n"
+        "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist",
+    )
+    parser.add_argument("run", type=Path, help="a run folder; RUN/evaluation.json is written")
+    parser.add_argument("--metrics", nargs="+", default=["all"], help="out of fid kid pr dc all")
+    parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
+    parser.add_argument(
+        "--reference",
+        choices=["test", "train"],
+        default="test",
+        help="real pictures (default test)",
+    )
+    _add_measuring(parser)
+    parser.set_defaults(do=_evaluate)
+
+
+FEATURES = {
+    "digits": "a small classifier of the digits set; weights come with the package",
+    "mnist": "a small classifier of MNIST; weights come with the package",
+    "inception": "Inception-v3 as in pytorch-fid; weights are downloaded at first use, 92 MB",
+    "pixels": "the pixels themselves; a baseline",
+    "classifier:RUN": "a classifier of yours, from `naqsh train classifier-mnist --data …`",
+}
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    """The options that evaluate and measure share."""
+    parser.add_argument("--features", help="one of `naqsh list features`")
+    parser.add_argument("--seed", type=int, default=0, help="of samples and choices (default 0)")
+    parser.add_argument("--batch", type=int, default=100, help="pictures at a time (default 100)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
+    _none_left(named, "--metrics --n --reference --features --seed --batch --device --json")
+    from naqsh import evaluation, run
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    trained = run.open(options.run)
+    with join(options.device) as world, Counter() as counter:
+        result = evaluation.evaluate(
+            trained,
+            options.metrics,
+            features=options.features,
+            n=options.n,
+            seed=options.seed,
+            reference=options.reference,
+            batch=options.batch,
+            device=str(world.device),
+            data_home=options.data_home,
+            progress=counter.update,
+        )
+    if options.json:
+        print(json.dumps(result.to_dict(), indent=1))
+        return 0
+    for measure in result.measures:
+        print(measure)
+    print(result.speed)
+    return 0
+
+
+def _add_measure(verbs: Any) -> None:
+    parser = _verb(
+        verbs,
+        "measure",
+        "Measure pictures against real ones: folders, .npz or .npy files, or data sets.",
+        "  naqsh measure fid mnist:test fakes/ --features mnist\n"
+        "  naqsh measure all real.npz fakes.npz --features pixels --n 2000",
+    )
+    parser.add_argument("metric", help="fid, kid, pr, dc or all")
+    parser.add_argument("real", help="the reference")
+    parser.add_argument("generated", help="what is measured")
+    parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
+    parser.add_argument("--size", type=int, help="resize both to SIZE x SIZE")
+    _add_measuring(parser)
+    parser.set_defaults(do=_measure)
+
+
+def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
+    _none_left(named, "--n --size --features --seed --batch --device --json --data-home")
+    from naqsh import evaluation
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    with join(options.device) as world, Counter() as counter:
+        results = evaluation.measure(
+            [options.metric],
+            options.real,
+            options.generated,
+            features=options.features,
+            n=options.n,
+            size=options.size,
+            seed=options.seed,
+            batch=options.batch,
+            device=str(world.device),
+            data_home=options.data_home,
+            progress=counter.update,
+        )
+    if options.json:
+        print(json.dumps([measure.to_dict() for measure in results], indent=1))
+        return 0
+    for measure in results:
+        print(measure)
     return 0
 
 

@@ -81,6 +81,11 @@ class Method(nn.Module):
 class Samples(Protocol):
     """A method that makes pictures from noise alone."""
 
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The network whose evaluations are counted as the cost of a picture."""
+        ...
+
     def sample(self, noise: Noise) -> Tensor:
         """One picture for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
         ...

@@ -2,9 +2,9 @@
 
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,11 +17,14 @@ from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Recipe
-from naqsh.runfolder import FORMAT, RunFolder, write_json, write_text
+from naqsh.runfolder import FORMAT, RunFolder, read_json, write_json, write_text
 from naqsh.training import checkpoint, distributed
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
 from naqsh.training.loop import Trainer
+
+if TYPE_CHECKING:
+    from naqsh.evaluation import Evaluation
 
 SAMPLE_BATCH = 100
 
@@ -311,6 +314,19 @@ class Run:
         caption = f"{self.recipe.name} after {step} steps: {n} samples of seed {seed}"
         pictures.save_grid(path, pixels, caption, columns)
         return path
+
+    def best_validation(self) -> float | None:
+        """The least validation loss; None for a method that has none."""
+        best = read_json(self.folder.checkpoint(self.folder.steps()[-1]) / checkpoint.STATE)["best"]
+        return float(best[0]) if best else None
+
+    def evaluate(
+        self, metrics: Iterable[str] = ("all",), *, features: str | None = None, **options: Any
+    ) -> "Evaluation":
+        """Measure samples against real pictures; see :func:`naqsh.evaluation.evaluate`."""
+        from naqsh import evaluation
+
+        return evaluation.evaluate(self, metrics, features=features, **options)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Write the run's report, one self-contained HTML file; returns where it is."""

@@ -176,6 +176,11 @@ class GAN(Method):
         variance = images.detach().var(0).sum() / batch.images.var(0).sum()
         return {"total": loss, "diversity": variance}
 
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The generator, evaluated once a picture."""
+        return self.generator
+
     def sample(self, noise: Noise) -> Tensor:
         """Pictures in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
         return self._generate(noise).add(1).div(2).clamp(0, 1)

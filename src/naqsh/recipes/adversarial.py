@@ -74,15 +74,15 @@ def wgan_gp_digits() -> Recipe:
 
 @recipe
 def gan_cifar10() -> Recipe:
-    """The GAN of gan-mnist, four times as wide, on CIFAR-10."""
+    """The GAN of gan-mnist, twice as wide, on CIFAR-10."""
     from naqsh.methods import gan
 
-    return Recipe("", Data("cifar10", flip=True), gan.Spec(width=4), Training(epochs=50))
+    return Recipe("", Data("cifar10", flip=True), gan.Spec(width=2), Training(epochs=50))
 
 
 @recipe
 def wgan_gp_cifar10() -> Recipe:
-    """The Wasserstein GAN with gradient penalty, four times as wide, on CIFAR-10."""
+    """The Wasserstein GAN with gradient penalty, twice as wide, on CIFAR-10."""
     return Recipe(
-        "", Data("cifar10", flip=True), _wasserstein_penalised(width=4), Training(epochs=100)
+        "", Data("cifar10", flip=True), _wasserstein_penalised(width=2), Training(epochs=100)
     )

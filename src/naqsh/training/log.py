@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from typing import Self
 
 import torch
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -121,6 +123,34 @@ class Display:
     def stop(self) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+
+class Counter:
+    """Progress of something counted, such as pictures drawn: a live bar, or nothing in a pipe."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` of a thing."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done)
 
 
 def readable_time(seconds: float) -> str:

@@ -1,0 +1,235 @@
+"""Measuring runs, folders and data sets: pictures in, measures with all that they depend on out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from naqsh import data, metrics, pictures
+from naqsh.core import Samples
+from naqsh.errors import NaqshError
+from naqsh.methods.classifier import Classifier
+from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Measure, Speed
+from naqsh.run import Run, load_data
+from naqsh.run import open as open_run
+from naqsh.runfolder import write_json
+
+Progress = Callable[[str, int, int], None]
+"""Told what is going on, how much is done, and of how much."""
+
+SPEED_PICTURES = 200
+"""Pictures that the sampling speed is timed on."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run was measured to be.
+
+    Attributes:
+        step: the checkpoint that was measured.
+        seed: of the samples.
+        measures: in a fixed order.
+        speed: of sampling, on the device that was asked for.
+    """
+
+    step: int
+    seed: int
+    measures: list[Measure]
+    speed: Speed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "step": self.step,
+            "seed": self.seed,
+            "measures": [measure.to_dict() for measure in self.measures],
+            "speed": self.speed.to_dict(),
+        }
+
+
+def features_for(name: str) -> str:
+    """The features that pictures of a data set are measured by unless others are asked for."""
+    return name if name in ("digits", "mnist") else "inception"
+
+
+def extractor(name: str, device: str = "cpu") -> FeatureExtractor:
+    """A feature extractor by name, or of a classifier that the user trained: ``classifier:RUN``.
+
+    Raises:
+        NaqshError: an unknown name, weights that cannot be had, or a run of something else.
+    """
+    kind, colon, path = name.partition(":")
+    if kind != "classifier" or not colon:
+        return metrics.by_name(name, device)
+    method = open_run(path).method
+    if not isinstance(method, Classifier):
+        raise NaqshError(f"{path} is no classifier; train one: naqsh train classifier-mnist")
+    return ClassifierFeatures(method.network, name, device)
+
+
+def evaluate(
+    run: Run,
+    names: Iterable[str] = ("all",),
+    *,
+    features: str | None = None,
+    n: int = 5000,
+    seed: int = 0,
+    reference: Literal["train", "test"] = "test",
+    batch: int = 100,
+    device: str = "cpu",
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a run's samples against real pictures and write ``evaluation.json`` in its folder.
+
+    Args:
+        run: what is measured.
+        names: out of ``fid kid pr dc``, or ``all``.
+        features: by which features; by default those of the run's data set.
+        n: pictures drawn.
+        seed: of the samples.
+        reference: the real pictures; ``test`` was not trained on, so it does not reward learning
+            by heart.
+        batch: pictures drawn at a time.
+        device: where pictures are drawn and features taken.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+
+    Raises:
+        NaqshError: the run makes no pictures, or an argument does not fit.
+    """
+    method = run.method
+    if not isinstance(method, Samples):
+        raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
+    told = progress or (lambda what, done, total: None)
+    measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    real = load_data(run.recipe, reference, data_home)
+    real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
+    drawn = _draw(run, n, seed, batch, device, told)
+    generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
+    measures = metrics.measure(
+        names,
+        real_features,
+        generated,
+        features=measured_by.name,
+        fingerprint=measured_by.fingerprint,
+        reference=f"{real.name} {reference}",
+        seed=seed,
+    )
+    speed = metrics.sampling_speed(
+        lambda count: run.sample(count, batch=batch, device=device),
+        method.sampling_network,
+        min(n, SPEED_PICTURES),
+    )
+    result = Evaluation(run.folder.steps()[-1], seed, measures, speed)
+    write_json(run.folder.path / "evaluation.json", result.to_dict())
+    return result
+
+
+def _draw(run: Run, n: int, seed: int, batch: int, device: str, told: Progress) -> NDArray[Any]:
+    """Samples as uint8, the form in which every generator's pictures are measured."""
+    if n < 2:
+        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
+    parts: list[NDArray[np.uint8]] = []
+    for first in range(0, n, batch):
+        count = min(batch, n - first)
+        images = run.sample(count, seed=seed, first=first, batch=batch, device=device)
+        parts.append(pictures.to_pixels(images.numpy()))
+        told("samples", first + count, n)
+    return np.concatenate(parts)
+
+
+def distance(run: Run, features: str, n: int, data_home: Path | str | None = None) -> float:
+    """The Frechet distance of a run's samples to the test pictures, and nothing else."""
+    measured_by = extractor(features)
+    real = load_data(run.recipe, "test", data_home)
+    generated = _draw(run, n, 0, 100, "cpu", lambda what, done, total: None)
+    return metrics.frechet_distance_features(
+        metrics.extract(measured_by, real.images, cache=True),
+        metrics.extract(measured_by, generated),
+    )
+
+
+def measure(
+    names: Iterable[str],
+    real: str,
+    generated: str,
+    *,
+    features: str | None = None,
+    n: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    batch: int = 250,
+    device: str = "cpu",
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+) -> list[Measure]:
+    """Measure one collection of pictures against another.
+
+    Args:
+        names: out of ``fid kid pr dc``, or ``all``.
+        real: a folder, a .npz or .npy file, or a data set's name, with ``:test`` for its test part.
+        generated: likewise.
+        features: by which features; by default those of the data set `real`, else ``inception``.
+        n: take so many pictures of each, at random; all by default.
+        size: resize both to `size` x `size`.
+        seed: of the choice and of standard errors.
+        batch: pictures at a time.
+        device: where features are taken.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+
+    Raises:
+        NaqshError: pictures that cannot be had or do not fit together.
+    """
+    told = progress or (lambda what, done, total: None)
+    measured_by = extractor(features or features_for(real.partition(":")[0]), device)
+    sides = [_pictures(source, size, data_home) for source in (real, generated)]
+    if sides[0].shape != sides[1].shape and measured_by.name != "inception":
+        shapes = ["x".join(map(str, side.shape)) for side in sides]
+        raise NaqshError(
+            f"{real} has pictures of {shapes[0]} and {generated} of {shapes[1]}; give --size"
+        )
+    tables = [
+        _features(measured_by, side, n, seed, batch, partial(told, what))
+        for what, side in zip(("real", "generated"), sides, strict=True)
+    ]
+    return metrics.measure(
+        names,
+        *tables,
+        features=measured_by.name,
+        fingerprint=measured_by.fingerprint,
+        reference=real if ":" in real else sides[0].name,
+        seed=seed,
+    )
+
+
+def _pictures(source: str, size: int | None, home: Path | str | None) -> "data.DataSet":
+    name, _, part = source.rpartition(":")
+    place = Path(home) if home else None
+    if name in data.CATALOG and part in ("train", "test"):
+        split: Literal["train", "test"] = "test" if part == "test" else "train"
+        return data.load(name, split=split, size=size, home=place)
+    return data.load(source, size=size, home=place)
+
+
+def _features(
+    measured_by: FeatureExtractor,
+    side: "data.DataSet",
+    n: int | None,
+    seed: int,
+    batch: int,
+    told: Callable[[int, int], None],
+) -> Tensor:
+    if n is not None:
+        if not 2 <= n <= len(side):
+            raise NaqshError(f"n {n}: {side.name} has {len(side):,} pictures; take 2 to that many")
+        order = torch.randperm(len(side), generator=torch.Generator().manual_seed(seed))
+        side = side.subset(np.sort(order[:n].numpy()))
+    return metrics.extract(measured_by, side.images, batch=batch, progress=told, cache=n is None)
