@@ -109,6 +109,11 @@ FOLDERS = [
     ),
     Case("nothing in the file", r"bad\.jpg is no picture", make=beside_good("bad.jpg", b"")),
     Case(
+        "link to nowhere",
+        r"picture .*bad\.png cannot be read \(No such file or directory\)",
+        make=lambda folder: (two(folder), (folder / "in" / "bad.png").symlink_to("nowhere")),
+    ),
+    Case(
         "half a JPEG",
         r"picture .*bad\.jpg cannot be read \(.*truncated",
         make=beside_good("bad.jpg", jpeg(0, 8)[:-20]),

@@ -5,10 +5,7 @@ have arrived stay beside the target in `<name>.part`, so that the next attempt, 
 another, asks only for the rest (HTTP Range).
 """
 
-import contextlib
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +13,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from naqsh.data.catalog import File
+from naqsh.data.progress import progress
 
 if TYPE_CHECKING:
     from requests import Response
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 _TRIES = 4
 _WAIT = 1.0
 _TIMEOUT = (10, 30)
-_NOTE_EVERY = 10.0
 
 
 class DownloadError(Exception):
@@ -137,13 +134,14 @@ class _Resuming:
                 if answer.status_code not in (200, 206):
                     raise _Gone(f"{host} answers {answer.status_code}")
                 have, total = self._place_of(answer, have)
+                mega = None if total is None else total / 1e6
                 with (
                     self._part.open("ab" if have else "wb") as out,
-                    _note(url, have, total) as note,
+                    progress(f"downloading {url}", mega, "MB", have / 1e6) as advance,
                 ):
                     for chunk in answer.raw.stream(1 << 16, decode_content=False):
                         out.write(chunk)
-                        note(len(chunk))
+                        advance(len(chunk) / 1e6)
         except requests.exceptions.ConnectTimeout as error:
             raise _Gone(f"{host} does not answer") from error
         except requests.exceptions.Timeout as error:
@@ -178,39 +176,3 @@ class _Resuming:
         if answer.headers.get("Content-Range", "") != f"bytes */{have}":
             self._part.unlink(missing_ok=True)
             raise _Cut(f"{urlsplit(answer.url).hostname} has a shorter file")
-
-
-@contextlib.contextmanager
-def _note(url: str, have: int, total: int | None) -> Iterator[Any]:
-    """Show progress on stderr: a bar on a terminal, else a line now and then."""
-    name = url.rpartition("/")[2]
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(name, completed=have, total=total)
-            yield lambda count: bar.advance(task, count)
-        return
-    begun = last = time.monotonic()
-    got = 0
-
-    def note(count: int) -> None:
-        nonlocal got, last
-        got += count
-        now = time.monotonic()
-        if now - last >= _NOTE_EVERY:
-            last = now
-            left = f", {(total - have - got) * (now - begun) / got:.0f} s left" if total else ""
-            print(f"{name}: {(have + got) / 1e6:.0f} MB{left}", file=sys.stderr)
-
-    of = f" ({total / 1e6:.0f} MB)" if total else ""
-    print(f"downloading {url}{of}", file=sys.stderr)
-    yield note

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from naqsh.data import cache, pixels
+from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
 
 SUFFIXES = (
@@ -73,13 +74,16 @@ def read(
     listing = files(folder, split)
     state = []
     for file in listing.files:
-        stat = file.stat()
+        try:
+            stat = file.stat()
+        except OSError as error:  # a link to nowhere
+            raise _unreadable(str(file), error) from error
         state.append((str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
     place = cache.key("folder", str(folder.resolve()), split, size, channels)
 
     def build() -> cache.Content:
         shape = _common_shape(listing.files, size, channels)
-        chunks = _decoded(listing.files, shape[0], size)
+        chunks = _decoded(folder, listing.files, shape[0], size)
         return cache.Content((len(listing.files), *shape), listing.labels, chunks)
 
     return cache.pictures(place, cache.key(1, state), build), listing.classes
@@ -212,12 +216,16 @@ def _common_shape(
 
 
 def _decoded(
-    paths: tuple[Path, ...], channels: int, size: int | None
+    folder: Path, paths: tuple[Path, ...], channels: int, size: int | None
 ) -> Iterator[NDArray[np.uint8]]:
     # PIL lets go of the interpreter while it decodes, so threads are enough to use all cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        progress(f"decoding {folder}", len(paths), "pictures") as advance,
+    ):
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
+            advance(len(part))
             yield np.stack(
                 list(pool.map(lambda path: decode(path, str(path), channels, size), part))
             )
@@ -260,5 +268,6 @@ def _flatten(picture: Image.Image, name: str) -> Image.Image:
 def _unreadable(name: str, error: Exception) -> NaqshError:
     if isinstance(error, UnidentifiedImageError):
         return NaqshError(f"picture {name} is no picture inside; repair or remove it")
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    why = why or type(error).__name__
     return NaqshError(f"picture {name} cannot be read ({why}); repair or remove it")
