@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from files import tar_of
+from data_files import tar_of
 
 from naqsh.data import archives
 from naqsh.errors import NaqshError

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from files import (
+from data_files import (
     RunsWhenLoaded,
     binary_batch,
     cifar_records,

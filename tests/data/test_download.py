@@ -239,7 +239,7 @@ def test_a_named_set_is_downloaded_once(server, tmp_path, monkeypatch):
     import gzip
 
     import numpy as np
-    from files import idx_bytes
+    from data_files import idx_bytes
 
     images = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)
     packed = {

@@ -2,7 +2,7 @@ import gzip
 
 import numpy as np
 import pytest
-from files import (
+from data_files import (
     binary_batch,
     cifar_records,
     jpeg,
