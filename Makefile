@@ -1,0 +1,31 @@
+# The two commands of the README. Each makes its own virtual environment at first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo
+	$(BIN)/naqsh train gan-digits --out runs/demo
+	$(BIN)/naqsh evaluate runs/demo --n 2000
+	$(BIN)/naqsh report runs/demo
+	@echo "open runs/demo/report.html"
+
+test: .venv/test
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,parity]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
