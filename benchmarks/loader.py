@@ -30,8 +30,8 @@ ROUNDS = 7
 def main() -> int:
     # One core a side: a batch this small is not worth sharing, and threads only add noise.
     torch.set_num_threads(1)
-    # In a process that trains, larger tensors have come and gone; before the first has, the C library
-    # gives the memory of each batch back and faults it in again, which would swamp either side.
+    # In a process that trains, larger tensors have come and gone; before the first has, the C
+    # library gives the memory of each batch back and faults it in again, which swamps either side.
     torch.zeros(1 << 22)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (PICTURES, 1, 28, 28), dtype=torch.uint8, generator=generator)
