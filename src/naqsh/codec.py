@@ -13,8 +13,6 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
-
 from naqsh.errors import NaqshError, one_of
 
 T = TypeVar("T")
@@ -148,21 +146,16 @@ def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> t
 def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     wrong = NaqshError(f"{path}: need {names[hint]}, got {str(plain) if plain == '' else plain!r}")
-    if isinstance(plain, Text) and hint is not str:
-        try:
-            plain = yaml.safe_load(plain)
-        except yaml.YAMLError:
-            raise wrong from None
-    if hint is float and isinstance(plain, str):
-        # YAML 1.1 reads 1e-4, without a point, as a text.
-        try:
+    try:
+        if isinstance(plain, Text) and hint in (bool, int):
+            plain = {"true": True, "false": False}[plain.lower()] if hint is bool else int(plain)
+        if hint is float and (isinstance(plain, str) or type(plain) is int):
+            # YAML 1.1 reads 1e-4, without a point, as a text.
             plain = float(plain)
-        except ValueError:
-            raise wrong from None
-    if hint is float and type(plain) in (int, float):
-        if not math.isfinite(plain):
-            raise NaqshError(f"{path}: need a finite number, got {plain}")
-        return float(plain)
+    except (ValueError, KeyError, OverflowError):
+        raise wrong from None
+    if hint is float and type(plain) is float and not math.isfinite(plain):
+        raise NaqshError(f"{path}: need a finite number, got {plain}")
     if (hint is str and isinstance(plain, str)) or type(plain) is hint:
         return str(plain) if hint is str else plain
     raise wrong

@@ -17,8 +17,8 @@ GAP = 2
 
 
 def to_pixels(images: npt.NDArray[np.float32]) -> Pixels:
-    """Float pictures in [0, 1] to the nearest of 256 levels, same shape."""
-    pixels: Pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    """Float pictures in [0, 1] to the nearest of 256 levels, same shape; not a number is black."""
+    pixels: Pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
     return pixels
 
 

@@ -77,6 +77,8 @@ class Training:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
+        if self.epochs > 1e9:
+            raise ValueError(f"epochs must be at most 1e9, got {self.epochs}")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate {self.accumulate} does not divide batch {self.batch}")
         if self.ema is not None and not 0 < self.ema < 1:
@@ -119,9 +121,14 @@ class Recipe:
             NaqshError: no such number, or a value that does not fit.
         """
         plain = self.to_dict()
-        # A new kind comes first: it resets the numbers that the other changes then set.
-        for path in sorted(changes, key=lambda path: not path.endswith(".kind")):
+        kinds = [path for path in changes if path.endswith(".kind")]
+        for path in sorted(kinds, key=len):
+            # A new kind resets the numbers beside it: its own stand there before others are set.
             codec.assign(plain, path, changes[path])
+            plain = from_dict(plain).to_dict()
+        for path in changes:
+            if path not in kinds:
+                codec.assign(plain, path, changes[path])
         return from_dict(plain)
 
 
@@ -138,7 +145,7 @@ def from_yaml(text: str) -> Recipe:
     """
     try:
         plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 45th of May
         raise NaqshError(f"this is not YAML: {' '.join(str(error).split())}") from error
     return from_dict(plain)
 

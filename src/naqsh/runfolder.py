@@ -62,7 +62,7 @@ class RunFolder:
         """The recipe as plain data."""
         try:
             plain = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise NaqshError(f"{self.recipe} is damaged: {' '.join(str(error).split())}") from error
         if not isinstance(plain, dict):
             raise NaqshError(f"{self.recipe} is damaged: it holds no named values")
@@ -116,7 +116,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NaqshError(f"{path} is missing: the run folder is not whole") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise NaqshError(f"{path} is damaged: {error}") from error
 
 
@@ -128,13 +128,16 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            record = json.loads(line)
+        except ValueError as error:
             raise NaqshError(f"{path}, line {number} is damaged: {error}") from error
+        if not isinstance(record, dict):
+            raise NaqshError(f"{path}, line {number} is damaged: it holds no named values")
+        records.append(record)
     return records
 
 

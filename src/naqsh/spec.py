@@ -18,6 +18,12 @@ Shape = tuple[int, int, int]
 """Channels, height and width of a picture."""
 
 
+def _not_negative(spec: object, *names: str) -> None:
+    for name in names:
+        if getattr(spec, name) < 0:
+            raise ValueError(f"{name} must be at least 0, got {getattr(spec, name)}")
+
+
 def _positive(spec: object, *names: str) -> None:
     for name in names:
         if getattr(spec, name) <= 0:
@@ -34,6 +40,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         _positive(self, "lr")
+        _not_negative(self, "weight_decay")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
 
@@ -75,6 +82,7 @@ class SGD:
 
     def __post_init__(self) -> None:
         _positive(self, "lr")
+        _not_negative(self, "momentum", "weight_decay")
 
     def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
         """The optimiser over `parameters`."""

@@ -68,7 +68,9 @@ def save(
             f"cannot write the checkpoint of step {state.step} in {folder.path}: {reason}; the one "
             "before it stands. Make room there, then the same command goes on"
         ) from error
-    keep = set(folder.steps()[-KEEP_LAST:]) | ({state.best[1]} if state.best else set())
+    # One of a later step could not be read, or the run would have gone on from there.
+    done = [step for step in folder.steps() if step <= state.step]
+    keep = set(done[-KEEP_LAST:]) | ({state.best[1]} if state.best else set())
     for step in set(folder.steps()) - keep:
         shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
 
@@ -108,22 +110,28 @@ def restore(
     load_weights(place / WEIGHTS, method)
     if average is not None:
         load_weights(place / AVERAGE, average)
-    for name, plain in _read_optimizers(place / OPTIMIZERS).items():
-        optimizers[name].load_state_dict(plain)
-    plain_state = read_json(place / STATE)
-    best = plain_state["best"]
-    return State(plain_state["step"], plain_state["seconds"], tuple(best) if best else None)
+    _load_optimizers(place / OPTIMIZERS, optimizers)
+    plain = read_json(place / STATE)
+    try:
+        best = plain["best"] and (float(plain["best"][0]), int(plain["best"][1]))
+        state = State(int(plain["step"]), float(plain["seconds"]), best)
+    except (TypeError, KeyError, IndexError, ValueError) as error:
+        raise NaqshError(f"{place / STATE} is damaged: {error!r}") from error
+    if state.step != step:
+        raise NaqshError(f"{place / STATE} is of step {state.step}: the checkpoint is not whole")
+    return state
 
 
-def _read_optimizers(path: Path) -> dict[str, Any]:
+def _load_optimizers(path: Path, optimizers: dict[str, torch.optim.Optimizer]) -> None:
     try:
         plain: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(plain[name])
     except FileNotFoundError:
         raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
     except Exception as error:  # torch.load raises many types for a damaged or foreign file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NaqshError(f"{path} is damaged or not ours: {reason}") from error
-    return plain
 
 
 def sweep(folder: RunFolder) -> None:

@@ -61,7 +61,7 @@ class NotFinite(NaqshError):
     """A loss that is not a number or infinite; says where it was first seen."""
 
     def __init__(self, step: int, phase: str, term: str, value: float) -> None:
-        super().__init__(f"the {term} loss of phase {phase} is {value} in step {step}")
+        super().__init__(f"{term} of phase {phase} is {value} in step {step}")
         self.step = step
 
 

@@ -6,8 +6,10 @@ method, the optimisers, the average and one number, the step. That is why a run 
 on to the same weights to the bit.
 """
 
+import contextlib
 import math
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -101,10 +103,10 @@ class Trainer:
             NaqshError: a loss is not finite; the last good checkpoint stands.
         """
         self.restore()
-        previous = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        # Python lets only the main thread listen to signals.
+        listens = threading.current_thread() is threading.main_thread()
+        heard = (signal.SIGINT, signal.SIGTERM) if listens else ()
+        previous = {number: signal.signal(number, self._on_signal) for number in heard}
         self.display.start(self.recipe.name, self.state.step)
         self._saved_at = self._resumed_at = time.monotonic()
         self._seconds_before = self.state.seconds
@@ -124,9 +126,10 @@ class Trainer:
         due = step % LOG_EVERY == 0 or step == self.plan.total
         if due:
             self._log()
-        if step in self.plan.epochs and self.held_out is not None:
+        if self.held_out is not None and self.plan.ends_epoch(step):
             self._validate(self.held_out)
-        if step in self.plan.stages and self.world.leads:
+        if step in self.plan.stages:
+            self._check()
             self._show()
         elapsed = time.monotonic() - self._saved_at
         stop = self._signal is not None
@@ -250,16 +253,31 @@ class Trainer:
         """Stop at the first loss that is not finite, before it reaches a checkpoint."""
         try:
             self.pending.check()
+            self._check_weights()
         except NotFinite as error:
-            steps = self.folder.steps()
-            good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved"
-            words = f"{error}; {good}. Try a lower learning rate, clip_norm or precision float32."
-            self._diagnose(words)
-            error.args = (words,)
-            raise
+            raise self._explained(error) from None
+
+    def _explained(self, error: NotFinite) -> NaqshError:
+        """The error with what is left and what may help, noted for the report too."""
+        steps = self.folder.steps()
+        good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved yet"
+        words = f"{error}; {good}. Try a lower learning rate, clip_norm or precision float32."
+        self._diagnose(words)
+        return NaqshError(words)
+
+    def _check_weights(self) -> None:
+        """Raise NotFinite for a weight that is not; the loss would only tell in the next step."""
+        named = {n: t for n, t in self.method.state_dict().items() if t.is_floating_point()}
+        largest = torch.stack(torch._foreach_norm(list(named.values()), math.inf))
+        for name, value in zip(named, largest.tolist(), strict=True):
+            if not math.isfinite(value):
+                phase, _, term = name.partition(".")
+                raise NotFinite(self.state.step, phase, term, value)
 
     def _show(self) -> None:
         """The grid and the weights' histograms of a stage."""
+        if not self.world.leads:
+            return
         caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
         record = stages.show(
             self.average.method if self.average else self.method,
@@ -278,6 +296,10 @@ class Trainer:
         method = self.average.method if self.average else self.method
         seed = self.training.seed
         losses = stages.validate(method, held_out, self.local, seed, self.world.device)
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                phase, _, term = name.partition(".")
+                raise self._explained(NotFinite(self.state.step, phase, term, value))
         total = losses["validation.total"]
         if self.state.best is None or total < self.state.best[0]:
             self.state.best = (total, self.state.step)
@@ -287,9 +309,6 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, unless a loss or a weight is not finite."""
         self._check()
-        for name, tensor in self.method.state_dict().items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise NotFinite(self.state.step, "weights", name, math.nan)
         self._record()
         if self.world.leads:
             checkpoint.save(
@@ -326,7 +345,8 @@ class Trainer:
         if self._signal is not None:
             raise KeyboardInterrupt  # asked twice: leave at once
         self._signal = number
-        self.display.say("stopping after this step; once more leaves at once")
+        with contextlib.suppress(RuntimeError):  # it came in the middle of another line
+            self.display.say("stopping soon, with everything saved; once more leaves at once")
 
 
 def _parameters(phase: Phase) -> list[nn.Parameter]:

@@ -7,7 +7,8 @@ scored.
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,30 +25,39 @@ GRID = 100
 """Pictures in a stage's grid."""
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """When a run does what, in steps.
 
     Attributes:
         total: the run's last step.
-        epochs: after these an epoch has ended.
-        stages: after these the run shows itself.
+        stages: after these steps the run shows itself.
+        count: pictures in the data set.
+        pictures_per_step: how many of them are seen in a step.
     """
 
     total: int
-    epochs: frozenset[int]
     stages: frozenset[int]
+    count: int
+    pictures_per_step: int
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether the last picture of an epoch is seen in `step` (from 1)."""
+        seen = step * self.pictures_per_step
+        return seen // self.count > (seen - self.pictures_per_step) // self.count
 
 
 def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
     """The plan for `count` pictures, `pictures_per_step` of which are seen in a step."""
     total = training.steps or max(1, math.ceil(training.epochs * count / pictures_per_step))
     epochs = total * pictures_per_step // count
-    ends = [min(total, math.ceil(e * count / pictures_per_step)) for e in range(1, epochs + 1)]
-    if len(ends) > 2:
-        shown = (ends[0], ends[(len(ends) - 1) // 2], total)
+    if epochs > 2:
+        # Divided in whole numbers, upwards: the step in which these pictures have all been seen.
+        first, middle = (-(-e * count // pictures_per_step) for e in (1, (epochs + 1) // 2))
+        shown = (first, middle, total)
     else:
-        shown = (math.ceil(total / 3), math.ceil(2 * total / 3), total)
-    return Plan(total, frozenset(ends), frozenset(shown))
+        shown = (-(-total // 3), -(-2 * total // 3), total)
+    return Plan(total, frozenset(shown), count, pictures_per_step)
 
 
 @torch.no_grad()
