@@ -1,6 +1,6 @@
 """Measuring runs, folders and data sets: pictures in, measures with all that they depend on out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,24 @@ def _draw(run: Run, n: int, seed: int, batch: int, device: str, told: Progress) 
         parts.append(pictures.to_pixels(images.numpy()))
         told("samples", first + count, n)
     return np.concatenate(parts)
+
+
+def table(measures: Sequence[Measure]) -> str:
+    """Measures of one pair of collections as lines: what they share once, then a row each."""
+    first = measures[0]
+    lines = [
+        f"{first.n_generated:,} generated against {first.n_real:,} of {first.reference}; "
+        f"features {first.features} ({first.fingerprint[:8]})"
+    ]
+    for measure in measures:
+        low_high = (
+            "" if measure.interval is None else "95 % {:.4g} to {:.4g}".format(*measure.interval)
+        )
+        lines.append(f"  {measure.name:<13} {measure.value:<10.4g} {low_high}".rstrip())
+    notes = {
+        note: [m.name for m in measures if note in m.notes] for m in measures for note in m.notes
+    }
+    return "\n".join([*lines, *(f"note on {', '.join(n)}: {note}" for note, n in notes.items())])
 
 
 def distance(run: Run, features: str, n: int, data_home: Path | str | None = None) -> float:

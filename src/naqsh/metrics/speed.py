@@ -36,6 +36,14 @@ class Speed:
     n: int
     device: str
 
+    def __str__(self) -> str:
+        memory = "" if self.peak_memory is None else f", peak {self.peak_memory / 2**20:,.0f} MiB"
+        return (
+            f"{self.pictures_per_second:,.3g} pictures/s, "
+            f"{self.evaluations_per_picture:g} network evaluations a picture, "
+            f"{self.parameters:,} parameters{memory}, on {self.device}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
