@@ -16,13 +16,16 @@ from typing import Any, NoReturn
 from naqsh import __version__
 from naqsh.errors import Interrupted, NaqshError, one_of
 
-FULL_OR_FORBIDDEN = {
+UNWRITABLE = {
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EFBIG,
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
 }
 
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in FULL_OR_FORBIDDEN:
+        if error.errno not in UNWRITABLE:
             raise
         return _complain(f"cannot write {error.filename or 'the output'}: {error.strerror}", 2)
 
@@ -88,11 +91,31 @@ def _run(arguments: list[str]) -> int:
         _add_tune,
     ):
         add(verbs)
-    if arguments[:1] == ["train"] and _asks_help(arguments):
-        return _train_help(parser, arguments)
-    options, rest = parser.parse_known_args(arguments)
+    words, dotted = _apart(arguments)
+    if words[:1] == ["train"] and _asks_help(words):
+        return _train_help(parser, words)
+    options, rest = parser.parse_known_args(words)
     do: Callable[[argparse.Namespace, dict[str, str]], int] = options.do
-    return do(options, _named(rest))
+    return do(options, _named(dotted + rest))
+
+
+def _apart(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The words that argparse knows, and a recipe's numbers: ``--method.latent 32``.
+
+    Without this, argparse would take a number that stands before the recipe for the recipe.
+    """
+    words: list[str] = []
+    dotted: list[str] = []
+    value_follows = False
+    for word in arguments:
+        name, equals, _ = word.partition("=")
+        if name.startswith("--") and "." in name:
+            dotted.append(word)
+            value_follows = not equals
+        else:
+            (dotted if value_follows and not word.startswith("--") else words).append(word)
+            value_follows = False
+    return words, dotted
 
 
 def _named(rest: list[str]) -> dict[str, str]:
@@ -351,8 +374,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
         return 0
-    for measure in result.measures:
-        print(measure)
+    print(evaluation.table(result.measures))
     print(result.speed)
     return 0
 
@@ -397,8 +419,7 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
     if options.json:
         print(json.dumps([measure.to_dict() for measure in results], indent=1))
         return 0
-    for measure in results:
-        print(measure)
+    print(evaluation.table(results))
     return 0
 
 

@@ -24,6 +24,16 @@ def describe(device: torch.device, ranks: int) -> dict[str, str | int]:
     return about | {name: metadata.version(name) for name in LIBRARIES}
 
 
+def memory(device: torch.device) -> int | None:
+    """Bytes of memory that a device has in all; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def _processor() -> str:
     """The processor's name where the system tells it."""
     try:

@@ -63,6 +63,8 @@ def train(
     changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
     changes |= {} if seed is None else {"training.seed": seed}
     wanted = resolve(recipe).override(changes)
+    if not out and (wanted.name in ("", "..") or Path(wanted.name).name != wanted.name):
+        raise NaqshError(f"the recipe's name {wanted.name!r} cannot be a folder's; give --out")
     folder = RunFolder(out or Path("runs") / wanted.name)
     with distributed.join(device) as world:
         if not world.leads:
@@ -95,7 +97,8 @@ def _train(
 ) -> None:
     _same_recipe(wanted, folder)
     pictures = load_data(wanted, "train", data_home)
-    cost = _estimate(wanted, pictures, world.size)
+    _same_pictures(pictures, folder)
+    cost = _estimate(wanted, pictures, world)
     method = build(wanted, pictures.shape, len(pictures.classes))
     trainer = Trainer(wanted, method, pictures, folder, world, display_quiet=quiet)
     if world.leads:
@@ -114,16 +117,31 @@ def _train(
 def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
     """Refuse a folder that holds a run of other numbers; a longer training of the same goes on."""
     if not folder.exists():
-        if folder.path.is_dir() and any(p.name != ".lock" for p in folder.path.iterdir()):
+        if folder.path.is_dir() and any(p.name[0] != "." for p in folder.path.iterdir()):
             raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
         return
-    there, here = flat(folder.read_recipe()), flat(wanted.to_dict())
+    there = flat(recipe_module.read(folder.recipe).to_dict())
+    here = flat(wanted.to_dict())
     longer = {"training.epochs", "training.steps"}
-    other = [key for key in here if key not in longer and there.get(key) != here[key]]
-    if other:
-        key = other[0]
+    for key in here | there:
+        if key not in longer and there.get(key) != here.get(key):
+            raise NaqshError(
+                f"{folder.path} holds a run with {key} {there.get(key)}, not {here.get(key)}; "
+                "give another --out to start a new run"
+            )
+
+
+def _same_pictures(pictures: "data.DataSet", folder: RunFolder) -> None:
+    """Refuse to go on with other pictures than the run began with."""
+    if not folder.steps() or not folder.about.exists():
+        return
+    try:
+        begun = read_json(folder.about)["data"]["fingerprint"]
+    except (TypeError, KeyError) as error:
+        raise NaqshError(f"{folder.about} is damaged: it names no data") from error
+    if begun != pictures.fingerprint:
         raise NaqshError(
-            f"{folder.path} holds a run with {key} {there.get(key)}, not {here[key]}; "
+            f"{folder.path} was begun with other pictures than {pictures.name} has now; "
             "give another --out to start a new run"
         )
 
@@ -164,13 +182,24 @@ def _size(shape: tuple[int, int, int]) -> str:
     return f"{shape[1]}x{shape[2]}x{shape[0]}"
 
 
-def _estimate(recipe: Recipe, pictures: "data.DataSet", ranks: int) -> Estimate:
+def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:
+    where = f"{recipe.name} on pictures of {_size(pictures.shape)}"
     try:
-        return estimate(recipe, pictures.shape, len(pictures.classes), ranks)
+        cost = estimate(recipe, pictures.shape, len(pictures.classes), world.size)
     except ValueError as error:
+        raise NaqshError(f"{where}: {error}") from error
+    except (RuntimeError, TypeError) as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise NaqshError(f"{where}: a network of that size has no place in any memory") from error
+    room = environment.memory(world.device)
+    if room and cost.memory > room:
         raise NaqshError(
-            f"{recipe.name} on pictures of {_size(pictures.shape)}: {error}"
-        ) from error
+            f"{where}: training needs about {readable_bytes(cost.memory)} of memory and there are "
+            f"{readable_bytes(room)}; try a smaller training.batch or method, or a larger "
+            "training.accumulate"
+        )
+    return cost
 
 
 def _write_about(
@@ -180,6 +209,8 @@ def _write_about(
     cost: Estimate,
     world: distributed.World,
 ) -> None:
+    # The recipe comes first: it makes the folder a run, which the same command may then go on with.
+    write_text(folder.recipe, recipe.to_yaml())
     folder.grids.mkdir(parents=True, exist_ok=True)
     folder.checkpoints.mkdir(exist_ok=True)
     about = {
@@ -199,7 +230,6 @@ def _write_about(
     }
     write_json(folder.about, about)
     write_json(folder.networks, cost.to_dict()["networks"])
-    write_text(folder.recipe, recipe.to_yaml())
 
 
 def open(path: Path | str) -> "Run":
@@ -360,8 +390,11 @@ def _load(path: Path) -> Method:
         raise NaqshError(f"{path} is damaged: {error}") from error
     if not {"recipe", "shape", "classes"} <= header.keys():
         raise NaqshError(f"{path} was not written by Naqsh: its header names no recipe")
-    recipe = recipe_module.from_yaml(header["recipe"])
-    channels, height, width = json.loads(header["shape"])
-    method = recipe.method.build((channels, height, width), len(json.loads(header["classes"])))
+    try:
+        recipe = recipe_module.from_yaml(header["recipe"])
+        channels, height, width = json.loads(header["shape"])
+        method = recipe.method.build((channels, height, width), len(json.loads(header["classes"])))
+    except (NaqshError, ValueError, TypeError) as error:
+        raise NaqshError(f"{path} has a header that does not fit: {error}") from error
     checkpoint.load_weights(path, method)
     return method.eval()

@@ -73,6 +73,8 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         hooks = _watch(phase.modules, layers)
         # What backward keeps is a line in the batch's size: two small traces give it.
         two, four = (_kept(phase.loss, _batch(method, n, classes)) for n in (2, 4))
+        if micro == 1:
+            _try_one(phase.loss, _batch(method, 1, classes))
         kept = max(kept, two + (four - two) // 2 * (micro - 2))
         for hook in hooks:
             hook.remove()
@@ -93,6 +95,17 @@ def _batch(method: Method, count: int, classes: int) -> Batch:
     images = torch.zeros(count, *method.shape, device="meta")
     labels = torch.zeros(count, dtype=torch.int64, device="meta") if classes else None
     return Batch(images, labels, Noise(0, count, device="meta"))
+
+
+def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> None:
+    """Batch normalisation cannot learn from one picture; say so before training does."""
+    try:
+        loss(batch, 0)
+    except ValueError as error:
+        raise ValueError(
+            f"one picture at a time is too few ({error}); training.batch over training.accumulate "
+            "and ranks must be at least 2"
+        ) from error
 
 
 def _watch(modules: Any, layers: dict[str, Layer]) -> list[Any]:
