@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.style
 import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -82,7 +83,7 @@ def lines(
         points = max(60, min(POINTS, 6000 // max(len(series), 1)))
         for line in series:
             _draw(axes, line, points, raw=raw, log=log)
-        if log:
+        if log and any(value > 0 for line in series for value in line.curve.values):
             _log_axis(axes)
         if y_range:
             axes.set_ylim(y_range)
@@ -96,14 +97,14 @@ def histograms(spreads: Sequence[tuple[Histogram, str]], x_label: str, *, name: 
     """Outlines of histograms as densities on a logarithmic axis, each with its colour."""
     with matplotlib.style.context(["default", STYLE]):
         figure, axes = _panel()
-        lowest = []
+        lowest: list[float] = []
         for spread, colour in spreads:
             edges, counts = np.array(spread.edges), np.array(spread.counts)
             density = counts / max(counts.sum(), 1) / np.diff(edges)
             axes.stairs(density, edges, baseline=None, color=colour, linewidth=1.3)
             lowest += density[density > 0].tolist()
-        _log_axis(axes)
         if lowest:
+            _log_axis(axes)
             axes.set_ylim(bottom=min(lowest) / 2)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(x_label)
@@ -140,7 +141,8 @@ def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> Non
         )
         return
     if raw:
-        axes.plot(*envelope(x, y, points), color=line.colour, linewidth=0.8, alpha=0.3)
+        # Below the means of all series, not only of its own.
+        axes.plot(*envelope(x, y, points), color=line.colour, linewidth=0.8, alpha=0.3, zorder=1.5)
     mean = running_mean(y, width)
     axes.plot(*evenly(x, mean, points), line.dash, color=line.colour, linewidth=1.7)
 
@@ -160,7 +162,8 @@ def _svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element to stand inside a page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
+    # Figure.savefig would draw twice: once to lay out, which fixed margins need not.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

@@ -127,6 +127,10 @@ class Facts:
         reached = last.step >= steps if steps else last.epoch >= epochs - 1e-9
         return reached and self.checkpoint >= last.step
 
+    def lost(self, file: str) -> bool:
+        """Whether a file of the run folder is there and could not be used."""
+        return any(p.file == file and p.reason is not None for p in self.problems)
+
     def losses(self) -> dict[str, Curve]:
         """Every logged term, by the name ``phase.term``."""
         return _curves([(record.epoch, record.losses) for record in self.records])

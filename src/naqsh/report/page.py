@@ -29,10 +29,10 @@ def build(runs: Sequence[Facts]) -> Document:
         "diagnosis": _diagnosis,
         "inside": _inside,
         "speed": _speed,
-        "data": lambda maker, runs: [tables.data(maker, runs)],
+        "data": _data,
         "networks": _networks,
         "hyperparameters": lambda maker, runs: [tables.hyperparameters(maker, runs)],
-        "environment": lambda maker, runs: [tables.environment(maker, runs)],
+        "environment": _environment,
         "again": _again,
     }
     # Figures and tables are numbered as they are made: one section after the other.
@@ -91,7 +91,8 @@ def _state(words: Words, run: Facts) -> list[Markup]:
     """What a reader must know before trusting the page: how far the run is, what is damaged."""
     said = []
     if not run.records:
-        said.append(words.text("state.nothing_logged"))
+        if not run.lost("metrics.jsonl"):
+            said.append(words.text("state.nothing_logged"))
     elif run.checkpoint is None:
         said.append(words.text("state.no_checkpoint"))
     elif not run.finished:
@@ -104,12 +105,12 @@ def _state(words: Words, run: Facts) -> list[Markup]:
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.grids(maker, runs)
-    return [figure] if figure else [_paragraph(maker, "absences.grids")]
+    return [figure] if figure else [_absence(maker, runs, "grids")]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     made = [plots.losses(maker, runs), *plots.terms(maker, runs), tables.results(maker, runs)]
-    return _present(made) or [_paragraph(maker, "absences.losses")]
+    return _present(made) or [_absence(maker, runs, "losses")]
 
 
 def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -125,7 +126,11 @@ def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
             )
             for note in run.notes
         ]
-        quiet = "diagnosis.nothing" if run.records else "diagnosis.not_yet"
+        quiet = "diagnosis.nothing"
+        if run.lost("diagnosis.jsonl"):
+            quiet = "diagnosis.lost"
+        elif not run.records and not run.lost("metrics.jsonl"):
+            quiet = "diagnosis.not_yet"
         title = run.label if len(runs) > 1 else ""
         listings.append(Listing(title, said or [words.text(quiet)]))
     return [_paragraph(maker, "diagnosis.lead"), *listings]
@@ -135,14 +140,24 @@ def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     gradients = plots.gradients(maker, runs)
     spread = _present([plots.weights(maker, runs), tables.spreads(maker, runs)])
     return [
-        gradients or _paragraph(maker, "absences.gradients"),
-        *(spread or [_paragraph(maker, "absences.weights")]),
+        gradients or _absence(maker, runs, "gradients"),
+        *(spread or [_absence(maker, runs, "weights")]),
     ]
 
 
 def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.speed(maker, runs)
-    return [figure] if figure else [_paragraph(maker, "absences.speed")]
+    return [figure] if figure else [_absence(maker, runs, "speed")]
+
+
+def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    known = any(run.data for run in runs)
+    return [tables.data(maker, runs) if known else _paragraph(maker, "absences.data")]
+
+
+def _environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    known = any(run.environment for run in runs)
+    return [tables.environment(maker, runs) if known else _paragraph(maker, "absences.environment")]
 
 
 def _networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -165,6 +180,15 @@ def _again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _present(made: Sequence[Block | None]) -> list[Block]:
     return [block for block in made if block is not None]
+
+
+def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
+    """Why something is not there: it is too early, or it was never recorded or is lost."""
+    if what in ("grids", "weights"):
+        early = not any(run.stages or run.lost("stages.jsonl") for run in runs)
+    else:
+        early = not any(run.records or run.lost("metrics.jsonl") for run in runs)
+    return _paragraph(maker, f"absences.{'early' if early else 'none'}.{what}")
 
 
 def _paragraph(maker: Maker, key: str) -> Paragraph:

@@ -112,6 +112,8 @@ def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
             panels.append(_layers(maker, title, curves, name, y_range))
     smooth = any(window(len(curve.values)) > 1 for _, curves in found for curve in curves.values())
     notes = [maker.words.text("figures.gradients.mean")] if smooth else []
+    if any(len(_of_phase(curves, phase)) > LEGEND for _, curves in found for phase in phases):
+        notes.append(maker.words.text("figures.gradients.some"))
     return (
         maker.figure("gradients", panels, notes=notes, columns=_columns(runs)) if panels else None
     )

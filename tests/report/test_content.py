@@ -1,0 +1,284 @@
+"""What a page says: the run's own numbers, what is missing, and nothing as markup."""
+
+import json
+
+import numpy as np
+import pytest
+from folders import forget, make_run, write_lines
+from pages import Page
+
+from naqsh import report
+from naqsh.report.words import Words
+
+
+def _page(folder, out):
+    return Page(report.write(folder, out).read_text(encoding="utf-8"))
+
+
+def _read(text):
+    """The number that a reader reads."""
+    return float(text.replace(",", "").replace("\N{MINUS SIGN}", "-"))
+
+
+def _numbers(cell):
+    return [(json.loads(e.get("value")), e.text()) for e in cell.all("data")]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs")
+    return [make_run(place / f"run{n}", name=f"gan-{n}", seed=n) for n in range(3)]
+
+
+@pytest.fixture(scope="module")
+def single(folders, tmp_path_factory):
+    return _page(folders[0], tmp_path_factory.mktemp("out") / "single.html")
+
+
+@pytest.fixture(scope="module")
+def several(folders, tmp_path_factory):
+    return _page(folders, tmp_path_factory.mktemp("out") / "several.html")
+
+
+@pytest.fixture(params=["single", "several"])
+def page(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_every_number_at_a_glance_is_the_embedded_one(page):
+    rows, words = page.rows("table-glance"), Words("en")
+    checked = 0
+    for number, run in enumerate(page.results()["runs"]):
+        for key, cells in rows.items():
+            for value, text in _numbers(cells[number]):
+                assert value == run["summary"][key]
+                special = {"seconds": words.time, "memory": words.bytes}
+                if key in special:
+                    assert text == special[key](value)
+                else:
+                    assert _read(text) == pytest.approx(value, rel=5e-4)
+                checked += 1
+    assert checked == 10 * len(page.results()["runs"])
+
+
+def test_every_number_of_the_terms_is_the_embedded_one_and_the_logs(page, folders):
+    rows = page.rows("table-results")
+    assert len(rows) == 6
+    for number, (folder, run) in enumerate(zip(folders, page.results()["runs"], strict=False)):
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for name, cells in rows.items():
+            tail = [line["losses"][name] for line in lines][-20:]
+            (mean, mean_text), (deviation, deviation_text) = _numbers(cells[number])
+            assert mean == run["results"][name]["mean"] == pytest.approx(np.mean(tail))
+            assert deviation == run["results"][name]["deviation"] == pytest.approx(np.std(tail))
+            assert _read(mean_text) == pytest.approx(mean, rel=5e-4)
+            assert _read(deviation_text) == pytest.approx(deviation, rel=5e-4)
+
+
+def test_networks_and_their_totals(single):
+    page = single
+    (run,) = page.results()["runs"]
+    for number, layers in enumerate(run["networks"].values(), start=1):
+        rows = page.rows(f"table-networks-{number}")
+        total = rows.pop("total")
+        assert list(rows) == [layer["name"] for layer in layers]
+        counts = [_numbers(cells[-1])[0] for cells in rows.values()]
+        assert counts == [(1234, "1,234")] * 4
+        assert _numbers(total[-1]) == [(4 * 1234, "4,936")]
+        assert {cells[1].text() for cells in rows.values()} == {"8\xa0×\xa04\xa0×\xa04"}
+
+
+def test_every_hyperparameter_is_listed_and_differences_stand_out(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", name="gan-a", records=5, plain=True),
+        make_run(tmp_path / "b", name="gan-b", records=5, plain=True, clip=0.01),
+    ]
+    page = _page(runs, tmp_path / "page.html")
+    rows = page.rows("table-hyperparameters_of")
+    assert rows["method.critic.betas"][0].text() == "0.5, 0.999"
+    assert [cell.text() for cell in rows["method.clip"]] == ["none", "0.01"]
+    assert [cell.text() for cell in rows["data.flip"]] == ["no", "no"]
+    marked = [
+        row.get("data-row")
+        for row in page.by_id("table-hyperparameters_of").all("tr")
+        if row.get("class") == "marked"
+    ]
+    assert marked == ["name", "method.clip"]
+
+
+def test_the_embedded_curves_are_the_log(single, folders):
+    (run,) = single.results()["runs"]
+    lines = [json.loads(line) for line in (folders[0] / "metrics.jsonl").read_text().splitlines()]
+    assert run["curves"]["every"] == 1
+    for ours, theirs in zip(run["curves"]["records"], lines, strict=True):
+        assert ours["step"] == theirs["step"]
+        for part in ("losses", "gradients"):
+            assert ours[part] == pytest.approx(theirs[part], rel=1e-5)
+
+
+def test_several_runs_share_plots_and_lie_beside_each_other(several):
+    page = several
+    for figure in ("figure-losses", "figure-speed"):
+        for panel in (e for e in page.by_id(figure).all("div") if e.get("class") == "panel"):
+            legend = [item.text() for item in panel.all("li")]
+            assert legend == ["gan-0", "gan-1", "gan-2"]
+    grids = page.by_id("figure-grids")
+    titles = [e.text() for e in grids.all("p")]
+    assert [title.partition(":")[0] for title in titles] == ["gan-0", "gan-1", "gan-2"] * 3
+    assert len(list(grids.all("img"))) == 9
+    # All runs have the same networks: each is shown once and names them.
+    assert "gan-0, gan-1, gan-2" in page.by_id("table-networks_of-1").text()
+    assert "table-networks_of-3" not in page.ids()
+
+
+def test_runs_of_one_recipe_are_told_apart(tmp_path):
+    runs = [
+        make_run(tmp_path / name, records=5, plain=True) for name in ("first", "second", "x/second")
+    ]
+    page = _page(runs, tmp_path / "page.html")
+    labels = [run["label"] for run in page.results()["runs"]]
+    assert labels == ["gan-tiny (first)", "gan-tiny (second) #1", "gan-tiny (second) #2"]
+
+
+def test_the_diagnosis_is_told(tmp_path):
+    run = make_run(
+        tmp_path / "run", records=5, plain=True, notes=["The samples collapse.", "And again."]
+    )
+    page = _page(run, tmp_path / "page.html")
+    items = [item.text() for item in page.by_id("diagnosis").all("li")]
+    assert items == ["Epoch 0.5, step 50: The samples collapse.", "Epoch 0.5, step 50: And again."]
+    quiet = _page(make_run(tmp_path / "quiet", records=5, plain=True), tmp_path / "quiet.html")
+    assert "Nothing was noticed." in quiet.by_id("diagnosis").text()
+
+
+NASTY = "<script>alert(1)</script>&\"'{x}$\\frac$_"
+
+
+def test_nothing_from_the_folder_is_markup(tmp_path):
+    run = make_run(tmp_path / "run", name=NASTY, records=5, notes=[NASTY], **{NASTY: NASTY})
+    about = json.loads((run / "run.json").read_text())
+    about["data"] |= {"name": NASTY, "fingerprint": NASTY, "classes": [NASTY]}
+    about["environment"][NASTY] = NASTY
+    (run / "run.json").write_text(json.dumps(about))
+    layer = {"name": NASTY, "kind": NASTY, "output": [1], "parameters": 1}
+    (run / "networks.json").write_text(json.dumps({NASTY: [layer]}))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["losses"][f"{NASTY}.total"] = line["losses"][f"{NASTY}.{NASTY}"] = 1.0
+        line["gradients"][f"{NASTY}.{NASTY}.weight"] = 1.0
+    write_lines(run / "metrics.jsonl", lines)
+    lines = [json.loads(line) for line in (run / "stages.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["weights"][NASTY] = line["weights"]["critic"]
+    write_lines(run / "stages.jsonl", lines)
+
+    for name, folders in (
+        ("one", run),
+        ("two", [run, make_run(tmp_path / "other", records=5, plain=True)]),
+    ):
+        page = _page(folders, tmp_path / f"{name}.html")
+        assert page.results()["runs"][0]["label"] == NASTY  # the only script, and it is whole
+        assert page.results()["runs"][0]["problems"] == []
+        assert page.text().count(NASTY) > 10
+
+
+MISSING = {
+    "run.json": "run.json is missing from the run folder",
+    "networks.json": "The networks are not known",
+    "metrics.jsonl": "Nothing has been logged yet",
+    "stages.jsonl": "No epoch has ended yet",
+    "diagnosis.jsonl": "Nothing was noticed",
+    "grids": "The picture is missing",
+    "checkpoints": "No checkpoint has been saved yet",
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_is_missing_is_said(tmp_path, name):
+    run = make_run(
+        tmp_path / "run", records=5, plain=True, notes=["x"] if name != "diagnosis.jsonl" else []
+    )
+    before = _page(run, tmp_path / "before.html").text()
+    if name != "diagnosis.jsonl":
+        assert MISSING[name] not in before
+    forget(run, name)
+    assert MISSING[name] in _page(run, tmp_path / "after.html").text()
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    for name in ("metrics.jsonl", "stages.jsonl", "diagnosis.jsonl", "grids", "checkpoints"):
+        forget(run, name)
+    (run / "metrics.jsonl").touch()
+    page = _page(
+        [run, make_run(tmp_path / "other", name="b", records=5, plain=True)], tmp_path / "two.html"
+    )
+    assert "figure-losses" in page.ids()
+    page = _page(run, tmp_path / "page.html")
+    assert not page.all("figure")
+    text = page.text()
+    assert "Nothing has been logged yet" in text
+    assert "No epoch has ended yet, so there are no pictures" in text
+    assert "table-hyperparameters" in page.ids()
+    assert page.results()["runs"][0]["finished"] is False
+
+
+def test_an_unfinished_run_says_so_and_a_finished_one_does_not(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    assert "is not finished" not in _page(run, tmp_path / "a.html").text()
+    text = (run / "recipe.yaml").read_text()
+    assert "epochs: 2.5\n" in text
+    (run / "recipe.yaml").write_text(text.replace("epochs: 2.5\n", "epochs: 9.0\n"))
+    page = _page(run, tmp_path / "b.html")
+    assert "This run is not finished; its last checkpoint is of step 250." in page.text()
+    (run / "recipe.yaml").write_text(text.replace("steps: null\n", "steps: 250\n"))
+    assert "is not finished" not in _page(run, tmp_path / "c.html").text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("run.json", '{"format": 2}'),
+        ("networks.json", '{"critic": [{"name": "x"}]}'),
+        ("metrics.jsonl", "{}\n"),
+        ("metrics.jsonl", "no json\n"),
+        (
+            "stages.jsonl",
+            '{"step": 1, "epoch": 1, "weights": {"a": {"edges": [0], "counts": [1]}}}\n',
+        ),
+        ("diagnosis.jsonl", "[1]\n"),
+    ],
+)
+def test_what_is_damaged_is_said_and_the_rest_shown(tmp_path, name, content):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    (run / name).write_text(content)
+    page = _page(run, tmp_path / "page.html")
+    assert f"{name} could not be used and is left out" in page.by_id("glance").text()
+    assert str(tmp_path) not in page.source
+    assert "yet" not in page.text()  # damaged is not too early
+    assert "table-hyperparameters" in page.ids()
+
+
+def test_a_grid_outside_the_run_folder_is_not_read(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True, stages=1)
+    (line,) = [json.loads(line) for line in (run / "stages.jsonl").read_text().splitlines()]
+    (run / "grids" / line["grid"]).rename(tmp_path / "secret.png")
+    for name in ("../../secret.png", str(tmp_path / "secret.png")):
+        write_lines(run / "stages.jsonl", [line | {"grid": name}])
+        assert not _page(run, tmp_path / "page.html").all("img")
+
+
+def test_weights_at_the_bounds_are_counted(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True, stages=1)
+    (line,) = [json.loads(line) for line in (run / "stages.jsonl").read_text().splitlines()]
+    edges = np.linspace(-0.01, 0.01, 62).tolist()
+    line["weights"] = {"critic": {"edges": edges, "counts": [30.0, *[1.0] * 59, 11.0]}}
+    write_lines(run / "stages.jsonl", [line])
+    (row,) = [
+        row
+        for row in _page(run, tmp_path / "p.html").by_id("table-spreads").all("tr")
+        if list(row.all("td"))
+    ]
+    assert [cell.text() for cell in row.all("td")][-3:] == ["−0.01", "0.01", "41"]

@@ -1,0 +1,121 @@
+"""Curves that do not mislead, and SVG that fits a page."""
+
+import re
+
+import numpy as np
+import pytest
+
+from naqsh.report import figures, palette
+from naqsh.report.curves import envelope, evenly, running_mean, window
+from naqsh.report.gather import Curve, Histogram
+from naqsh.report.words import Words
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 40])
+def test_running_mean_is_the_mean_of_the_neighbours(width):
+    values = np.random.default_rng(0).normal(size=23)
+    half = width // 2
+    expected = [values[max(0, n - half) : n + half + 1].mean() for n in range(23)]
+    np.testing.assert_allclose(running_mean(values, width), expected)
+
+
+def test_few_values_are_not_smoothed():
+    assert window(59) == 1
+    assert window(60) == 3
+    assert window(20_000) == 1000
+
+
+def test_thinning_keeps_spikes_and_order():
+    x, y = np.arange(10_000.0), np.zeros(10_000)
+    y[1234], y[8765] = 50, -70
+    short_x, short_y = envelope(x, y, 200)
+    assert len(short_x) <= 200
+    assert np.all(np.diff(short_x) > 0)
+    assert (short_y.max(), short_y.min()) == (50, -70)
+    np.testing.assert_array_equal(short_y, y[short_x.astype(int)])
+
+
+def test_even_thinning_keeps_both_ends():
+    x = np.arange(1000.0)
+    short, values = evenly(x, x**2, 60)
+    assert len(short) == 60
+    assert (short[0], short[-1]) == (0, 999)
+    np.testing.assert_array_equal(values, short**2)
+
+
+def _line(values):
+    curve = Curve([float(n) for n in range(len(values))], [float(value) for value in values])
+    return figures.Line(curve, palette.colour(0))
+
+
+def test_labels_of_axes_keep_their_digits():
+    drawn = figures.lines([_line(np.linspace(0.0001, 0.0005, 9))], "epochs", name="a")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert "0.0001" in texts
+    assert len(set(texts)) == len(texts)
+
+
+def test_no_series_hides_the_mean_of_another():
+    random = np.random.default_rng(0)
+    first, second = _line(random.normal(size=200)), _line(random.normal(size=200))
+    drawn = figures.lines([first, second], "epochs", name="a")
+    faint = [m.start() for m in re.finditer("stroke-opacity: 0.3", drawn)]
+    bold = [m.start() for m in re.finditer("stroke-width: 1.7", drawn)]
+    assert (len(faint), len(bold)) == (2, 2)
+    assert max(faint) < min(bold)
+
+
+def test_the_colours_are_the_pages():
+    drawn = figures.lines([_line(range(9))], "epochs", name="a")
+    assert "var(--c0)" in drawn
+    assert "currentColor" in drawn
+    assert not re.search("#[0-9a-f]{6}", drawn)
+
+
+def test_a_log_axis_leaves_out_what_has_no_logarithm():
+    drawn = figures.lines([_line([0, 1, 10, 100, 0])], "epochs", name="a", log=True)
+    again = figures.lines([_line([0, 1, 10, 100])], "epochs", name="a", log=True)
+    assert drawn.count("<use") == again.count("<use")
+    assert "10" in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+
+
+def test_one_value_and_equal_values_can_be_drawn():
+    for values in ([3], [3, 3, 3], [0]):
+        assert figures.lines([_line(values)], "epochs", name="a").startswith("<svg")
+    spread = Histogram([0.0, 0.5, 1.0], [0.0, 5.0])
+    empty = Histogram([0.0, 0.5, 1.0], [0.0, 0.0])
+    assert figures.histograms([(spread, "#0072b2")], "weight", name="a").startswith("<svg")
+    assert figures.histograms([(empty, "#0072b2")], "weight", name="a").startswith("<svg")
+
+
+def test_a_run_of_many_series_has_distinct_lines():
+    keys = {(palette.colour(n), palette.dash(n)) for n in range(18)}
+    assert len(keys) == 18
+    assert len(set(palette.ramp(60))) == 60
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (3294154, "3,294,154"),
+        (-12, "−12"),
+        (0.0, "0"),
+        (0.30084, "0.3008"),
+        (-24.531, "−24.53"),
+        (1234.56, "1,235"),
+        (99999.9, "100,000"),
+        (0.000183, "0.000183"),
+        (2.5e9, "2.5e+09"),
+    ],
+)
+def test_numbers_are_written_to_be_read(value, text):
+    assert Words("en").number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+)
+def test_times(seconds, text):
+    assert Words("en").time(seconds) == text
