@@ -71,7 +71,7 @@ def test_has_the_shape_of_the_published_weights(network):
 
 
 def resized(picture, size):
-    """Bilinear with half-pixel centres, no antialiasing, edges repeated; one axis after the other."""
+    """Bilinear with half-pixel centres, no antialiasing, edges repeated; axis by axis."""
     for axis in (0, 1):
         length = picture.shape[axis]
         at = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, None)
@@ -91,7 +91,8 @@ def test_resizes_and_scales_as_pytorch_fid(network, monkeypatch, size):
     expected = 2 * resized(picture[0, 0].double().numpy() / 255, 299) - 1
     assert seen[0].shape == (1, 3, 299, 299)
     for channel in seen[0][0]:
-        np.testing.assert_allclose(channel.numpy(), expected, atol=2e-5)
+        # Positions near 400 carry 2e-5 in float32, times a contrast of at most 2.
+        np.testing.assert_allclose(channel.numpy(), expected, atol=1e-4)
 
 
 def test_is_an_extractor(network):

@@ -25,7 +25,7 @@ def test_any_division_gives_the_moments_of_the_whole(sizes, offset, seed):
     left.merge(right)
     for moments in (streamed, left):
         assert moments.n == len(table)
-        np.testing.assert_allclose(moments.mean, table.mean(0), rtol=1e-13)
+        np.testing.assert_allclose(moments.mean, table.mean(0), rtol=1e-13, atol=1e-13)
         # Numbers of size 1e6 carry 1e-10 each; their squares summed naively would carry 1e-4.
         np.testing.assert_allclose(moments.covariance, np.cov(table.T), rtol=0, atol=1e-8)
 

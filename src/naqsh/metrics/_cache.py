@@ -1,5 +1,6 @@
 """Features of real pictures, kept in the user's cache folder under a hash of their origin."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -43,4 +44,5 @@ def save(path: Path, values: NDArray[np.float32]) -> None:
             np.save(file, values, allow_pickle=False)
         aside.replace(path)
     except OSError:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
