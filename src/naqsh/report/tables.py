@@ -157,10 +157,8 @@ def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> Table:
             for recipe in recipes
         ]
         rows.append(Row(name, [name, *cells], marked=len(set(cells)) > 1))
-    several = len(runs) > 1
-    return maker.table(
-        "hyperparameters_of" if several else "hyperparameters", _head(words, runs), rows
-    )
+    name = "hyperparameters_of" if len(runs) > 1 else "hyperparameters"
+    return maker.table(name, _head(words, runs), rows)
 
 
 def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
@@ -176,7 +174,8 @@ def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
         title = words.text(key) if key in words else name
         cells = _cells(words, words.value, known, name)
         rows.append(Row(name, [title, *cells], marked=len(set(cells)) > 1))
-    return maker.table("environment", _head(words, runs), rows)
+    name = "environment_of" if len(runs) > 1 else "environment"
+    return maker.table(name, _head(words, runs), rows)
 
 
 def command(run: Facts) -> str:
