@@ -26,20 +26,32 @@ class Text(str):
     __slots__ = ()
 
 
-def encode(value: Any) -> Any:
-    """Plain data for a dataclass: a dict in the order of its fields, tuples as lists."""
+def encode(value: Any, hint: Any = None) -> Any:
+    """Plain data for a dataclass: a dict in the order of its fields, tuples as lists.
+
+    Args:
+        value: the dataclass, or a value inside one.
+        hint: the type that its field is declared with. A whole number where a float is due becomes
+            one, so that equal recipes have equal spellings.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = typing.get_type_hints(type(value))
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
-            encoded = encode(item)
+            encoded = encode(item, hints[field.name])
             if dataclasses.is_dataclass(item) and type(item) is not hints[field.name]:
                 encoded = {"kind": kind_of(type(item)), **encoded}
             plain[field.name] = encoded
         return plain
+    arguments = get_args(hint)
     if isinstance(value, tuple | list):
-        return [encode(item) for item in value]
+        if Ellipsis in arguments:
+            arguments = arguments[:1] * len(value)
+        inner = arguments if len(arguments) == len(value) else (None,) * len(value)
+        return [encode(item, part) for item, part in zip(value, inner, strict=True)]
+    if type(value) is int and (hint is float or float in arguments):
+        return float(value)
     return value
 
 

@@ -1,0 +1,38 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; before PyTorch is imported
+
+import pytest
+from hypothesis import settings
+
+# The same examples each time, and no clock: a test that passed passes again.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
+
+TINY = {"training.batch": 16, "training.steps": 4}
+"""Changes that make a run of a second out of a recipe on the digits."""
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A test with its own working folder and cache, no data home, no other ranks."""
+    for name in ("NAQSH_DATA_HOME", "WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NAQSH_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run of gan-digits; copy it before changing it."""
+    from naqsh import run
+
+    folder = tmp_path_factory.mktemp("finished") / "gan-digits"
+    run.train("gan-digits", out=folder, overrides=TINY, device="cpu", quiet=True)
+    return folder

@@ -1,0 +1,278 @@
+import re
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naqsh import recipe as recipe_module
+from naqsh.codec import Text
+from naqsh.errors import NaqshError
+from naqsh.methods import gan, names, spec_class
+from naqsh.recipe import Data, Recipe, Training, from_dict, from_yaml
+from naqsh.recipes import all_recipes, by_name
+from naqsh.run import flat
+from naqsh.spec import SGD, Adam, RMSprop
+
+RECIPES = sorted(all_recipes())
+
+
+def spelled(value) -> Text:
+    if isinstance(value, list):
+        return Text(",".join(map(str, value)))
+    return Text("none" if value is None else str(value))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_yaml_there_and_back_is_exact(name, tmp_path):
+    recipe = by_name(name)
+    assert recipe.name == name
+    assert from_yaml(recipe.to_yaml()) == recipe
+    assert from_yaml(recipe.to_yaml()).to_yaml() == recipe.to_yaml()
+    assert from_dict(recipe.to_dict()).fingerprint() == recipe.fingerprint()
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml(), encoding="utf-8")
+    assert recipe_module.read(path) == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_number_can_be_typed(name):
+    """Each as it stands changes nothing; each as another value changes that and the fingerprint."""
+    recipe = by_name(name)
+    leaves = flat(recipe.to_dict())
+    assert len(leaves) > 15
+    typed = {key: spelled(value) for key, value in leaves.items()}
+    assert recipe.override(typed) == recipe
+    seen = {recipe.fingerprint()}
+    for key, value in leaves.items():
+        changed = recipe.override({key: Text(another(recipe, key, value))})
+        different = {k for k, v in flat(changed.to_dict()).items() if leaves.get(k) != v}
+        assert key in different
+        assert key.endswith("kind") or different == {key}
+        assert changed.fingerprint() not in seen
+        seen.add(changed.fingerprint())
+
+
+def another(recipe: Recipe, key: str, value) -> str:
+    """Some other value that the recipe takes under a key."""
+    if key == "method.kind":
+        return next(kind for kind in names() if kind != value)
+    if isinstance(value, bool):
+        return str(not value)
+    if isinstance(value, list):
+        return ",".join(str(item / 2 + 0.01) for item in value)
+    if key in ("name", "data.name"):
+        return f"{value}-2"
+    if isinstance(value, str):
+        with pytest.raises(NaqshError) as caught:
+            recipe.override({key: Text("zzzz")})
+        known = re.search("known: (.*)", str(caught.value)).group(1).split(", ")
+        return next(choice for choice in known if choice != value)
+    for candidate in ("3", "0.25", "8", "7"):
+        if candidate == str(value):
+            continue
+        try:
+            recipe.override({key: Text(candidate)})
+        except NaqshError:
+            continue
+        return candidate
+    raise AssertionError(f"found no other value for {key}")
+
+
+positive = st.floats(min_value=1e-9, max_value=1e9)
+below_one = st.floats(0, 0.999999)
+optimizers = st.one_of(
+    st.builds(Adam, lr=positive, betas=st.tuples(below_one, below_one)),
+    st.builds(RMSprop, lr=positive, alpha=below_one),
+    st.builds(SGD, lr=positive, momentum=below_one),
+)
+counts = st.integers(1, 2**40)
+specs = st.builds(
+    gan.Spec,
+    objective=st.sampled_from(sorted(gan.OBJECTIVES)),
+    latent=counts,
+    width=counts,
+    n_critic=counts,
+    clip=st.none() | positive,
+    gradient_penalty=st.just(0.0) | positive,
+    spectral_norm=st.booleans(),
+    generator=optimizers,
+    critic=optimizers,
+)
+recipes = st.builds(
+    Recipe,
+    name=st.text(st.characters(exclude_categories=["Cs"])),
+    data=st.builds(
+        Data,
+        name=st.text(st.characters(exclude_categories=["Cs"])),
+        size=st.none() | st.integers(4, 8192),
+        channels=st.sampled_from([None, 1, 3]),
+        flip=st.booleans(),
+    ),
+    method=specs,
+    training=st.builds(
+        Training,
+        epochs=positive,
+        steps=st.none() | counts,
+        batch=counts,
+        seed=st.integers(),
+        schedule=st.sampled_from(["constant", "linear", "cosine"]),
+        warmup=st.integers(0, 2**40),
+        clip_norm=st.none() | positive,
+        ema=st.none() | st.floats(0.1, 0.9999),
+        validation=below_one,
+    ),
+)
+
+
+@settings(max_examples=60)
+@given(recipes)
+def test_any_recipe_there_and_back(recipe):
+    again = from_yaml(recipe.to_yaml())
+    assert again == recipe
+    assert again.fingerprint() == recipe.fingerprint()
+    assert recipe.override(flat(recipe.to_dict())) == recipe
+
+
+def test_a_new_kind_resets_what_stands_beside_it():
+    recipe = by_name("gan-digits").override({"method.critic.lr": 0.5})
+    changed = recipe.override({"method.critic.kind": Text("rmsprop")})
+    assert changed.method.critic == RMSprop()
+    assert changed.method.generator == recipe.method.generator
+    assert recipe.override({"method.critic.kind": "adam"}) == recipe
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_numbers_of_a_new_kind_are_set_in_any_order(swap):
+    changes = [("method.critic.kind", Text("sgd")), ("method.critic.momentum", Text("0.5"))]
+    changed = by_name("gan-digits").override(dict(reversed(changes) if swap else changes))
+    assert changed.method.critic == SGD(momentum=0.5)
+
+
+def test_numbers_of_a_new_method_are_set_too():
+    changes = {"method.critic.lr": 0.1, "method.kind": "gan", "method.critic.kind": "sgd"}
+    start = from_dict({"name": "x", "data": {"name": "digits"}, "method": {"kind": "gan"}})
+    assert start.override(changes).method == gan.Spec(critic=SGD(0.1))
+
+
+def test_a_new_kind_does_not_keep_numbers_of_the_old_one():
+    with pytest.raises(NaqshError, match=r"method\.critic\.betas: no key named 'betas'"):
+        by_name("gan-digits").override(
+            {"method.critic.kind": "rmsprop", "method.critic.betas": [0.0, 0.9]}
+        )
+
+
+def test_short_file_takes_defaults():
+    recipe = from_yaml("{name: x, data: {name: digits}, method: {kind: gan}}")
+    assert recipe == Recipe("x", Data("digits"), gan.Spec(), Training())
+
+
+REFUSED = {
+    "no YAML": ("a: [", r"^this is not YAML"),
+    "a date that is none": ("a: 2020-13-45", r"^this is not YAML"),
+    "nested too deep": ("[" * 800, r"^this is not YAML"),
+    "a tag that runs code": ("!!python/object/apply:os.system [ls]", r"^this is not YAML"),
+    "nothing": ("", r"^recipe: need named values, got None"),
+    "no method": ("{name: x, data: {name: digits}}", r"^method: missing"),
+    "no kind": ("{name: x, data: {name: d}, method: {latent: 3}}", r"^method\.kind: missing"),
+    "unknown method": (
+        "{name: x, data: {name: d}, method: {kind: gann}}",
+        r"no method named 'gann'; did you mean 'gan'",
+    ),
+    "method with a path": (
+        "{name: x, data: {name: d}, method: {kind: ../gan}}",
+        r"no method named '\.\./gan'",
+    ),
+    "key of tomorrow": (
+        "{name: x, data: {name: d}, method: {kind: gan}, colour: 1}",
+        r"^colour: no key named 'colour'",
+    ),
+    "section mistyped": (
+        "{name: x, data: {name: d}, method: {kind: gan}, traning: {}}",
+        r"^traning: .*did you mean 'training'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_file_that_does_not_fit_is_refused(case, tmp_path):
+    text, line = REFUSED[case]
+    with pytest.raises(NaqshError, match=line):
+        from_yaml(text)
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(NaqshError, match=r"^.*mine\.yaml: ") as caught:
+        recipe_module.read(path)
+    assert len(str(caught.value)) < 600
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(NaqshError, match=r"^cannot read .*none\.yaml: No such file"):
+        recipe_module.read(tmp_path / "none.yaml")
+    with pytest.raises(NaqshError, match=r"^cannot read .*: Is a directory"):
+        recipe_module.read(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(NaqshError, match=r"x\.yaml: "):
+        recipe_module.read(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"epochs": 0},
+        {"epochs": -1.0},
+        {"epochs": 1e10},
+        {"steps": 0},
+        {"batch": 0},
+        {"batch": -8},
+        {"batch": 10, "accumulate": 3},
+        {"accumulate": 0},
+        {"clip_norm": 0.0},
+        {"ema": 1.0},
+        {"ema": 0.0},
+        {"warmup": -1},
+        {"validation": 1.0},
+        {"validation": -0.1},
+    ],
+)
+def test_training_refuses_what_cannot_be(numbers):
+    with pytest.raises(ValueError, match="|".join(numbers)):
+        Training(**numbers)
+
+
+@pytest.mark.parametrize("numbers", [{"size": 3}, {"size": -8}, {"channels": 2}, {"channels": 0}])
+def test_data_refuses_what_cannot_be(numbers):
+    with pytest.raises(ValueError, match="|".join(numbers)):
+        Data("digits", **numbers)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"latent": 0},
+        {"width": 0},
+        {"n_critic": 0},
+        {"clip": 0.0},
+        {"clip": -0.1},
+        {"gradient_penalty": -1.0},
+    ],
+)
+def test_gan_refuses_what_cannot_be(numbers):
+    with pytest.raises(ValueError, match="|".join(numbers)):
+        gan.Spec(**numbers)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(NaqshError, match=r"no recipe named 'gan-mnits'; did you mean 'gan-mnist'"):
+        by_name("gan-mnits")
+    with pytest.raises(NaqshError, match=r"no method named 'xyzzy'; known: .*gan"):
+        spec_class("xyzzy")
+
+
+def test_names_are_what_a_user_would_type():
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name) for name in RECIPES)
+    for name in RECIPES:
+        first = (all_recipes()[name].__doc__ or "").splitlines()[0]
+        assert first.endswith("."), name
+        assert by_name(name).method.kind in names()
+        assert yaml.safe_load(by_name(name).to_yaml())["method"]["kind"] in names()
