@@ -211,6 +211,7 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("--seed", help="the seed of all randomness")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--precision", help="auto, float32 or bfloat16")
+    parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.set_defaults(do=_train)
 
@@ -250,6 +251,7 @@ def _train(options: argparse.Namespace, named: dict[str, str]) -> int:
         overrides=changes,
         device=options.device,
         data_home=options.data_home,
+        tracking=options.tracking,
         quiet=options.quiet,
     )
     return 0

@@ -22,6 +22,7 @@ from naqsh.training import checkpoint, distributed
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
 from naqsh.training.loop import Trainer
+from naqsh.training.tracking import sink as tracking_sink
 
 if TYPE_CHECKING:
     from naqsh.evaluation import Evaluation
@@ -38,6 +39,7 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     data_home: Path | str | None = None,
+    tracking: str | None = None,
     quiet: bool = False,
 ) -> "Run":
     """Train a recipe, or go on where an interrupted training of it stopped.
@@ -50,6 +52,7 @@ def train(
         seed: short for the override ``training.seed``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         data_home: where data sets are looked for first.
+        tracking: copy the curves to ``tensorboard`` or ``wandb`` as well.
         quiet: show no progress.
 
     Returns:
@@ -68,10 +71,10 @@ def train(
     folder = RunFolder(out or Path("runs") / wanted.name)
     with distributed.join(device) as world:
         if not world.leads:
-            _train(wanted, folder, world, data_home, quiet)
+            _train(wanted, folder, world, data_home, tracking, quiet)
         else:
             with folder.locked():
-                _train(wanted, folder, world, data_home, quiet)
+                _train(wanted, folder, world, data_home, tracking, quiet)
     return Run(folder)
 
 
@@ -93,6 +96,7 @@ def _train(
     folder: RunFolder,
     world: distributed.World,
     data_home: Path | str | None,
+    tracking: str | None,
     quiet: bool,
 ) -> None:
     _same_recipe(wanted, folder)
@@ -100,7 +104,10 @@ def _train(
     _same_pictures(pictures, folder)
     cost = _estimate(wanted, pictures, world)
     method = build(wanted, pictures.shape, len(pictures.classes))
-    trainer = Trainer(wanted, method, pictures, folder, world, display_quiet=quiet)
+    sink = None
+    if tracking and world.leads:
+        sink = tracking_sink(tracking, folder.path, wanted.name, flat(wanted.to_dict()))
+    trainer = Trainer(wanted, method, pictures, folder, world, quiet, sink)
     if world.leads:
         _write_about(wanted, folder, pictures, cost, world)
         trainer.display.say(

@@ -29,6 +29,7 @@ from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending
 from naqsh.training.optim import autocast_dtype, lr_factor
+from naqsh.training.tracking import Sink
 
 LOG_EVERY = 50
 """Steps between two records."""
@@ -46,7 +47,8 @@ class Trainer:
         data: the training pictures.
         folder: where the run lies; only the leading rank writes.
         world: this process among its ranks.
-        display: where progress is shown.
+        display_quiet: show no progress.
+        sink: where the logged numbers are copied to.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Trainer:
         folder: RunFolder,
         world: World,
         display_quiet: bool = False,
+        sink: Sink | None = None,
     ) -> None:
         training = recipe.training
         self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
@@ -88,6 +91,7 @@ class Trainer:
         self.state = checkpoint.State()
         self.pending, self.diagnosis = Pending(), Diagnosis()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
+        self.sink = sink
         self._signal: int | None = None
 
     @property
@@ -116,6 +120,8 @@ class Trainer:
                 self._advance()
         finally:
             self.display.stop()
+            if self.sink:
+                self.sink.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -231,6 +237,8 @@ class Trainer:
                 self.folder.metrics,
                 self._record() | {"speed": speed, "losses": losses, "gradients": gradients},
             )
+            if self.sink:
+                self.sink.log(self.state.step, losses | {"speed": speed})
         for words in self.diagnosis.read(losses):
             self._diagnose(words)
         self.display.update(self.state.step, self.epoch, speed, losses)

@@ -119,5 +119,7 @@ def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
 
 def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
     """Variance of generated pictures over that of as many real ones, summed over pixels."""
-    ours, theirs = pixels.astype(np.float64), np.asarray(real[: len(pixels)], dtype=np.float64)
+    # Evenly from the whole set: folders come class by class.
+    chosen = np.linspace(0, len(real) - 1, min(len(pixels), len(real))).astype(int)
+    ours, theirs = pixels.astype(np.float64), real[chosen].astype(np.float64)
     return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
