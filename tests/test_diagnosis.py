@@ -1,0 +1,55 @@
+import pytest
+
+from naqsh.training.diagnosis import PATIENCE, Diagnosis
+
+RULES = {
+    "saturated": ("critic.accuracy", 0.999, 0.8, "saturated"),
+    "no better than a coin": ("critic.accuracy", 0.5, 0.8, "coin"),
+    "collapse": ("generator.diversity", 0.05, 0.9, "collapse"),
+}
+
+
+def feed(diagnosis, name, values):
+    return [words for value in values for words in diagnosis.read({name: value})]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_speaks_once_and_once_more_when_it_is_over(rule):
+    name, bad, good, word = RULES[rule]
+    diagnosis = Diagnosis()
+    assert feed(diagnosis, name, [bad] * (PATIENCE - 1)) == []
+    (said,) = feed(diagnosis, name, [bad])
+    assert word in said
+    assert f"{bad:.1%}" in said
+    assert "Try" in said or "Look" in said
+    assert feed(diagnosis, name, [bad] * 20) == []
+    (over,) = feed(diagnosis, name, [good])
+    assert over == f"{name} is back within bounds, at {good:.3g}."
+    assert feed(diagnosis, name, [good] * 20) == []
+    assert len(feed(diagnosis, name, [bad] * PATIENCE)) == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_short_while_is_not_told(rule):
+    name, bad, good, _ = RULES[rule]
+    assert feed(Diagnosis(), name, ([bad] * (PATIENCE - 1) + [good]) * 5) == []
+
+
+def test_phases_are_counted_apart():
+    diagnosis = Diagnosis()
+    for _ in range(PATIENCE - 1):
+        assert diagnosis.read({"a.accuracy": 1.0, "b.accuracy": 0.7}) == []
+    assert diagnosis.read({"a.accuracy": 0.7, "b.accuracy": 1.0}) == []
+    assert feed(diagnosis, "b.accuracy", [1.0] * (PATIENCE - 2)) == []
+    assert len(feed(diagnosis, "b.accuracy", [1.0])) == 1
+
+
+def test_other_numbers_are_left_alone():
+    names = ["critic.total", "critic.inaccuracy", "accuracy.total", "generator.diversity.x"]
+    assert [w for name in names for w in feed(Diagnosis(), name, [0.0] * 9 + [1.0] * 9)] == []
+
+
+def test_healthy_numbers_are_not_remarked_on():
+    diagnosis = Diagnosis()
+    assert feed(diagnosis, "critic.accuracy", [0.53, 0.7, 0.9, 0.985] * 5) == []
+    assert feed(diagnosis, "generator.diversity", [0.21, 0.7, 1.0, 1.4] * 5) == []
