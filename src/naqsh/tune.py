@@ -17,7 +17,7 @@ from naqsh.core import Samples
 from naqsh.errors import NaqshError
 from naqsh.evaluation import distance, features_for
 from naqsh.recipe import Recipe
-from naqsh.run import Run, resolve, train
+from naqsh.run import Run, flat, resolve, train
 from naqsh.runfolder import make_folder, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
@@ -45,13 +45,18 @@ class Range:
     log: bool = False
     choices: tuple[str, ...] = ()
 
+    def least(self, whole: bool) -> codec.Text:
+        """The first value, as it would be typed."""
+        low = round(self.low) if whole else self.low
+        return codec.Text(self.choices[0] if self.choices else repr(low))
+
     def propose(self, trial: "Trial", whole: bool) -> codec.Text:
         """A value for this trial, as it would be typed."""
         if self.choices:
             return codec.Text(trial.suggest_categorical(self.name, self.choices))
         if whole:
             low, high = round(self.low), round(self.high)
-            return codec.Text(trial.suggest_int(self.name, low, high, log=self.log))
+            return codec.Text(str(trial.suggest_int(self.name, low, high, log=self.log)))
         return codec.Text(repr(trial.suggest_float(self.name, self.low, self.high, log=self.log)))
 
 
@@ -146,9 +151,9 @@ def search(
     ranges = [parse(text) for text in space] if space else default_space(base)
     folder = Path(out) if out else Path("runs") / f"tune-{base.name}"
     make_folder(folder)
-    for bound in ranges:  # an unknown number is refused before anything is trained
-        base.override({bound.name: codec.Text(bound.choices[0] if bound.choices else bound.low)})
     whole = {bound.name for bound in ranges if _is_whole(base, bound.name)}
+    for bound in ranges:  # what does not fit is refused before anything is trained
+        base.override({bound.name: bound.least(bound.name in whole)})
     study = optuna.create_study(
         storage=f"sqlite:///{folder / 'search.db'}",
         study_name=f"{base.name}-{base.fingerprint()}",
@@ -186,9 +191,7 @@ def _optuna() -> Any:
 
 
 def _is_whole(recipe: Recipe, name: str) -> bool:
-    value: Any = recipe.to_dict()
-    for part in name.split("."):
-        value = value[part]
+    value = flat(recipe.to_dict()).get(name)
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -1,0 +1,130 @@
+"""Measuring runs and collections: numbers reach the file and the reader as they were computed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import naqsh
+from contract import tiny, tiny_data, trainer
+from naqsh import data, evaluation, metrics, pictures, recipes
+from naqsh.cli import main
+from naqsh.errors import NaqshError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
+    """A GAN on the digits, hardly trained."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = recipes.by_name("gan-digits").override({"training.steps": 20})
+    trainer(recipe, data.load("digits"), folder).run()
+    return naqsh.open(folder)
+
+
+def test_evaluate_equals_the_plain_functions(run: naqsh.Run) -> None:
+    result = run.evaluate(["fid", "pr"], features="digits", n=60, seed=3, batch=17)
+    drawn = torch.from_numpy(pictures.to_pixels(run.sample(60, seed=3).numpy()))
+    extractor = metrics.by_name("digits")
+    test = data.load("digits", split="test")
+    real, generated = extractor(torch.from_numpy(test.images.copy())), extractor(drawn)
+    named = {measure.name: measure for measure in result.measures}
+    # Batches of another size round otherwise, and a picture may cross to the next grey level.
+    expected = metrics.frechet_distance_features(real, generated)
+    assert named["fid"].value == pytest.approx(expected, rel=1e-3)
+    assert (named["fid"].n_real, named["fid"].n_generated) == (297, 60)
+    assert named["fid"].reference == "digits test"
+    assert result.speed.parameters == sum(p.numel() for p in run.method.generator.parameters())
+    assert result.speed.evaluations_per_picture == 1
+
+
+def test_evaluation_is_kept_as_json(run: naqsh.Run) -> None:
+    result = run.evaluate(["kid"], features="pixels", n=30)
+    kept = json.loads((run.folder.path / "evaluation.json").read_text())
+    assert metrics.Measure.from_dict(kept["measures"][0]) == result.measures[0]
+    assert kept["step"] == 20
+
+
+def test_train_reference_is_named(run: naqsh.Run) -> None:
+    result = run.evaluate(["fid"], features="pixels", n=30, reference="train")
+    assert result.measures[0].reference == "digits train"
+    assert result.measures[0].n_real == 1500
+
+
+def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tiny_data(1, count=40).images.transpose(0, 2, 3, 1)
+    np.save(tmp_path / "real.npy", images)
+    np.save(tmp_path / "same.npy", images)
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+    np.save(tmp_path / "noise.npy", noise)
+    real = str(tmp_path / "real.npy")
+    (same,) = evaluation.measure(["kid"], real, str(tmp_path / "same.npy"), features="pixels")
+    (far,) = evaluation.measure(["kid"], real, str(tmp_path / "noise.npy"), features="pixels")
+    assert same.value < 0.1 * far.value
+    code = main(["measure", "fid", real, str(tmp_path / "same.npy"), "--features", "pixels"])
+    assert code == 0
+    shown = capsys.readouterr().out
+    assert "40 generated against 40 of" in shown
+    assert main(["measure", "fid", real, real, "--features", "pixels", "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain[0]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_n_takes_that_many_the_same_for_a_seed() -> None:
+    first = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
+    again = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
+    other = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=2)
+    assert first == again
+    assert first[0].value != other[0].value
+    assert (first[0].n_real, first[0].n_generated) == (50, 50)
+
+
+def test_classifier_of_a_run_gives_features(tmp_path: Path) -> None:
+    recipe = tiny(recipes.by_name("classifier-digits"))
+    trainer(recipe, tiny_data(1), tmp_path).run()
+    extractor = evaluation.extractor(f"classifier:{tmp_path}")
+    images = torch.from_numpy(tiny_data(1).images)
+    method = naqsh.open(tmp_path).method
+    expected = method.network.features(images.float() / 127.5 - 1)
+    torch.testing.assert_close(extractor(images), expected)
+    assert extractor.name == f"classifier:{tmp_path}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["measure", "fad", "digits:test", "digits"], "no metric named 'fad'"),
+        (["measure", "fid", "digits:test", "digits", "--features", "mnst"], "did you mean 'mnist'"),
+        (["measure", "fid", "digits:test", "digits", "--n", "1"], "n 1: .* has .* pictures"),
+        (["measure", "fid", "digits:test", "digits", "--features", "mnist"], "1x28x28"),
+        (["measure", "fid", "digits:test", "no-such-folder"], "no-such-folder"),
+        (["measure", "fid", "digits:test", "digits", "--features", "classifier:x"], "no run at x"),
+    ],
+)
+def test_bad_questions(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    with pytest.raises(NaqshError, match=line):
+        raise NaqshError(said)
+
+
+def test_shipped_classifiers_name_their_origin() -> None:
+    for name, least in (("digits", 0.98), ("mnist", 0.993)):
+        path = Path(metrics.__file__).parent / "weights" / f"{name}.safetensors"
+        network, origin = metrics.load_classifier(path)
+        assert origin.test_accuracy >= least
+        assert f"classifier-{name}" in origin.command
+        assert path.stat().st_size < 1_000_000
+        assert network.classes == 10
+
+
+def test_shipped_digits_classifier_is_as_good_as_it_says() -> None:
+    path = Path(metrics.__file__).parent / "weights" / "digits.safetensors"
+    network, origin = metrics.load_classifier(path)
+    test = data.load("digits", split="test")
+    named = network.probabilities(torch.from_numpy(test.images.copy()) / 127.5 - 1).argmax(1)
+    assert test.labels is not None
+    right = float((named.numpy() == test.labels).mean())
+    assert right == pytest.approx(origin.test_accuracy, abs=1e-4)
