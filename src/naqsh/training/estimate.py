@@ -63,6 +63,7 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
     method.train()
     micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
     networks: dict[str, list[Layer]] = {}
+    own = {parameter.untyped_storage()._cdata for parameter in method.parameters()}
     kept, state = 0, 0
     for phase in method.phases():
         method.requires_grad_(False)
@@ -72,7 +73,7 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         layers: dict[str, Layer] = {}
         hooks = _watch(phase.modules, layers)
         # What backward keeps is a line in the batch's size: two small traces give it.
-        two, four = (_kept(phase.loss, _batch(method, n, classes)) for n in (2, 4))
+        two, four = (_kept(phase.loss, _batch(method, n, classes), own) for n in (2, 4))
         if micro == 1:
             _try_one(phase.loss, _batch(method, 1, classes))
         kept = max(kept, two + (four - two) // 2 * (micro - 2))
@@ -129,18 +130,18 @@ def _watch(modules: Any, layers: dict[str, Layer]) -> list[Any]:
     return handles
 
 
-def _kept(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> int:
-    """Bytes that backward keeps of one call, each tensor once."""
-    kept: dict[int, Tensor] = {}
+def _kept(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch, weights: set[int]) -> int:
+    """Bytes that backward keeps of one call, each storage once; weights are not among them."""
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter):
-            kept[id(tensor)] = tensor
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss(batch, 0)
-    return sum(tensor.nbytes for tensor in kept.values())
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
 
 
 def readable_bytes(count: int) -> str:

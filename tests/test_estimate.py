@@ -1,0 +1,191 @@
+import gc
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from naqsh.core import Batch, Method, Phase
+from naqsh.noise import Noise
+from naqsh.recipe import Data, Recipe, Training
+from naqsh.recipes import all_recipes, by_name
+from naqsh.spec import SGD, Adam, MethodSpec, RMSprop
+from naqsh.training import estimate as module
+from naqsh.training.ema import Average
+from naqsh.training.estimate import estimate, readable_bytes
+
+DIGITS = (1, 16, 16)
+
+
+def held(recipe: Recipe, shape, count: int) -> int:
+    """Bytes of tensors that training really holds at its fullest: all that lives after a backward.
+
+    Counted by storage, not by formula: weights, gradients, optimiser state and average as they lie
+    in memory, and what autograd saved for backward in the phase that saves most.
+    """
+    method = recipe.method.build(shape, 10).train()
+    average = Average(method, 0.9) if recipe.training.ema else None
+    saved_most, optimizers = 0, []
+    for phase in method.phases():
+        method.requires_grad_(False)
+        parameters = [p for m in phase.modules for p in m.parameters()]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        batch = Batch(torch.zeros(count, *shape), torch.zeros(count).long(), Noise(0, count))
+        saved: dict[int, torch.UntypedStorage] = {}
+        own = {p.untyped_storage().data_ptr() for p in method.parameters()}
+
+        def keep(tensor, saved=saved, own=own):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                saved[storage.data_ptr()] = storage  # alive, so that no other takes its place
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            total = phase.loss(batch, 0)["total"]
+        saved_most = max(saved_most, sum(storage.nbytes() for storage in saved.values()))
+        total.backward()
+        optimizer = phase.optimizer.build(parameters)
+        optimizer.step()
+        optimizers.append(optimizer)
+    tensors = [*method.parameters(), *(p.grad for p in method.parameters() if p.grad is not None)]
+    tensors += [t for o in optimizers for s in o.state.values() for t in s.values()]
+    tensors += list(average.method.parameters()) if average else []
+    gc.collect()
+    return saved_most + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gan-digits", {}),
+        ("gan-digits", {"training.ema": 0.99, "method.spectral_norm": True}),
+        ("wgan-digits", {"training.batch": 256}),
+        ("wgan-gp-digits", {}),
+        ("wgan-gp-digits", {"training.batch": 512}),
+        ("gan-mnist", {"training.batch": 512}),
+    ],
+)
+def test_memory_is_near_the_truth(name, changes):
+    recipe = by_name(name).override(changes)
+    shape = (1, 28, 28) if name.endswith("mnist") else DIGITS
+    told = estimate(recipe, shape, 10).memory
+    truth = held(recipe, shape, recipe.training.batch)
+    assert 0.95 < told / truth < 1.05, (readable_bytes(told), readable_bytes(truth))
+
+
+@pytest.mark.parametrize("name", sorted(all_recipes()))
+def test_parameters_and_layers_are_exact(name):
+    recipe = by_name(name)
+    shape = (3, 32, 32) if name.endswith("cifar10") else DIGITS
+    cost = estimate(recipe, shape, 10)
+    method = recipe.method.build(shape, 10)
+    assert cost.parameters == sum(p.numel() for p in method.parameters())
+    for phase in method.phases():
+        layers = cost.networks[phase.name]
+        assert sum(layer.parameters for layer in layers) == sum(
+            p.numel() for m in phase.modules for p in m.parameters()
+        )
+        assert len({layer.name for layer in layers}) == len(layers)
+        assert all(isinstance(size, int) for layer in layers for size in layer.output)
+    assert cost.to_dict()["networks"].keys() == cost.networks.keys()
+
+
+def test_layers_of_the_discriminator_are_told_as_they_run():
+    layers = estimate(by_name("gan-digits"), DIGITS, 10).networks["critic"]
+    assert [layer.name for layer in layers][:3] == ["conv1", "relu1", "conv2"]
+    assert (layers[0].kind, layers[0].output) == ("Conv2d", [32, 8, 8])
+    assert layers[0].parameters == 32 * (16 + 1)
+    assert layers[-1].output == []  # one score a picture
+
+
+def test_the_batch_is_cut_by_accumulation_and_ranks():
+    recipe = by_name("gan-digits").override({"training.batch": 1024})
+    whole = estimate(recipe, DIGITS, 10).memory
+    small = estimate(recipe.override({"training.batch": 256}), DIGITS, 10).memory
+    assert small < whole
+    assert estimate(recipe.override({"training.accumulate": 4}), DIGITS, 10).memory == small
+    assert estimate(recipe, DIGITS, 10, ranks=4).memory == small
+
+
+@dataclass(frozen=True)
+class Spec(MethodSpec):
+    """A method of one layer whose loss is given."""
+
+    loss: str = "fine"
+    optimizer: object = Adam()
+
+    def build(self, shape, classes):
+        return Tiny(self, shape)
+
+
+class Tiny(Method):
+    def __init__(self, spec, shape):
+        super().__init__(shape)
+        self.spec = spec
+        self.layer = nn.Linear(shape[0] * shape[1] * shape[2], 1)
+
+    def phases(self):
+        return [Phase("only", [self.layer], getattr(self, self.spec.loss), self.spec.optimizer)]
+
+    def fine(self, batch, step):
+        return {"total": self.layer(batch.images.flatten(1)).square().mean()}
+
+    def reads(self, batch, step):
+        loss = self.fine(batch, step)["total"]
+        return {"total": loss / loss.item()}
+
+    def branches(self, batch, step):
+        loss = self.fine(batch, step)["total"]
+        return {"total": -loss if loss > 1 else loss}
+
+    def needs_two(self, batch, step):
+        if len(batch) < 2:
+            raise ValueError("needs two pictures")
+        return self.fine(batch, step)
+
+
+def tiny(training: Training = Training(), **numbers) -> Recipe:
+    return Recipe("tiny", Data("digits"), Spec(**numbers), training)
+
+
+@pytest.mark.parametrize("loss", ["reads", "branches"])
+def test_a_step_that_waits_for_the_device_fails_here(loss):
+    estimate(tiny(), DIGITS, 0)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        estimate(tiny(loss=loss), DIGITS, 0)
+
+
+def test_one_picture_at_a_time_is_tried():
+    estimate(tiny(Training(batch=2), loss="needs_two"), DIGITS, 0)
+    for training in (Training(batch=1), Training(batch=8, accumulate=8)):
+        with pytest.raises(ValueError, match=r"one picture at a time is too few \(needs two"):
+            estimate(tiny(training, loss="needs_two"), DIGITS, 0)
+        estimate(tiny(training), DIGITS, 0)
+    with pytest.raises(ValueError, match="and ranks must be at least 2"):
+        estimate(tiny(Training(batch=4), loss="needs_two"), DIGITS, 0, ranks=4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "copies"),
+    [(SGD(0.1), 2), (SGD(0.1, momentum=0.9), 3), (RMSprop(), 3), (Adam(), 4)],
+)
+def test_optimiser_state_is_counted(optimizer, copies):
+    weights = (256 + 1) * 4
+    told = estimate(tiny(Training(batch=2), optimizer=optimizer), DIGITS, 0).memory
+    batch = told - copies * weights
+    assert 0 < batch < 3 * 2 * 256 * 4
+    averaged = tiny(Training(batch=2, ema=0.9), optimizer=optimizer)
+    assert estimate(averaged, DIGITS, 0).memory == told + weights
+
+
+def test_the_size_of_the_pictures_must_fit():
+    with pytest.raises(ValueError, match="sides must divide by 4, got 30x30"):
+        estimate(by_name("gan-digits"), (1, 30, 30), 10)
+
+
+def test_readable_bytes():
+    assert [readable_bytes(n) for n in (0, 1, 1000, 1536, 5 << 20, 3 << 30, 7 << 40)] == [
+        *("0 B", "1 B", "1e+03 B", "1.5 KiB", "5 MiB", "3 GiB", "7 TiB")
+    ]
+    assert module.readable_bytes(1 << 60).endswith("TiB")
