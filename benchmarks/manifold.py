@@ -47,7 +47,7 @@ def measure(which: str) -> dict[str, float]:
 
 def run(which: str) -> dict[str, float]:
     command = [sys.executable, __file__, which]
-    # Threads that wait should sleep rather than spin, or other load on the machine decides the time.
+    # Waiting threads should sleep rather than spin, or other load on the machine decides the time.
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     output = subprocess.run(
         command, check=True, capture_output=True, text=True, env=environment
