@@ -264,7 +264,8 @@ def _asks_help(arguments: list[str]) -> bool:
 
 def _train_help(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """The help of `train` and every number of the recipe that was named."""
-    from naqsh.run import flat, resolve
+    from naqsh.run import resolve
+    from naqsh.runfolder import flat
 
     recipe = resolve(next(word for word in arguments[1:] if not word.startswith("-")))
     try:

@@ -128,7 +128,7 @@ def evaluate(
         min(n, SPEED_PICTURES),
     )
     result = Evaluation(run.folder.steps()[-1], seed, measures, speed)
-    write_json(run.folder.path / "evaluation.json", result.to_dict())
+    write_json(run.folder.evaluation, result.to_dict())
     return result
 
 

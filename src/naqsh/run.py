@@ -17,7 +17,7 @@ from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Recipe
-from naqsh.runfolder import FORMAT, RunFolder, read_json, write_json, write_text
+from naqsh.runfolder import FORMAT, RunFolder, flat, read_json, write_json, write_text
 from naqsh.training import checkpoint, distributed
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
@@ -151,15 +151,6 @@ def _same_pictures(pictures: "data.DataSet", folder: RunFolder) -> None:
             f"{folder.path} was begun with other pictures than {pictures.name} has now; "
             "give another --out to start a new run"
         )
-
-
-def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested plain data as one level with dotted names."""
-    level: dict[str, Any] = {}
-    for key, value in plain.items():
-        name = f"{path}.{key}" if path else key
-        level |= flat(value, name) if isinstance(value, Mapping) else {name: value}
-    return level
 
 
 def load_data(

@@ -8,6 +8,7 @@
 ``diagnosis.jsonl``        what went wrong or looked wrong, in plain words, with the step
 ``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
 ``grids/00000938.png``     pictures from fixed latents after that step
+``evaluation.json``        what `naqsh evaluate` measured, once it has
 ``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
 =========================  ========================================================================
 
@@ -18,7 +19,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.diagnosis = self.path / "diagnosis.jsonl"
         self.stages = self.path / "stages.jsonl"
+        self.evaluation = self.path / "evaluation.json"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
 
@@ -98,6 +100,15 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+
+def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested named values as one level with dotted names."""
+    level: dict[str, Any] = {}
+    for key, value in plain.items():
+        name = f"{path}.{key}" if path else str(key)
+        level |= flat(value, name) if isinstance(value, Mapping) else {name: value}
+    return level
 
 
 def make_folder(path: Path) -> None:

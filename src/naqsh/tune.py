@@ -17,8 +17,8 @@ from naqsh.core import Samples
 from naqsh.errors import NaqshError
 from naqsh.evaluation import distance, features_for
 from naqsh.recipe import Recipe
-from naqsh.run import Run, flat, resolve, train
-from naqsh.runfolder import make_folder, write_bytes, write_json, write_text
+from naqsh.run import Run, resolve, train
+from naqsh.runfolder import flat, make_folder, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -278,3 +278,54 @@ def test_weights_at_the_bounds_are_counted(tmp_path):
         if list(row.all("td"))
     ]
     assert [cell.text() for cell in row.all("td")][-3:] == ["−0.01", "0.01", "41"]
+
+
+EVALUATION = {
+    "step": 250,
+    "seed": 3,
+    "measures": [
+        {
+            "name": "fid",
+            "value": 1.25,
+            "n_real": 297,
+            "n_generated": 500,
+            "features": "digits",
+            "fingerprint": "0123456789abcdef",
+            "reference": "digits <test>",
+            "standard_error": 0.1,
+            "notes": ["297 pictures are few"],
+            "interval": [1.054, 1.446],
+        },
+    ],
+    "speed": {
+        "pictures_per_second": 1152.5,
+        "evaluations_per_picture": 1.0,
+        "parameters": 10,
+        "peak_memory": 2**20,
+        "n": 200,
+        "device": "cpu",
+    },
+}
+
+
+def test_an_evaluation_is_shown_with_all_it_depends_on(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    other = make_run(tmp_path / "other", name="gan-other", records=5, plain=True)
+    (run / "evaluation.json").write_text(json.dumps(EVALUATION))
+    page = _page([run, other], tmp_path / "page.html")
+    text = page.by_id("quality").text()
+    for part in ("1.25", "1.054 to 1.446", "digits <test>", "digits (01234567)", "500", "297"):
+        assert part in text
+    assert "297 pictures are few" in text
+    assert "digits <test>" not in page.source  # escaped
+    alone = _page(other, tmp_path / "alone.html")
+    assert "not measured" in alone.by_id("quality").text()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"measures": [], "speed": {}}'])
+def test_a_damaged_evaluation_is_said(tmp_path, content):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    (run / "evaluation.json").write_text(content)
+    page = _page(run, tmp_path / "page.html")
+    assert "evaluation.json could not be used" in page.by_id("glance").text()
+    assert "could not be read" in page.by_id("quality").text()

@@ -8,7 +8,7 @@ def classifier_mnist() -> Recipe:
     """Classifier whose features are `--features mnist`; its weights come with the package."""
     from naqsh.methods import classifier
 
-    training = Training(epochs=12, batch=128, schedule="cosine", warmup=200, ema=0.999)
+    training = Training(epochs=8, batch=128, schedule="cosine", warmup=200, ema=0.999)
     return Recipe("", Data("mnist"), classifier.Spec(), training)
 
 

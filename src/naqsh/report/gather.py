@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from naqsh.errors import NaqshError
+from naqsh.report.measured import Measured
+from naqsh.report.measured import parse as parse_measured
 from naqsh.runfolder import FORMAT, RunFolder, read_json, read_lines
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class Facts:
         stages: first, middle and last, as far as they are reached.
         notes: the diagnosis.
         checkpoint: the step of the last checkpoint.
+        measured: what the run was evaluated to, once it was.
         problems: what of the folder is missing or damaged.
     """
 
@@ -104,6 +107,7 @@ class Facts:
     stages: list[Stage] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     checkpoint: int | None = None
+    measured: Measured | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -198,15 +202,6 @@ def section(plain: Mapping[str, Any], name: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested plain data as one level with dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in plain.items():
-        name = f"{path}.{key}" if path else str(key)
-        found |= flat(value, name) if isinstance(value, Mapping) else {name: value}
-    return found
-
-
 def _labels(named: Sequence[tuple[str, str]]) -> list[str]:
     """A label for each (recipe, folder): the shortest that tells them apart."""
     recipes = Counter(recipe for recipe, _ in named)
@@ -237,6 +232,8 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     stage = _each(lambda plain: _stage(plain, folder.grids))
     facts.stages = _read(facts, folder.stages, read_lines, stage, [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
+    if folder.evaluation.exists():
+        facts.measured = _read(facts, folder.evaluation, read_json, parse_measured, None)
     return facts
 
 

@@ -25,6 +25,7 @@ def build(runs: Sequence[Facts]) -> Document:
     parts: dict[str, Callable[[Maker, Sequence[Facts]], list[Block]]] = {
         "glance": _glance,
         "samples": _samples,
+        "quality": _quality,
         "losses": _losses,
         "diagnosis": _diagnosis,
         "inside": _inside,
@@ -106,6 +107,19 @@ def _state(words: Words, run: Facts) -> list[Markup]:
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.grids(maker, runs)
     return [figure] if figure else [_absence(maker, runs, "grids")]
+
+
+def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    table = tables.measured(maker, runs)
+    if table is None:
+        lost = any(run.lost("evaluation.json") for run in runs)
+        return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
+    notes = [
+        Listing(run.label if len(runs) > 1 else "", [Markup.escape(n) for n in run.measured.notes])
+        for run in runs
+        if run.measured and run.measured.notes
+    ]
+    return [table, *notes]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -205,6 +219,7 @@ def _results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "finished": run.finished,
                 "summary": run.summary(),
                 "results": run.results(),
+                "measured": run.measured and vars(run.measured),
                 "recipe": run.recipe,
                 "about": run.about,
                 "networks": run.networks,

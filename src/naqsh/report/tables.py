@@ -7,8 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report.document import Maker, Row, Table
-from naqsh.report.gather import Facts, flat
+from naqsh.report.gather import Facts
+from naqsh.report.measured import Measured
 from naqsh.report.words import Words
+from naqsh.runfolder import flat
 
 CLASSES = 20
 """Most names of classes that are listed."""
@@ -55,6 +57,43 @@ def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         Row(name, [name, *[_measured(words, terms.get(name)) for terms in found]]) for name in names
     ]
     return maker.table("results", _head(words, runs), rows, numeric=1)
+
+
+def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
+    """Each metric with its interval, and all that it depends on."""
+    words = maker.words
+    found = [run.measured for run in runs]
+    names = list(dict.fromkeys(name for m in found if m for name in m.values))
+    if not names:
+        return None
+    rows = [Row(name, [name, *[_value(words, m, name) for m in found]]) for name in names]
+    shown: dict[str, Callable[[Any], Markup | str]] = {
+        "generated": words.data,
+        "real": words.data,
+        "reference": str,
+        "features": str,
+        "step": words.data,
+        "seed": words.data,
+        "pictures_per_second": words.data,
+        "evaluations": words.data,
+        "memory": lambda size: words.data(size, words.bytes(size)),
+    }
+    known = [vars(m) if m else {} for m in found]
+    rows += [
+        Row(key, [words.text(f"tables.measured.rows.{key}"), *_cells(words, show, known, key)])
+        for key, show in shown.items()
+    ]
+    return maker.table("measured", _head(words, runs), rows)
+
+
+def _value(words: Words, found: Measured | None, name: str) -> Markup:
+    if found is None or name not in found.values:
+        return words.text("absent")
+    value, interval = found.values[name]
+    if interval is None:
+        return words.data(value)
+    low, high = (words.data(bound) for bound in interval)
+    return words.text("tables.measured.cell", value=words.data(value), low=low, high=high)
 
 
 def _measured(words: Words, term: dict[str, float] | None) -> Markup:

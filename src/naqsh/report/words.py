@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup, escape
 
-from naqsh.report.gather import flat
+from naqsh.runfolder import flat
 
 
 class Words:

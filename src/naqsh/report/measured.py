@@ -1,0 +1,61 @@
+"""What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run's evaluation.
+
+    Attributes:
+        step: the checkpoint that was measured.
+        seed: of the samples.
+        generated: pictures drawn.
+        real: pictures they were compared with.
+        reference: what these are.
+        features: by which both were measured, with the start of their fingerprint.
+        values: each metric with the 95 % interval, where it has one.
+        notes: what a reader must know to trust the numbers.
+        pictures_per_second: of sampling.
+        evaluations: of the network, per picture.
+        memory: the largest while sampling, in bytes, where it is known.
+    """
+
+    step: int
+    seed: int
+    generated: int
+    real: int
+    reference: str
+    features: str
+    values: dict[str, tuple[float, tuple[float, float] | None]]
+    notes: tuple[str, ...]
+    pictures_per_second: float
+    evaluations: float
+    memory: int | None
+
+
+def parse(plain: Any) -> Measured:
+    """The file's content; raises KeyError, TypeError or ValueError where it does not fit."""
+    measures, speed = plain["measures"], plain["speed"]
+    if not measures:
+        raise ValueError("it holds no measures")
+    first = measures[0]
+    notes = dict.fromkeys(f"{m['name']}: {note}" for m in measures for note in m["notes"])
+    return Measured(
+        int(plain["step"]),
+        int(plain["seed"]),
+        int(first["n_generated"]),
+        int(first["n_real"]),
+        str(first["reference"]),
+        f"{first['features']} ({first['fingerprint'][:8]})",
+        {str(m["name"]): (float(m["value"]), _interval(m["interval"])) for m in measures},
+        tuple(notes),
+        float(speed["pictures_per_second"]),
+        float(speed["evaluations_per_picture"]),
+        None if speed["peak_memory"] is None else int(speed["peak_memory"]),
+    )
+
+
+def _interval(plain: Any) -> tuple[float, float] | None:
+    return None if plain is None else (float(plain[0]), float(plain[1]))
