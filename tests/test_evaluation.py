@@ -75,8 +75,10 @@ def test_n_takes_that_many_the_same_for_a_seed() -> None:
     first = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
     again = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
     other = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=2)
-    assert first == again
-    assert first[0].value != other[0].value
+    for one, two in zip(first, again, strict=True):
+        # LAPACK's last digits depend on where its arrays lie in memory.
+        assert one.value == pytest.approx(two.value, rel=1e-9), one.name
+    assert first[0].value != pytest.approx(other[0].value, rel=1e-3)
     assert (first[0].n_real, first[0].n_generated) == (50, 50)
 
 
