@@ -1,0 +1,297 @@
+import errno
+import json
+import os
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from conftest import TINY
+from naqsh import run, runfolder
+from naqsh.errors import NaqshError
+from naqsh.runfolder import RunFolder, read_lines
+from naqsh.training import checkpoint
+from running import differences, everything
+
+LONGER = TINY | {"training.steps": 6}
+
+
+def go_on(folder: Path, **changes) -> None:
+    run.train("gan-digits", out=folder, overrides=LONGER | changes, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def longer(finished, tmp_path_factory):
+    """What the finished run becomes when it is trained two steps further."""
+    folder = tmp_path_factory.mktemp("longer") / "run"
+    shutil.copytree(finished, folder)
+    run.train("gan-digits", out=folder, overrides=LONGER, device="cpu", quiet=True)
+    return everything(folder)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the finished run, with checkpoints of steps 3 and 4."""
+    place = tmp_path / "run"
+    shutil.copytree(finished, place)
+    assert RunFolder(place).steps() == [3, 4]
+    return place
+
+
+class Trap:
+    """Makes a folder if anything unpickles it."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.place),)
+
+
+def half(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def text(name: str, words: str):
+    return lambda place, trap: (place / name).write_text(words)
+
+
+def other_networks(place: Path, trap: Path) -> None:
+    tensors = load_file(place / "weights.safetensors")
+    first = next(iter(tensors))
+    save_file(tensors | {first: torch.zeros(3)}, place / "weights.safetensors")
+
+
+def fewer_phases(place: Path, trap: Path) -> None:
+    plain = torch.load(place / "optimizers.pt", weights_only=True)
+    torch.save({"critic": plain["critic"]}, place / "optimizers.pt")
+
+
+def fewer_groups(place: Path, trap: Path) -> None:
+    plain = torch.load(place / "optimizers.pt", weights_only=True)
+    plain["critic"]["param_groups"][0]["params"].pop()
+    torch.save(plain, place / "optimizers.pt")
+
+
+DAMAGE = {
+    "weights cut short": (
+        lambda place, trap: half(place / "weights.safetensors"),
+        r"weights\.safetensors is damaged",
+    ),
+    "weights empty": (text("weights.safetensors", ""), r"weights\.safetensors is damaged"),
+    "weights missing": (
+        lambda place, trap: (place / "weights.safetensors").unlink(),
+        r"weights\.safetensors is missing",
+    ),
+    "weights of other networks": (
+        other_networks,
+        r"holds other networks than its recipe: size mis",
+    ),
+    "optimisers cut short": (
+        lambda place, trap: half(place / "optimizers.pt"),
+        r"optimizers\.pt is damaged or not ours",
+    ),
+    "optimisers missing": (
+        lambda place, trap: (place / "optimizers.pt").unlink(),
+        r"optimizers\.pt is missing",
+    ),
+    "optimisers of other phases": (fewer_phases, r"optimizers\.pt is damaged or not ours"),
+    "optimisers of other networks": (fewer_groups, r"optimizers\.pt is damaged or not ours"),
+    "optimisers that are a tensor": (
+        lambda place, trap: torch.save(torch.zeros(3), place / "optimizers.pt"),
+        r"optimizers\.pt is damaged or not ours",
+    ),
+    "a pickle that runs": (
+        lambda place, trap: (place / "optimizers.pt").write_bytes(pickle.dumps(Trap(trap))),
+        r"optimizers\.pt is damaged or not ours",
+    ),
+    "a pickle that runs, as torch saves it": (
+        lambda place, trap: torch.save({"critic": Trap(trap)}, place / "optimizers.pt"),
+        r"optimizers\.pt is damaged or not ours",
+    ),
+    "state garbage": (text("state.json", "\0\0"), r"state\.json is damaged"),
+    "state a list": (text("state.json", "[]"), r"state\.json is damaged"),
+    "state of another shape": (text("state.json", '{"step": 4}'), r"state\.json is damaged"),
+    "state of nonsense": (
+        text("state.json", '{"step": 4, "seconds": "x", "best": [1]}'),
+        r"state\.json is damaged",
+    ),
+    "state of another step": (
+        text("state.json", '{"step": 3, "seconds": 1.0, "best": null}'),
+        r"state\.json is of step 3",
+    ),
+    "empty": (
+        lambda place, trap: [path.unlink() for path in place.iterdir()],
+        r"weights\.safetensors is missing",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def parts(finished):
+    """A method and its optimisers, to restore into."""
+    recipe = run.open(finished).recipe
+    method = run.build(recipe, (1, 16, 16), 10)
+    return method, {p.name: p.optimizer.build(p.modules[0].parameters()) for p in method.phases()}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_is_told_in_one_line(case, folder, tmp_path, parts):
+    spoil, line = DAMAGE[case]
+    method, optimizers = parts
+    trap = tmp_path / "trap"
+    assert checkpoint.restore(RunFolder(folder), 4, method, None, optimizers).step == 4
+    spoil(folder / "checkpoints" / "00000004", trap)
+    with pytest.raises(NaqshError, match=line) as caught:
+        checkpoint.restore(RunFolder(folder), 4, method, None, optimizers)
+    assert "\n" not in str(caught.value)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["weights cut short", "optimisers of other phases", "state garbage", "a pickle that runs"],
+)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(case, folder, tmp_path, capsys, longer):
+    spoil, line = DAMAGE[case]
+    trap = tmp_path / "trap"
+    spoil(folder / "checkpoints" / "00000004", trap)
+    go_on(folder)
+    assert not trap.exists()
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
+    assert re.search(line, said)
+    assert said.endswith("going back to the checkpoint before it")
+    assert differences(everything(folder), longer) == set()
+    assert RunFolder(folder).steps() == [4, 6]  # written anew, at this run's own stages
+    assert [record["step"] for record in read_lines(folder / "metrics.jsonl")] == [6]
+
+
+def test_when_none_can_be_read_nothing_is_touched(folder, tmp_path):
+    for step in (3, 4):
+        half(RunFolder(folder).checkpoint(step) / "weights.safetensors")
+    before = sorted((p, p.read_bytes()) for p in folder.rglob("*.jsonl"))
+    with pytest.raises(NaqshError, match=r"^no checkpoint in .*checkpoints can be read$"):
+        go_on(folder)
+    assert sorted((p, p.read_bytes()) for p in folder.rglob("*.jsonl")) == before
+    assert RunFolder(folder).steps() == [3, 4]
+
+
+def test_an_average_that_is_missing_counts_as_damage(tmp_path, capsys):
+    folder = tmp_path / "run"
+    averaged = {"training.ema": 0.9}
+    run.train("gan-digits", out=folder, overrides=TINY | averaged, device="cpu", quiet=True)
+    (folder / "checkpoints" / "00000004" / "average.safetensors").unlink()
+    go_on(folder, **averaged)
+    assert "average.safetensors is missing" in capsys.readouterr().err
+    average = load_file(folder / "checkpoints" / "00000006" / "average.safetensors")
+    weights = load_file(folder / "checkpoints" / "00000006" / "weights.safetensors")
+    assert average.keys() == weights.keys()
+    assert any(not torch.equal(average[name], weights[name]) for name in average)
+    # What a run samples with are the averages.
+    method = run.open(folder).method.state_dict()
+    assert all(torch.equal(method[name], average[name]) for name in average)
+
+
+def test_leftovers_of_a_kill_are_swept(folder):
+    parts = [
+        folder / ".run.json.77.part",
+        folder / "grids" / ".00000006.png.77.part",
+        folder / "checkpoints" / ".00000005.77.part" / "weights.safetensors",
+    ]
+    for part in parts:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"half")
+    notes = folder / ".notes"
+    notes.write_text("mine")
+    go_on(folder)
+    assert not list(folder.rglob("*.part"))
+    assert notes.read_text() == "mine"
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(folder, monkeypatch):
+    before = everything(folder)
+    calls = []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 3:  # recipe, run and networks still found room
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runfolder.os, "fsync", full)
+    with pytest.raises((NaqshError, OSError), match="No space left on device"):
+        go_on(folder)
+    monkeypatch.undo()
+    assert RunFolder(folder).steps() == [3, 4]
+    assert not list(folder.rglob("*.part"))
+    assert differences(everything(folder), before) == set()
+
+
+def test_a_full_disk_while_saving_is_one_line(folder, tmp_path, monkeypatch):
+    trainer = pytest.importorskip("contract").trainer
+    recipe = run.open(folder).recipe
+    pictures = run.load_data(recipe, "train")
+    here = trainer(recipe, pictures, folder)
+    here.restore()
+    here._saved_at = here._resumed_at = here._seconds_before = 0.0
+    here._logged = (4, 0.0)
+    here.step()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for library, name in ((checkpoint, "save_file"), (torch, "save"), (runfolder.os, "fsync")):
+        with monkeypatch.context() as patch:
+            patch.setattr(library, name, lambda *_, **__: (_ for _ in ()).throw(full))
+            line = r"^cannot write the checkpoint of step 5 in .*: \[Errno 28\] No space.*stands"
+            with pytest.raises(NaqshError, match=line):
+                here.save()
+        assert RunFolder(folder).steps() == [3, 4]
+    here.save()
+    assert RunFolder(folder).steps() == [4, 5]
+
+
+def test_old_checkpoints_go_and_the_best_stays(tmp_path):
+    folder = RunFolder(tmp_path)
+    method = torch.nn.Linear(2, 2)
+    optimizers = {"only": torch.optim.SGD(method.parameters(), lr=0.1)}
+
+    def save(step, best=None):
+        checkpoint.save(folder, checkpoint.State(step, 1.5, best), method, None, optimizers, {})
+
+    for step in (10, 20, 30):
+        save(step)
+    assert folder.steps() == [20, 30]
+    save(40, best=(0.25, 20))
+    save(50, best=(0.25, 20))
+    assert folder.steps() == [20, 40, 50]
+    state = checkpoint.restore(folder, 50, method, None, optimizers)
+    assert (state.step, state.seconds, state.best) == (50, 1.5, (0.25, 20))
+    save(60, best=(0.125, 60))
+    assert folder.steps() == [50, 60]
+    # After 60 could not be read, the run went on from 50 and came to 55: two that can, are kept.
+    save(55)
+    assert folder.steps() == [50, 55]
+
+
+def test_the_weights_file_needs_nothing_beside_itself(folder, tmp_path):
+    alone = tmp_path / "alone.safetensors"
+    shutil.copy(folder / "checkpoints" / "00000004" / "weights.safetensors", alone)
+    method = run._load(alone)
+    assert not method.training
+    expected = run.open(folder).method.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in method.state_dict().items())
+
+
+def test_every_file_of_a_run_says_what_it_is(folder):
+    about = json.loads((folder / "run.json").read_text())
+    recipe = run.open(folder).recipe
+    assert about["recipe"] == recipe.fingerprint()
+    assert about["data"]["name"] == "digits"
+    assert about["data"]["shape"] == [1, 16, 16]
+    assert about["environment"]["ranks"] == 1
+    assert about["parameters"] == sum(p.numel() for p in run.open(folder).method.parameters())
+    state = json.loads((folder / "checkpoints" / "00000004" / "state.json").read_text())
+    assert state["step"] == 4
+    assert state["seconds"] > 0
