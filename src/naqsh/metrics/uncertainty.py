@@ -77,7 +77,7 @@ def frechet_bootstrap(
 
     Nothing of size d x d is computed anew for a resample with fewer distinct pictures than
     features: the n x n products of the centred features are taken once, and a resample only weights
-    and recentres them. Per resample it takes, on one core, 1.4 ms for n = 5,000 and d = 64; 36 ms for
+    and recentres them. On one core a resample takes 1.4 ms for n = 5,000 and d = 64; 36 ms for
     n = 1,000 and d = 2,048; 0.9 s for n = 5,000 and d = 2,048.
 
     Args:
