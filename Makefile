@@ -25,6 +25,7 @@ lint: .venv/test
 
 .venv/test: .venv/demo
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,parity]'
+	$(BIN)/python -m pip install --quiet --no-deps pytorch-fid torch-fidelity
 	touch $@
 
 clean:
