@@ -9,6 +9,7 @@ References:
     Fashion-MNIST (Xiao et al., 2017), arXiv:1708.07747.
     CIFAR-10: Learning Multiple Layers of Features from Tiny Images (Krizhevsky, 2009),
     https://www.cs.toronto.edu/~kriz/cifar.html
+    dSprites (Matthey et al., 2017), https://github.com/google-deepmind/dsprites-dataset
     Digits: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998.
 """
 
@@ -38,7 +39,7 @@ class Entry:
         name: what the user types.
         shape: (C, H, W) of a picture when no other size is asked for.
         train: number of training pictures.
-        test: number of test pictures.
+        test: number of test pictures, apart from the training pictures unless `how` says otherwise.
         classes: names of the labels, in their order.
         licence: the terms of use, in a few words.
         how: how it is had, in one line.
@@ -170,6 +171,25 @@ _ENTRIES = (
                 "md5:c58f30108f718f92721af3b95e74349a",
             ),
         ),
+    ),
+    Entry(
+        name="dsprites",
+        shape=(1, 64, 64),
+        train=18_432,
+        test=5000,
+        classes=("square", "ellipse", "heart"),
+        licence="rendered pictures: none needed; published file: Apache 2.0",
+        how="orientation 0; rendered unless the published file is there; the test part is 5,000 of "
+        "the training pictures, drawn with a fixed seed",
+    ),
+    Entry(
+        name="dsprites-full",
+        shape=(1, 64, 64),
+        train=737_280,
+        test=5000,
+        classes=("square", "ellipse", "heart"),
+        licence="rendered pictures: none needed; published file: Apache 2.0",
+        how="all 40 orientations, likewise; takes 3 GB of the cache's disk",
     ),
 )
 

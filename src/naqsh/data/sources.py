@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.data import arrays, cache, cifar, digits, download, folders, idx, pixels
+from naqsh.data import arrays, cache, cifar, digits, download, folders, idx, pixels, sprites
 from naqsh.data.catalog import CATALOG, Entry
 from naqsh.data.dataset import DataSet
 from naqsh.errors import NaqshError, one_of
@@ -85,6 +85,8 @@ def _named(
         return DataSet.of(entry.name, _converted(images, None, channels), labels, entry.classes)
     if entry.name == "cifar10":
         return _cifar10(entry, split, size, channels, home, may_download)
+    if entry.name.startswith("dsprites"):
+        return _dsprites(entry, split, size, channels, home)
     count = entry.train if split == "train" else entry.test
     prefix = "train" if split == "train" else "t10k"
     pictures, marks = (
@@ -118,10 +120,44 @@ def _cifar10(
 
     place = cache.key("cifar10", str(path.resolve()), split)
     stored = cache.pictures(place, cache.key(1, stat.st_size, stat.st_mtime_ns), build)
-    images = _converted(stored.images, size, channels)
-    if images is stored.images:
-        return DataSet(name, images, stored.labels, entry.classes, stored.fingerprint)
-    return DataSet.of(name, images, stored.labels, entry.classes)
+    whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
+    return _brought_to(whole, size, channels)
+
+
+def _dsprites(
+    entry: Entry, split: Split, size: int | None, channels: int | None, home: Path | None
+) -> DataSet:
+    orientations = sprites.ORIENTATIONS if entry.name == "dsprites-full" else 1
+    names = (sprites.OFFICIAL, sprites.REDUCED) if orientations == 1 else (sprites.OFFICIAL,)
+    path = _found(entry, names, _homes(home))
+    labels = sprites.labels(orientations)
+    if path is None and orientations == 1:
+        images = np.concatenate(list(sprites.render(1)))
+        whole = DataSet.of("dsprites (rendered)", images, labels, entry.classes)
+    else:
+        kept = 1  # raised when the renderer or the reader gives other pictures than before
+        place, version, name = entry.name, cache.key(kept), f"{entry.name} (rendered)"
+        if path is not None:
+            stat = path.stat()
+            place = cache.key(entry.name, str(path.resolve()))
+            version, name = cache.key(kept, stat.st_size, stat.st_mtime_ns), entry.name
+
+        def build() -> cache.Content:
+            chunks = sprites.read(path, orientations) if path else sprites.render(orientations)
+            return cache.Content((entry.train, *entry.shape), labels, chunks)
+
+        stored = cache.pictures(place, version, build)
+        whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
+    chosen = whole.subset(sprites.reference(orientations)) if split == "test" else whole
+    return _brought_to(chosen, size, channels)
+
+
+def _brought_to(data: DataSet, size: int | None, channels: int | None) -> DataSet:
+    """The data set at another size or number of channels; itself where neither changes."""
+    images = _converted(data.images, size, channels)
+    if images is data.images:
+        return data
+    return DataSet.of(data.name, images, data.labels, data.classes)
 
 
 def _converted(
@@ -132,17 +168,29 @@ def _converted(
     return images if size is None else pixels.resize(images, size)
 
 
-def _file(entry: Entry, names: tuple[str, ...], home: Path | None, may_download: bool) -> Path:
-    """The first of the named files that is on the disk; else the first name's is downloaded."""
+def _homes(home: Path | None) -> list[Path]:
+    """The folders in which the files of named sets are looked for, in order."""
     homes = [Path(home)] if home is not None else []
     if chosen := os.environ.get("NAQSH_DATA_HOME"):
         homes.append(Path(chosen))
-    homes.append(cache.root() / "data")
+    return [*homes, cache.root() / "data"]
+
+
+def _found(entry: Entry, names: tuple[str, ...], homes: list[Path]) -> Path | None:
+    """The first of the named files that is on the disk."""
     for name in names:
         for base in homes:
             for path in (base / entry.name / name, base / name):
                 if path.is_file():
                     return path
+    return None
+
+
+def _file(entry: Entry, names: tuple[str, ...], home: Path | None, may_download: bool) -> Path:
+    """The first of the named files that is on the disk; else the first name's is downloaded."""
+    homes = _homes(home)
+    if path := _found(entry, names, homes):
+        return path
     file = next(file for file in entry.files if file.name == names[0])
     folder = homes[0 if home is not None else -1] / entry.name
     why = "downloading is off"

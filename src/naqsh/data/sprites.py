@@ -1,0 +1,224 @@
+r"""dSprites: one white shape on black, 64x64 and binary, from five known factors.
+
+The set is made by a program, so its factors are known exactly: shape (square, ellipse, heart),
+scale (6 values from 0.5 to 1), orientation (40 values from 0 to :math:`2 \pi`, both ends in, so the
+first and the last look the same), and 32 positions across and down. Pictures are in the order of
+the published file: shape slowest, then scale, orientation, x, and y fastest. `dsprites` is the part
+with orientation 0, `dsprites-full` is all of it.
+
+The published files are read where they lie in the data home. Elsewhere the pictures are rendered
+here: the same factors, sizes of our own choice. A pixel is white when its centre lies in the shape,
+:math:`(u, v) = R(-\theta)\,(p - c) / s` being the point in the shape's own frame:
+
+======= =================================================
+square  :math:`\max(|u|, |v|) \le 10.5` pixels
+ellipse :math:`(u / 7.3)^2 + (v / 11.3)^2 \le 1`
+heart   :math:`(a^2 + b^2 - 1)^3 \le a^2 b^3` with :math:`(a, b) = (u, -v) / 9.7`
+======= =================================================
+
+Centres lie at 16.5, 17.5, ... 47.5, on pixel centres, so a step in position moves the picture by
+just one pixel and the largest shape stays inside at every angle.
+
+References:
+    dSprites: Disentanglement testing Sprites dataset (Matthey et al., 2017),
+    https://github.com/google-deepmind/dsprites-dataset
+"""
+
+import itertools
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.errors import NaqshError
+
+SHAPES = ("square", "ellipse", "heart")
+SCALES = 0.5 + 0.1 * np.arange(6)
+ORIENTATIONS = 40
+POSITIONS = 32
+SIDE = 64
+TEST = 5000
+
+OFFICIAL = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+REDUCED = "sh3_sc6_y32_x32_imgs.npz"
+
+_BLOCK = POSITIONS * POSITIONS
+_REACH = 16
+_HALF_SQUARE, _ELLIPSE, _HEART = 10.5, (7.3, 11.3), 9.7
+
+
+def count(orientations: int) -> int:
+    """Number of pictures: 18,432 with one orientation, 737,280 with all 40."""
+    return len(SHAPES) * len(SCALES) * orientations * _BLOCK
+
+
+def factors(indices: NDArray[np.int64], orientations: int = 1) -> NDArray[np.int64]:
+    """The factors that picture number k is made of.
+
+    Args:
+        indices: numbers of pictures, shape (M,).
+        orientations: 1 for `dsprites`, 40 for `dsprites-full`.
+
+    Returns:
+        int64 with shape (M, 5): the numbers of shape, scale, orientation, x and y, each from 0.
+    """
+    sizes = (len(SHAPES), len(SCALES), orientations, POSITIONS, POSITIONS)
+    return np.stack(np.unravel_index(indices, sizes), axis=1).astype(np.int64)
+
+
+def labels(orientations: int) -> NDArray[np.int64]:
+    """The shape of every picture, int64 with shape (N,)."""
+    return factors(np.arange(count(orientations)), orientations)[:, 0]
+
+
+def reference(orientations: int) -> NDArray[np.int64]:
+    """Which 5,000 pictures are the test part: the same for all, drawn once, in ascending order.
+
+    dSprites is a full grid without a test part of its own. All of it is trained on, and the test
+    part lies within: it is what samples are compared with, not a check against learning by heart.
+    """
+    random = np.random.Generator(np.random.Philox(0))
+    chosen = random.choice(count(orientations), TEST, replace=False)
+    return np.sort(chosen).astype(np.int64)
+
+
+def render(orientations: int) -> Iterator[NDArray[np.uint8]]:
+    """Draw the set, 1,024 pictures at a time: all positions of one shape, scale and orientation.
+
+    Args:
+        orientations: 1 for orientation 0 alone, 40 for all.
+
+    Yields:
+        uint8 of values 0 and 255 with shape (1024, 1, 64, 64).
+    """
+    angles = np.linspace(0, 2 * np.pi, ORIENTATIONS)[:orientations]
+    for shape, scale, angle in itertools.product(SHAPES, SCALES, angles):
+        # One mask in the middle of a wide black field: each position is a window of the field.
+        field = np.zeros((SIDE + POSITIONS - 1,) * 2, dtype=np.uint8)
+        middle = slice(POSITIONS - 1, POSITIONS + 2 * _REACH)
+        field[middle, middle] = mask(shape, scale, angle)
+        windows = np.lib.stride_tricks.sliding_window_view(field, (SIDE, SIDE))[::-1, ::-1]
+        yield windows.swapaxes(0, 1).reshape(_BLOCK, 1, SIDE, SIDE)
+
+
+def mask(shape: str, scale: float, angle: float) -> NDArray[np.uint8]:
+    """One shape about the centre of a 33x33 picture: uint8, 255 inside and 0 outside.
+
+    Args:
+        shape: one of `SHAPES`.
+        scale: factor on its size.
+        angle: by how much it is turned, in radians; clockwise, as rows go down.
+    """
+    rows, columns = np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1] / scale
+    # Rounded, so that a full turn gives the very same points as none.
+    cosine, sine = np.round((np.cos(angle), np.sin(angle)), 12)
+    u, v = cosine * columns + sine * rows, cosine * rows - sine * columns
+    if shape == "square":
+        inside = np.maximum(np.abs(u), np.abs(v)) <= _HALF_SQUARE
+    elif shape == "ellipse":
+        inside = (u / _ELLIPSE[0]) ** 2 + (v / _ELLIPSE[1]) ** 2 <= 1
+    else:
+        across, up = u / _HEART, -v / _HEART
+        inside = (across**2 + up**2 - 1) ** 3 <= across**2 * up**3
+    return np.where(inside, 255, 0).astype(np.uint8)
+
+
+def read(path: Path, orientations: int) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of a published file, a block at a time and in the order of :func:`render`.
+
+    The official file also holds a pickle (`metadata`), which is never opened.
+
+    Args:
+        path: the official file, or the reduced one, which has orientation 0 alone.
+        orientations: 1 for orientation 0 alone, 40 for all.
+
+    Yields:
+        uint8 of values 0 and 255 with shape (1024, 1, 64, 64).
+
+    Raises:
+        NaqshError: the file is damaged or does not hold what it should.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if path.name == REDUCED:
+                yield from _reduced(archive)
+            else:
+                _check_factors(path)
+                blocks = _blocks(archive, (count(ORIENTATIONS), SIDE, SIDE))
+                # Orientation is the slowest factor but two, so its value 0 is every 40th block.
+                yield from itertools.islice(blocks, 0, None, ORIENTATIONS // orientations)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise NaqshError(
+            f"{path} is refused ({str(error).partition(chr(10))[0]}); fetch the published file "
+            "again, or remove it to have the pictures rendered"
+        ) from error
+
+
+def _check_factors(path: Path) -> None:
+    """Raise ValueError unless the factors are there and in the published order."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        for key in ("imgs", "latents_values", "latents_classes"):
+            if key not in held.files:
+                raise ValueError(f"it holds {', '.join(held.files) or 'nothing'}, but no {key}")
+        values, classes = held["latents_values"], held["latents_classes"]
+    whole = count(ORIENTATIONS)
+    if values.shape != (whole, 6) or classes.shape != (whole, 6):
+        raise ValueError(f"factors of shapes {values.shape} and {classes.shape}")
+    if not np.array_equal(classes[:, 1:], factors(np.arange(whole), ORIENTATIONS)):
+        raise ValueError("its factors are not in the published order")
+    if not np.allclose(values[:, 2], SCALES[classes[:, 2]]):
+        raise ValueError("its scales are not 0.5 to 1")
+
+
+def _reduced(archive: zipfile.ZipFile) -> Iterator[NDArray[np.uint8]]:
+    """The reduced file, in which x may be the fastest factor, as its name says."""
+    file, shape = _opened(archive)
+    file.close()
+    flat = (count(1), SIDE, SIDE)
+    grid = (len(SHAPES), len(SCALES), POSITIONS, POSITIONS, SIDE, SIDE)
+    for block in _blocks(archive, grid if shape == grid else flat):
+        places = block.reshape(POSITIONS, POSITIONS, SIDE, SIDE)
+        rows = [int(places[place].any(axis=1).argmax()) for place in ((0, 0), (0, -1))]
+        down_fastest = rows[0] != rows[1]
+        ordered = places if down_fastest else places.swapaxes(0, 1)
+        yield ordered.reshape(block.shape)
+
+
+def _opened(archive: zipfile.ZipFile) -> tuple[IO[bytes], tuple[int, ...]]:
+    """The archive's `imgs`, open at the first pixel, and their shape; ValueError if not bytes."""
+    if "imgs.npy" not in archive.namelist():
+        raise ValueError("it holds no imgs")
+    file = archive.open("imgs.npy")
+    version = np.lib.format.read_magic(file)
+    reader = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if reader is None:
+        raise ValueError(f"its imgs are of NumPy's format {version}")
+    shape, by_columns, dtype = reader(file)
+    if by_columns or dtype not in (np.uint8, np.bool_):
+        raise ValueError(f"its imgs are of type {dtype}, not rows of uint8")
+    return file, shape
+
+
+def _blocks(archive: zipfile.ZipFile, wanted: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of `imgs`, 1,024 at a time: the official 3 GB need not fit the memory."""
+    file, shape = _opened(archive)
+    if shape != wanted:
+        raise ValueError(f"its imgs have shape {shape}, not {wanted}")
+    size = _BLOCK * SIDE * SIDE
+    with file:
+        for _ in range(int(np.prod(shape)) // size):
+            # Not np.fromfile: the member is compressed, and decompressed as it is read.
+            block = np.frombuffer(file.read(size), dtype=np.uint8)
+            if len(block) != size:
+                raise EOFError("it ends too early")
+            top = block.max()
+            if top not in (1, 255) or not np.all((block == 0) | (block == top)):
+                raise ValueError("its pictures are not of two values, 0 and 1")
+            yield np.where(block > 0, np.uint8(255), np.uint8(0)).reshape(_BLOCK, 1, SIDE, SIDE)
