@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,33 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> set[str]:
             else name in a and name in b and a[name] == b[name]
         )
     }
+
+
+def ranks(size: int, work: Callable[..., None], *arguments: Any) -> list[int | None]:
+    """Run `work(rank, *arguments)` in processes that are the ranks of one world.
+
+    Returns:
+        the exit code of each rank.
+    """
+    port = free_port()
+    processes = [
+        CONTEXT.Process(target=_as_rank, args=(rank, size, port, work, arguments))
+        for rank in range(size)
+    ]
+    for process in processes:
+        process.start()
+    return [ended(process) for process in processes]
+
+
+def _as_rank(
+    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    torch.set_num_threads(1)
+    work(rank, *arguments)

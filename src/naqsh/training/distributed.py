@@ -32,10 +32,11 @@ class World:
         """Whether this process writes the run folder."""
         return self.rank == 0
 
-    def share(self, batch: int) -> int:
-        """How many pictures of a global batch this rank sees; NaqshError when ranks do not fit."""
-        if batch % self.size:
-            raise NaqshError(f"training.batch {batch} does not divide by {self.size} ranks")
+    def share(self, batch: int, parts: int = 1) -> int:
+        """How many pictures of a global batch this rank sees; NaqshError when it cannot be cut."""
+        if batch % (self.size * parts):
+            into = f"{self.size} ranks" + (f" of {parts} parts each" if parts > 1 else "")
+            raise NaqshError(f"training.batch {batch} does not divide into {into}")
         return batch // self.size
 
     def broadcast(self, module: nn.Module) -> None:
@@ -90,12 +91,24 @@ def join(device: str = "auto") -> Iterator[World]:
     if size == 1:
         yield World(0, 1, place)
         return
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    _meet("nccl" if place.type == "cuda" else "gloo")
     try:
         yield World(rank, size, place)
         dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    """Find the other ranks.
+
+    torchrun keeps one table of addresses over its restarts. Under the same keys, a restarted rank
+    would now and then read where the dead one listened, so each attempt has keys of its own.
+    """
+    store, rank, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.PrefixStore(f"attempt-{attempt}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 
 
 def _device(name: str, local_rank: int, size: int) -> torch.device:

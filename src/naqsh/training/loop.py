@@ -84,7 +84,7 @@ class Trainer:
             device=world.device,
             flip=recipe.data.flip,
         )
-        self.local = world.share(training.batch)
+        self.local = world.share(training.batch, training.accumulate)
         self.dtype = autocast_dtype(training.precision, world.device)
         self.pictures_per_step = training.batch * max(phase.repeats for phase in self.phases)
         self.plan = stages.plan(training, len(self.data), self.pictures_per_step)
@@ -199,7 +199,8 @@ class Trainer:
     def _batch(self, phase: str, step: int, repeat: int, part: int) -> Batch:
         """This rank's pictures and noise for one part of one update."""
         micro = self.local // self.training.accumulate
-        first = self.world.rank * self.local + part * micro
+        # The ranks share each part, so that batch normalisation sees what one rank would show it.
+        first = (part * self.world.size + self.world.rank) * micro
         position = step * self.pictures_per_step + repeat * self.training.batch + first
         images, labels = self.loader.take(position, micro)
         seed = derive(self.training.seed, "train", phase, step, repeat)
@@ -259,13 +260,16 @@ class Trainer:
 
     def _check(self) -> None:
         """Stop at the first loss that is not finite, before it reaches a checkpoint."""
+        found: NaqshError | None = None
         try:
             self.pending.check()
             self._check_weights()
         except NotFinite as error:
-            raise self._explained(error) from None
+            found = error
+        if self.world.any(found is not None):
+            raise self._explained(found or NaqshError("a loss is not finite on another rank"))
 
-    def _explained(self, error: NotFinite) -> NaqshError:
+    def _explained(self, error: NaqshError) -> NaqshError:
         """The error with what is left and what may help, noted for the report too."""
         steps = self.folder.steps()
         good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved yet"
