@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: .venv/demo
 	$(BIN)/naqsh train gan-digits --out runs/demo
@@ -17,6 +17,10 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/demo
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W -q docs docs/_build
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

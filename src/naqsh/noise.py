@@ -99,14 +99,14 @@ class Noise:
         return torch.stack(words, dim=-1).view(self.count, -1)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers in (0, 1): float32 with shape (count, *shape)."""
+        """Uniform numbers in (0, 1): float32 with shape `(count, *shape)`."""
         elements = math.prod(shape)
         # 24 bits fill float32's mantissa; the half step keeps 0 and 1 out, as logarithms need.
         bits = (self.bits(elements)[:, :elements] >> 8).float()
         return bits.add_(0.5).mul_(2.0**-24).clamp_(max=1 - 2.0**-24).view(self.count, *shape)
 
     def normal(self, *shape: int) -> Tensor:
-        r"""Standard normal numbers: float32 with shape (count, *shape).
+        r"""Standard normal numbers: float32 with shape `(count, *shape)`.
 
         Two of them from two uniforms, :math:`\sqrt{-2 \ln u}\,(\cos 2\pi v, \sin 2\pi v)` (Box and
         Muller, 1958). The radius uses all 32 bits, so the tails reach 6.7 standard deviations.
@@ -122,6 +122,6 @@ class Noise:
         return numbers[:, :elements].reshape(self.count, *shape)
 
     def integers(self, high: int, *shape: int) -> Tensor:
-        """Whole numbers evenly from 0 to high - 1 (high up to 2^31): int64 (count, *shape)."""
+        """Whole numbers evenly from 0 to high - 1 (high up to 2^31): int64 `(count, *shape)`."""
         elements = math.prod(shape)
         return (self.bits(elements)[:, :elements] * high >> 32).view(self.count, *shape)
