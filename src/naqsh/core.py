@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -57,6 +57,11 @@ class Phase:
     every: int = 1
     after: Callable[[], None] | None = None
 
+    def parameters(self) -> list[nn.Parameter]:
+        """What the phase trains, each parameter once."""
+        found = {id(p): p for module in self.modules for p in module.parameters()}
+        return list(found.values())
+
 
 class Method(nn.Module):
     """Networks with an objective. All it remembers between steps is in its ``state_dict``.
@@ -97,4 +102,52 @@ class Validates(Protocol):
 
     def validation(self, batch: Batch) -> Losses:
         """Named scalars, averaged over the batch; the best checkpoint has the least ``total``."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A method with a code for every picture, and a picture for every code."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures in the method's value range to codes with shape (N, ...), without chance."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes to pictures: float32 in [0, 1] with shape (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A method that can say how it sees a given picture."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Pictures in the method's value range to float32 in [0, 1] with shape (N, C, H, W)."""
+        ...
+
+
+LogProbKind = Literal["exact", "lower bound", "estimate"]
+"""What a figure of log-likelihood is; figures of different kinds must not be ranked."""
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """A method that says how likely a picture is.
+
+    Attributes:
+        log_prob_kind: what `log_prob` gives: the likelihood itself, a number that is never above
+            it but by chance, or an estimate that may err to either side.
+    """
+
+    log_prob_kind: LogProbKind
+
+    def log_prob(self, images: Tensor, noise: Noise) -> Tensor:
+        """The log-likelihood of each picture in nats, shape (N,).
+
+        Args:
+            images: in the method's value range with shape (N, C, H, W). A density is with respect
+                to these values.
+            noise: of these N pictures; not drawn from where the likelihood is exact.
+        """
         ...

@@ -67,7 +67,7 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
     kept, state = 0, 0
     for phase in method.phases():
         method.requires_grad_(False)
-        trained = _phase_parameters(phase.modules)
+        trained = phase.parameters()
         for parameter in trained:
             parameter.requires_grad_(True)
         layers: dict[str, Layer] = {}
@@ -86,10 +86,6 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
     copies = 3 if recipe.training.ema else 2
     parameters = sum(parameter.numel() for parameter in method.parameters())
     return Estimate(parameters, copies * weights + state + kept, networks)
-
-
-def _phase_parameters(modules: Any) -> list[nn.Parameter]:
-    return list({id(p): p for module in modules for p in module.parameters()}.values())
 
 
 def _batch(method: Method, count: int, classes: int) -> Batch:

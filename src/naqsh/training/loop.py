@@ -6,13 +6,10 @@ method, the optimisers, the average and one number, the step. That is why a run 
 on to the same weights to the bit.
 """
 
-import contextlib
 import math
 import signal
-import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 
 import torch
 from torch import nn
@@ -29,6 +26,7 @@ from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending
 from naqsh.training.optim import autocast_dtype, lr_factor
+from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
 
 LOG_EVERY = 50
@@ -69,7 +67,7 @@ class Trainer:
             synchronise_batch_norm(self.method)
         self.average = Average(self.method, training.ema) if training.ema else None
         self.phases = self.method.phases()
-        self.trained = [_parameters(phase) for phase in self.phases]
+        self.trained = [phase.parameters() for phase in self.phases]
         self.optimizers = {
             phase.name: phase.optimizer.build(parameters)
             for phase, parameters in zip(self.phases, self.trained, strict=True)
@@ -92,7 +90,7 @@ class Trainer:
         self.pending, self.diagnosis = Pending(), Diagnosis()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
         self.sink = sink
-        self._signal: int | None = None
+        self.signals = Signals(self.display.say)
 
     @property
     def epoch(self) -> float:
@@ -107,23 +105,18 @@ class Trainer:
             NaqshError: a loss is not finite; the last good checkpoint stands.
         """
         self.restore()
-        # Python lets only the main thread listen to signals.
-        listens = threading.current_thread() is threading.main_thread()
-        heard = (signal.SIGINT, signal.SIGTERM) if listens else ()
-        previous = {number: signal.signal(number, self._on_signal) for number in heard}
         self.display.start(self.recipe.name, self.state.step)
         self._saved_at = self._resumed_at = time.monotonic()
         self._seconds_before = self.state.seconds
         self._logged = (self.state.step, time.monotonic())
         try:
-            while self.state.step < self.plan.total:
-                self._advance()
+            with self.signals:
+                while self.state.step < self.plan.total:
+                    self._advance()
         finally:
             self.display.stop()
             if self.sink:
                 self.sink.close()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def _advance(self) -> None:
         """One step and what is due after it."""
@@ -138,7 +131,7 @@ class Trainer:
             self._check()
             self._show()
         elapsed = time.monotonic() - self._saved_at
-        stop = self._signal is not None
+        stop = self.signals.number is not None
         if self.world.size > 1:
             # Ranks may only leave the loop together; they agree where they wait anyway.
             stop = due and self.world.any(stop)
@@ -146,7 +139,7 @@ class Trainer:
         if step in self.plan.stages or late or stop:
             self.save()
         if stop and step < self.plan.total:
-            raise Interrupted(self._signal or signal.SIGTERM, step)
+            raise Interrupted(self.signals.number or signal.SIGTERM, step)
 
     def step(self) -> None:
         """One training step: every phase, each as often as it says."""
@@ -352,15 +345,3 @@ class Trainer:
             for path in (self.folder.metrics, self.folder.diagnosis, self.folder.stages):
                 records = [r for r in read_lines(path) if r["step"] <= self.state.step]
                 rewrite_lines(path, records)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt  # asked twice: leave at once
-        self._signal = number
-        with contextlib.suppress(RuntimeError):  # it came in the middle of another line
-            self.display.say("stopping soon, with everything saved; once more leaves at once")
-
-
-def _parameters(phase: Phase) -> list[nn.Parameter]:
-    """What a phase trains, each parameter once."""
-    return list({id(p): p for module in phase.modules for p in module.parameters()}.values())

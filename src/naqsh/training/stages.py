@@ -108,8 +108,7 @@ def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
     for phase in phases:
         weights = [
             parameter.detach().flatten().float().cpu()
-            for module in phase.modules
-            for parameter in module.parameters()
+            for parameter in phase.parameters()
             if parameter.dim() > 1
         ]
         counts, edges = np.histogram(torch.cat(weights).numpy(), bins=61)
