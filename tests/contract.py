@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from naqsh.core import Batch, Method, Samples, Validates
-from naqsh.data import DataSet
+from naqsh.data import DataSet, to_float
 from naqsh.noise import Noise
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build
@@ -53,6 +53,13 @@ def state(method: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in method.state_dict().items()}
 
 
+def seen(method: Method, data: DataSet) -> Batch:
+    """The first eight pictures as the method sees them."""
+    assert data.labels is not None
+    images = to_float(torch.from_numpy(data.images[:8]), *method.value_range)
+    return Batch(images, torch.from_numpy(data.labels[:8]), Noise(3, 8))
+
+
 def differences(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
     """The names whose tensors are not equal to the bit."""
     assert a.keys() == b.keys()
@@ -78,9 +85,7 @@ def check_method(recipe: Recipe, channels: int, folder: Path) -> None:
 def check_losses(recipe: Recipe, data: DataSet) -> None:
     """Every phase gives finite scalars, `total` among them."""
     method = build(recipe, data.shape, len(CLASSES)).train()
-    images = torch.from_numpy(data.images[:8]).float() / 127.5 - 1
-    assert data.labels is not None
-    batch = Batch(images, torch.from_numpy(data.labels[:8]), Noise(3, 8))
+    batch = seen(method, data)
     for phase in method.phases():
         losses = phase.loss(batch, 0)
         assert "total" in losses
@@ -169,13 +174,14 @@ def check_save_and_load(recipe: Recipe, data: DataSet, folder: Path) -> None:
 def check_overfits(recipe: Recipe, data: DataSet, folder: Path) -> None:
     """Where a loss on given pictures means something, it falls on eight of them."""
     eight = data.subset(np.arange(8))
-    one = trainer(tiny(recipe, training__steps=60, training__schedule="constant"), eight, folder)
+    short = tiny(recipe, training__steps=60, training__schedule="constant")
+    if "optimizer" in short.to_dict()["method"]:
+        short = short.override({"method.optimizer.lr": 5e-3})
+    one = trainer(short, eight, folder)
     method = one.method
     if not isinstance(method, Validates):
         return
-    images = torch.from_numpy(eight.images).float() / 127.5 - 1
-    assert eight.labels is not None
-    batch = Batch(images, torch.from_numpy(eight.labels), Noise(3, 8))
+    batch = seen(method, eight)
     with torch.no_grad():
         method.train()
         before = method.validation(batch)["total"]
@@ -183,4 +189,6 @@ def check_overfits(recipe: Recipe, data: DataSet, folder: Path) -> None:
             with torch.enable_grad():
                 one.step()
         after = method.validation(batch)["total"]
-    assert after < before / 2
+    # Not to half of it: a density's loss falls below 0, and the cross-entropy of grey
+    # pixels cannot fall below their entropy.
+    assert before - after > 0.3 * before.abs()

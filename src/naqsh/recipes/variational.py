@@ -1,0 +1,53 @@
+"""Recipes of the variational family.
+
+Methods import PyTorch, which listing recipes must not: each function imports what it needs.
+"""
+
+from naqsh.recipe import Data, Recipe, Training, recipe
+from naqsh.spec import Adam
+
+
+@recipe
+def vae_dsprites() -> Recipe:
+    """VAE on dSprites of orientation 0 (Kingma and Welling, 2013); rendered, no download."""
+    from naqsh.methods import vae
+
+    return Recipe("", Data("dsprites"), vae.Spec(), Training(epochs=100))
+
+
+@recipe
+def controlvae_dsprites() -> Recipe:
+    """VAE whose KL a controller keeps at a set point, `--method.kl 8` (Shao et al., 2020)."""
+    from naqsh.methods import controlvae
+
+    return Recipe("", Data("dsprites"), controlvae.Spec(kl_every=50), Training(epochs=100))
+
+
+@recipe
+def vae_digits() -> Recipe:
+    """VAE on scikit-learn's small digits, 16x16; needs no download."""
+    from naqsh.methods import vae
+
+    training = Training(epochs=300, validation=0.1)
+    return Recipe("", Data("digits"), vae.Spec(optimizer=Adam(1e-3)), training)
+
+
+@recipe
+def vae_mnist() -> Recipe:
+    """VAE on MNIST, its grey values taken as chances of white."""
+    from naqsh.methods import vae
+
+    spec = vae.Spec(latent=16, optimizer=Adam(1e-3))
+    return Recipe("", Data("mnist"), spec, Training(epochs=20, batch=128, validation=0.05))
+
+
+@recipe
+def vae_cifar10() -> Recipe:
+    """VAE with Gaussian pixels of a learnt scale on CIFAR-10, twice as wide."""
+    from naqsh.methods import vae
+
+    spec = vae.Spec(
+        likelihood="gaussian", learn_scale=True, latent=64, width=2, optimizer=Adam(5e-4)
+    )
+    training = Training(epochs=40, batch=128, validation=0.05)
+    return Recipe("", Data("cifar10", flip=True), spec, training)
