@@ -1,0 +1,182 @@
+"""The verbs that make something: train, sample, tune."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from naqsh.cli.parsing import verb
+from naqsh.errors import one_of
+
+
+def add_train(verbs: Any) -> None:
+    """The options of `train`."""
+    parser = verb(
+        verbs,
+        "train",
+        "Train a recipe into a run folder; an unfinished one of the same recipe is resumed.",
+        "  naqsh train gan-digits --epochs 100\n"
+        "  naqsh train gan-mnist --data photos/ --data.size 32 --data.channels 3\n"
+        "  naqsh train wgan-mnist --method.n_critic 3 --method.critic.lr 1e-4 --out runs/mine\n"
+        "  naqsh train runs/mine/recipe.yaml --out runs/again\n"
+        "  torchrun --nproc-per-node 2 -m naqsh train gan-mnist\n"
+        "every number of a recipe is an option: `naqsh train gan-mnist --help` lists them",
+    )
+    parser.add_argument("recipe", help="a name from `naqsh list`, or a recipe.yaml")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", help="how often each picture is seen")
+    length.add_argument("--steps", help="optimiser steps instead of epochs")
+    parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--seed", help="the seed of all randomness")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.add_argument("--precision", help="auto, float32 or bfloat16")
+    parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(do=_train)
+
+
+SHORT = {
+    "epochs": "training.epochs",
+    "steps": "training.steps",
+    "seed": "training.seed",
+    "precision": "training.precision",
+    "data": "data.name",
+}
+"""Options of `train` that stand for a number of the recipe."""
+
+
+def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, Any]:
+    from naqsh.codec import Text
+
+    for name in named:
+        if "." not in name:
+            raise one_of("option", f"--{name}", [f"--{word}" for word in (*SHORT, "out", "device")])
+    changes: dict[str, Any] = {name: Text(value) for name, value in named.items()}
+    for option, name in SHORT.items():
+        if getattr(options, option, None) is not None:
+            changes[name] = Text(getattr(options, option))
+    if "training.epochs" in changes:
+        changes.setdefault("training.steps", None)
+    return changes
+
+
+def _train(options: argparse.Namespace, named: dict[str, str]) -> int:
+    changes = _overrides(options, named)
+    from naqsh import run
+
+    run.train(
+        options.recipe,
+        out=options.out,
+        overrides=changes,
+        device=options.device,
+        data_home=options.data_home,
+        tracking=options.tracking,
+        quiet=options.quiet,
+    )
+    return 0
+
+
+def asks_help(arguments: list[str]) -> bool:
+    """Whether help on a recipe was asked for."""
+    names = [word for word in arguments[1:] if not word.startswith("-")]
+    return bool(names) and bool({"-h", "--help"} & set(arguments))
+
+
+def train_help(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """The help of `train` and every number of the recipe that was named."""
+    from naqsh.run import resolve
+    from naqsh.runfolder import flat
+
+    recipe = resolve(next(word for word in arguments[1:] if not word.startswith("-")))
+    try:
+        parser.parse_args(["train", "--help"])
+    except SystemExit:
+        print(f"\nthe numbers of {recipe.name}:")
+    for name, value in flat(recipe.to_dict()).items():
+        if name != "name":
+            print(f"  --{name} {'none' if value is None else value}")
+    return 0
+
+
+def add_sample(verbs: Any) -> None:
+    """The options of `sample`."""
+    parser = verb(
+        verbs,
+        "sample",
+        "Draw pictures from a trained run, as one grid or as a folder of PNGs.",
+        "  naqsh sample runs/gan-digits --n 64 --seed 3 --out grid.png\n"
+        "  naqsh sample runs/gan-digits --n 10000 --folder fakes/",
+    )
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--n", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--seed", type=int, default=0, help="which pictures (default 0)")
+    parser.add_argument("--columns", type=int, help="pictures in a row of the grid")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--out", type=Path, help="the grid's file (default: RUN/samples.png)")
+    target.add_argument("--folder", type=Path, help="write each picture as a PNG of its own")
+    parser.set_defaults(do=_sample)
+
+
+def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
+    from naqsh import run
+
+    trained = run.open(options.run)
+    path = trained.save_samples(
+        options.n,
+        seed=options.seed,
+        device=options.device,
+        columns=options.columns,
+        out=options.out,
+        folder=options.folder,
+        options=named,
+    )
+    print(path)
+    return 0
+
+
+def add_tune(verbs: Any) -> None:
+    """The options of `tune`."""
+    parser = verb(
+        verbs,
+        "tune",
+        "Search for better numbers of a recipe; several processes may search one folder at once.",
+        "  naqsh tune gan-digits --trials 20\n"
+        "  naqsh tune gan-mnist --trials 30 --epochs 2 \\\n"
+        "      --search method.critic.lr=1e-4:1e-2:log --search training.batch=32,64,128",
+    )
+    parser.add_argument("recipe", help="a name from `naqsh list`, or a recipe.yaml")
+    parser.add_argument("--trials", type=int, default=20, help="trials to add (default 20)")
+    parser.add_argument("--out", type=Path, help="folder of the search (default: runs/tune-RECIPE)")
+    parser.add_argument(
+        "--search",
+        action="append",
+        metavar="NAME=LOW:HIGH[:log] | NAME=A,B,C",
+        help="a number to search over; may be given several times",
+    )
+    parser.add_argument("--epochs", help="how often each picture is seen in a trial")
+    parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search and the trials")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.set_defaults(do=_tune)
+
+
+def _tune(options: argparse.Namespace, named: dict[str, str]) -> int:
+    seed, options.seed = options.seed, None
+    changes = _overrides(options, named)
+    from naqsh import tune
+
+    best = tune.search(
+        options.recipe,
+        trials=options.trials,
+        space=options.search,
+        out=options.out,
+        overrides=changes,
+        seed=seed,
+        device=options.device,
+        data_home=options.data_home,
+    )
+    print(best)
+    return 0

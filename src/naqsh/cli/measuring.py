@@ -1,0 +1,113 @@
+"""The verbs that measure: evaluate, measure."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from naqsh.cli.parsing import none_left, verb
+
+
+def add_evaluate(verbs: Any) -> None:
+    """The options of `evaluate`."""
+    parser = verb(
+        verbs,
+        "evaluate",
+        "Measure a run's samples against real pictures, and the speed of sampling.",
+        "  naqsh evaluate runs/gan-digits\n"
+        "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist",
+    )
+    parser.add_argument("run", type=Path, help="a run folder; RUN/evaluation.json is written")
+    parser.add_argument("--metrics", nargs="+", default=["all"], help="out of fid kid pr dc all")
+    parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
+    parser.add_argument(
+        "--reference",
+        choices=["test", "train"],
+        default="test",
+        help="real pictures (default test)",
+    )
+    _add_measuring(parser)
+    parser.set_defaults(do=_evaluate)
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    """The options that evaluate and measure share."""
+    parser.add_argument("--features", help="one of `naqsh list features`")
+    parser.add_argument("--seed", type=int, default=0, help="of samples and choices (default 0)")
+    parser.add_argument("--batch", type=int, default=100, help="pictures at a time (default 100)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
+    none_left(named, "--metrics --n --reference --features --seed --batch --device --json")
+    from naqsh import evaluation, run
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    trained = run.open(options.run)
+    with join(options.device) as world, Counter() as counter:
+        result = evaluation.evaluate(
+            trained,
+            options.metrics,
+            features=options.features,
+            n=options.n,
+            seed=options.seed,
+            reference=options.reference,
+            batch=options.batch,
+            device=str(world.device),
+            data_home=options.data_home,
+            progress=counter.update,
+        )
+    if options.json:
+        print(json.dumps(result.to_dict(), indent=1))
+        return 0
+    print(evaluation.table(result.measures))
+    print(result.speed)
+    return 0
+
+
+def add_measure(verbs: Any) -> None:
+    """The options of `measure`."""
+    parser = verb(
+        verbs,
+        "measure",
+        "Measure pictures against real ones: folders, .npz or .npy files, or data sets.",
+        "  naqsh measure fid mnist:test fakes/ --features mnist\n"
+        "  naqsh measure all real.npz fakes.npz --features pixels --n 2000",
+    )
+    parser.add_argument("metric", help="fid, kid, pr, dc or all")
+    parser.add_argument("real", help="the reference")
+    parser.add_argument("generated", help="what is measured")
+    parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
+    parser.add_argument("--size", type=int, help="resize both to SIZE x SIZE")
+    _add_measuring(parser)
+    parser.set_defaults(do=_measure)
+
+
+def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
+    none_left(named, "--n --size --features --seed --batch --device --json --data-home")
+    from naqsh import evaluation
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    with join(options.device) as world, Counter() as counter:
+        results = evaluation.measure(
+            [options.metric],
+            options.real,
+            options.generated,
+            features=options.features,
+            n=options.n,
+            size=options.size,
+            seed=options.seed,
+            batch=options.batch,
+            device=str(world.device),
+            data_home=options.data_home,
+            progress=counter.update,
+        )
+    if options.json:
+        print(json.dumps([measure.to_dict() for measure in results], indent=1))
+        return 0
+    print(evaluation.table(results))
+    return 0
