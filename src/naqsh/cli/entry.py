@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with 1.
     """
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()  # here, while what goes wrong can still be told
     except NaqshError as error:
         return _complain(str(error), 2)
     except Interrupted as stop:
@@ -41,13 +44,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain("stopped", 130)
     except BrokenPipeError:
-        # Whoever read our output has left; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()  # whoever read our output has left
         return 0
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
+        _silence()
         return _complain(f"cannot write {error.filename or 'the output'}: {error.strerror}", 2)
+
+
+def _silence() -> None:
+    """If there is still something to print and no way to, let it go nowhere.
+
+    Otherwise Python would try once more as it leaves, and fail.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(words: str, code: int) -> int:
