@@ -71,6 +71,15 @@ def test_write_bytes_never_shows_a_part(tmp_path, monkeypatch):
     assert seen == [b"old"]  # it was synced, and until then the old one stood
 
 
+def test_write_bytes_leaves_the_old_one_to_who_reads_it(tmp_path):
+    path = tmp_path / "a"
+    write_bytes(path, b"old and long")
+    with path.open("rb") as reader:
+        write_bytes(path, b"new")
+        assert reader.read() == b"old and long"
+    assert path.read_bytes() == b"new"
+
+
 def fill(place, texts, error=None):
     """Write files into a folder that is whole or not there."""
     with whole_folder(place) as aside:
