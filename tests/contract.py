@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.core import Batch, Method, Samples, Validates
+from naqsh.core import Batch, Method, Samples, Shows, Validates
 from naqsh.data import DataSet, to_float
 from naqsh.noise import Noise
 from naqsh.recipe import Recipe
@@ -74,6 +74,7 @@ def check_method(recipe: Recipe, channels: int, folder: Path) -> None:
     check_phases(recipe, data, folder / "phases")
     check_resume(recipe, data, folder / "resume")
     check_sampling(recipe, data)
+    check_shows(recipe, data)
     check_save_and_load(recipe, data, folder / "load")
     check_overfits(recipe, data, folder / "overfit")
     # On the meta device a loss that reads a number back raises.
@@ -159,6 +160,22 @@ def check_sampling(recipe: Recipe, data: DataSet) -> None:
     assert not torch.equal(images, other)
     # The noise is equal to the bit; sums in other batch sizes may round otherwise.
     torch.testing.assert_close(images, parts, rtol=1e-4, atol=1e-5)
+
+
+def check_shows(recipe: Recipe, data: DataSet) -> None:
+    """What a method shows beside samples are pictures in whole rows."""
+    method = build(recipe, data.shape, len(CLASSES)).eval()
+    if not isinstance(method, Shows):
+        return
+    images = to_float(torch.from_numpy(data.images[:10].copy()), *method.value_range)
+    with torch.no_grad():
+        shown = method.show(images, Noise(5, 10))
+    assert shown
+    for name, (images, columns) in shown.items():
+        assert images.shape[1:] == data.shape, name
+        assert len(images) % columns == 0, name
+        assert images.min() >= 0, name
+        assert images.max() <= 1, name
 
 
 def check_save_and_load(recipe: Recipe, data: DataSet, folder: Path) -> None:

@@ -329,3 +329,36 @@ def test_a_damaged_evaluation_is_said(tmp_path, content):
     page = _page(run, tmp_path / "page.html")
     assert "evaluation.json could not be used" in page.by_id("glance").text()
     assert "could not be read" in page.by_id("quality").text()
+
+
+def test_what_a_method_shows_beside_samples(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    stages = [json.loads(line) for line in (run / "stages.jsonl").read_text().splitlines()]
+    (run / "grids" / "x-reconstructions.png").write_bytes(
+        (run / "grids" / stages[-1]["grid"]).read_bytes()
+    )
+    stages[-1]["shown"] = {"reconstructions": "x-reconstructions.png", "strips": "../../gone.png"}
+    write_lines(run / "stages.jsonl", stages)
+    text = _page(run, tmp_path / "page.html").by_id("samples").text()
+    assert "their reconstructions below them" in text
+    assert "strips, after the last stage" in text  # a kind that the texts do not know
+    assert "missing or damaged" in text
+
+
+def test_a_set_point_shares_the_axes_of_what_it_is_set_for(tmp_path):
+    runs = [make_run(tmp_path / n, name=n, records=5, plain=True) for n in ("one", "two")]
+    for run in runs:
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for line in lines:
+            line["losses"] |= {
+                "vae.kl": 9.0,
+                "vae.set_point": 8.0,
+                "vae.kl_00": 1.0,
+                "vae.kl_01": 2.0,
+            }
+        write_lines(run / "metrics.jsonl", lines)
+    text = _page(runs, tmp_path / "both.html").by_id("losses").text()
+    assert "one: set_point" in text
+    assert "two: set_point" in text
+    alone = _page(runs[0], tmp_path / "alone.html").by_id("losses").text()
+    assert "vae.kl_00 vae.kl_01" in " ".join(alone.split())  # one legend for the family

@@ -216,6 +216,21 @@ class VAE(Method):
         """Pictures in [0, 1] there and back, through the means of their latents."""
         return self.decode(self.encode(images))
 
+    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+        """Reconstructions, traversals of each latent, and ways from one picture to another."""
+        count = len(images)
+        codes = self.encode(images)
+        way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)
+        moved = codes[:1].repeat(self.latent, count, 1)
+        latents = torch.arange(self.latent, device=images.device)
+        moved[latents, :, latents] = 6 * way.T - 3
+        ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
+        return {
+            "reconstructions": (torch.cat([images, self.decode(codes)]), count),
+            "traversal": (self.decode(moved.flatten(0, 1)), count),
+            "interpolation": (self.decode(torch.cat(ways)), count),
+        }
+
     def log_prob(self, images: Tensor, noise: Noise, samples: int = 1) -> Tensor:
         """A random lower bound of each picture's log-likelihood in nats, shape (N,).
 

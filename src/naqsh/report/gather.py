@@ -47,11 +47,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of ``stages.jsonl``; `grid` is the file of its pictures."""
+    """One line of ``stages.jsonl``: the files of its samples and of what else it shows."""
 
     step: int
     epoch: float
     grid: Path | None
+    shown: dict[str, Path]
     weights: dict[str, Histogram]
 
 
@@ -319,6 +320,7 @@ def _record(plain: Any) -> Record:
 def _stage(plain: Any, grids: Path) -> Stage:
     # Only the name counts: a folder from elsewhere must not make us read other files.
     grid = Path(str(plain["grid"])).name if plain.get("grid") else None
+    shown = {str(kind): grids / Path(str(f)).name for kind, f in plain.get("shown", {}).items()}
     weights = {
         str(phase): Histogram(
             [float(edge) for edge in spread["edges"]],
@@ -329,7 +331,8 @@ def _stage(plain: Any, grids: Path) -> Stage:
     for spread in weights.values():
         if len(spread.edges) != len(spread.counts) + 1:
             raise ValueError("a histogram needs one edge more than counts")
-    return Stage(int(plain["step"]), float(plain["epoch"]), grids / grid if grid else None, weights)
+    place = grids / grid if grid else None
+    return Stage(int(plain["step"]), float(plain["epoch"]), place, shown, weights)
 
 
 def _note(plain: Any) -> Note:

@@ -106,7 +106,7 @@ def _state(words: Words, run: Facts) -> list[Markup]:
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.grids(maker, runs)
-    return [figure] if figure else [_absence(maker, runs, "grids")]
+    return [figure or _absence(maker, runs, "grids"), *plots.shown(maker, runs)]
 
 
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -16,6 +16,9 @@ DARK = ("#4fa9e0", "#ff8f4a", "#35c79d", "#e6a0c6", "#f2bd4b", "#9ad4f8")
 DASHES = (("-", "solid"), ("--", "dashed"), (":", "dotted"))
 """Line styles, by matplotlib's name and CSS's; each repeats all colours."""
 
+TARGET = ("--", "dashed")
+"""The line style of what a series aims at, in the series' own colour."""
+
 
 def colour(number: int) -> str:
     """The colour of the `number`-th series."""

@@ -14,8 +14,11 @@ from naqsh.report.curves import window
 from naqsh.report.document import Figure, Key, Maker, Panel
 from naqsh.report.gather import Curve, Facts, Stage
 
-BESIDE = {"fake": "real"}
+BESIDE = {"fake": "real", "set_point": "kl"}
 """Terms drawn on the axes of another one."""
+
+TARGETS = {"set_point"}
+"""Terms that say where another one should be; dashed, where several runs share its axes."""
 
 GRID_BYTES = 2_400_000
 """Bytes that all grids of a page may take; base64 makes a third more of them."""
@@ -45,6 +48,25 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
             panels.append(Panel(title, _grid(maker, title, stage, image)))
     notes = [maker.words.text("figures.grids.reduced")] if reduced else []
     return maker.figure("grids", panels, columns=_columns(runs), notes=notes)
+
+
+def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
+    """What the method showed at the last stage beside samples, one figure a kind."""
+    last = [run.stages[-1].shown if run.stages else {} for run in runs]
+    made: list[Figure] = []
+    for kind in _union(last):
+        panels = []
+        for run, files in zip(runs, last, strict=True):
+            if kind in files:
+                image = images.inline(files[kind], GRID_BYTES // 8)
+                title = Markup("{}").format(run.label) if len(runs) > 1 else Markup("")
+                panels.append(Panel(title, _grid(maker, title, run.stages[-1], image)))
+        what = f"shown.{kind}"
+        text = maker.words.text(what if what in maker.words else "shown.other", kind=kind)
+        name = f"shown_names.{kind}"
+        named = maker.words.text(name) if name in maker.words else kind
+        made.append(maker.figure("shown", panels, number=len(made) + 1, what=text, named=named))
+    return made
 
 
 def _columns(runs: Sequence[Facts]) -> int:
@@ -83,7 +105,7 @@ def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
     """The other terms, one figure a phase."""
     everything = _union(run.losses() for run in runs)
     phases = _union({name.partition(".")[0]: None} for name in everything)
-    made = []
+    made: list[Figure] = []
     for number, phase in enumerate(phases, start=1):
         found = [(run, _rest(run.losses(), phase)) for run in runs]
         names = _union(curves for _, curves in found)
@@ -187,9 +209,10 @@ def _panels(
         plots = [(", ".join(group), [(term, curves[term]) for term in group]) for group in groups]
     else:
         plots = [
-            (term, [(run.label, curves[term]) for run, curves in found if term in curves])
+            (terms[0], _of_runs(maker, found, terms))
             for group in groups
-            for term in group
+            if not _family(group[0])
+            for terms in ([group] if _end(group[-1]) in TARGETS else [[term] for term in group])
         ]
     order = [run.label for run, _ in found]
     return [
@@ -198,17 +221,39 @@ def _panels(
     ]
 
 
+def _of_runs(
+    maker: Maker, found: Sequence[tuple[Facts, Mapping[str, Curve]]], terms: Sequence[str]
+) -> list[tuple[str, Curve]]:
+    """Each run's curves of these terms, the first by the run's label alone."""
+    lines = []
+    for run, curves in found:
+        for term in terms:
+            if term in curves:
+                named = maker.words.text("figures.of_run", run=run.label, what=_end(term))
+                lines.append((run.label if term == terms[0] else str(named), curves[term]))
+    return lines
+
+
 def _plot(maker: Maker, name: str, title: str, lines: Curves, order: Sequence[str]) -> Panel:
     """One panel; `order` fixes the colours of runs, terms are coloured as they come."""
-    numbers = [order.index(label) if order else n for n, (label, _) in enumerate(lines)]
+    numbers, dashes = list(range(len(lines))), [palette.dash(n) for n in range(len(lines))]
+    if order:
+        # A label that is no run's stands behind its run's and takes its colour.
+        own = [label in order for label, _ in lines]
+        labels = [lines[n if own[n] else n - 1][0] for n in range(len(lines))]
+        numbers = [order.index(label) for label in labels]
+        dashes = [
+            palette.dash(n) if mine else palette.TARGET
+            for n, mine in zip(numbers, own, strict=True)
+        ]
     series = [
-        figures.Line(curve, palette.colour(number), palette.dash(number)[0])
-        for number, (_, curve) in zip(numbers, lines, strict=True)
+        figures.Line(curve, palette.colour(number), dash[0])
+        for number, dash, (_, curve) in zip(numbers, dashes, lines, strict=True)
     ]
     drawn = figures.lines(series, maker.words.plain("axes.epochs"), name=name)
     legend = [
-        Key(label, palette.css(palette.colour(number)), palette.dash(number)[1])
-        for number, (label, _) in zip(numbers, lines, strict=True)
+        Key(label, palette.css(palette.colour(number)), dash[1])
+        for number, dash, (label, _) in zip(numbers, dashes, lines, strict=True)
     ]
     if order:
         return Panel(title, _labelled(drawn, title), legend)
@@ -248,8 +293,20 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
     for name in names:
         phase, dot, term = name.rpartition(".")
         together = f"{phase}{dot}{BESIDE.get(term, term)}"
-        groups.setdefault(together if together in names else name, []).append(name)
+        key = together if together in names else name
+        groups.setdefault(_family(name) or key, []).append(name)
     return list(groups.values())
+
+
+def _family(name: str) -> str:
+    """What numbered terms, such as a latent's ``kl_03``, have in common; empty for others."""
+    stem, line, number = name.rpartition("_")
+    return stem + line if number.isdigit() else ""
+
+
+def _end(name: str) -> str:
+    """A term's name without its phase."""
+    return name.rpartition(".")[2]
 
 
 def _union(named: Iterable[Mapping[str, Any]]) -> list[str]:

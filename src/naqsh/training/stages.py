@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from naqsh import pictures
-from naqsh.core import Batch, Method, Phase, Samples, Validates
+from naqsh.core import Batch, Method, Phase, Samples, Shows, Validates
 from naqsh.data import DataSet, to_float
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Training
@@ -23,6 +24,11 @@ from naqsh.runfolder import RunFolder
 
 GRID = 100
 """Pictures in a stage's grid."""
+
+SHOWN = 10
+"""Real pictures that a method which shows more is given."""
+
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,32 @@ def show(
         pixels = pictures.to_pixels(images.float().cpu().numpy())
         pictures.save_grid(folder.grid(step), pixels, caption)
         record |= {"grid": folder.grid(step).name, "diversity": diversity(pixels, real.images)}
+    if isinstance(method, Shows):
+        record["shown"] = _shown(method, real, folder, step, seed, device)
     return record
+
+
+def _shown(
+    method: Shows, real: DataSet, folder: RunFolder, step: int, seed: int, device: torch.device
+) -> dict[str, str]:
+    """Draw what a method shows beside samples; returns the files' names."""
+    assert isinstance(method, Method)
+    images = torch.from_numpy(real.images[_evenly(len(real), SHOWN)]).to(device)
+    noise = Noise(derive(seed, "show"), len(images), device=device)
+    files = {}
+    for name, (pictures_of_it, columns) in method.show(
+        to_float(images, *method.value_range), noise
+    ).items():
+        file = folder.grid(step).with_stem(f"{folder.grid(step).stem}-{name}")
+        pixels = pictures.to_pixels(pictures_of_it.float().cpu().numpy())
+        pictures.save_grid(file, pixels, columns=columns)
+        files[name] = file.name
+    return files
+
+
+def _evenly(count: int, wanted: int) -> Indices:
+    """`wanted` numbers from 0 to `count` - 1, evenly: folders come class by class."""
+    return np.linspace(0, count - 1, wanted).astype(np.int64)
 
 
 @torch.no_grad()
@@ -118,7 +149,6 @@ def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
 
 def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
     """Variance of generated pictures over that of as many real ones, summed over pixels."""
-    # Evenly from the whole set: folders come class by class.
-    chosen = np.linspace(0, len(real) - 1, min(len(pixels), len(real))).astype(int)
+    chosen = _evenly(len(real), min(len(pixels), len(real)))
     ours, theirs = pixels.astype(np.float64), real[chosen].astype(np.float64)
     return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
