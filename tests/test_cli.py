@@ -13,8 +13,7 @@ from PIL import Image
 import naqsh
 from naqsh import cli
 from naqsh.recipes import all_recipes, by_name
-from naqsh.run import flat
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.runfolder import RunFolder, flat, read_lines
 from running import differences, everything
 
 TINY = ["--device", "cpu", "--training.batch", "16", "--steps", "4"]
@@ -252,3 +251,10 @@ def test_version(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"naqsh {naqsh.__version__}\n"
+
+
+def test_a_shorter_training_of_a_longer_run_is_refused(run, capsys):
+    before = (run / "recipe.yaml").read_text()
+    assert cli.main(["train", "gan-digits", "--out", str(run), *TINY[:-1], "2"]) == 2
+    assert "was trained for 4 steps already, more than the 2 asked for" in capsys.readouterr().err
+    assert (run / "recipe.yaml").read_text() == before

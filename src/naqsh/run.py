@@ -108,6 +108,12 @@ def _train(
     if tracking and world.leads:
         sink = tracking_sink(tracking, folder.path, wanted.name, flat(wanted.to_dict()))
     trainer = Trainer(wanted, method, pictures, folder, world, quiet, sink)
+    done = folder.steps()
+    if done and done[-1] > trainer.plan.total:
+        raise NaqshError(
+            f"{folder.path} was trained for {done[-1]} steps already, more than the "
+            f"{trainer.plan.total} asked for; give another --out for a shorter run"
+        )
     if world.leads:
         _write_about(wanted, folder, pictures, cost, world)
         trainer.display.say(
