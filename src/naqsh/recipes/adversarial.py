@@ -52,11 +52,8 @@ def wgan_mnist() -> Recipe:
 
 @recipe
 def wgan_gp_mnist() -> Recipe:
-    """Wasserstein GAN with gradient penalty on MNIST (Gulrajani et al., 2017).
-
-    Batches are of 32 pictures where the paper has 50, for more updates in the same time.
-    """
-    return Recipe("", Data("mnist"), _wasserstein_penalised(), Training(epochs=30, batch=32))
+    """Wasserstein GAN with gradient penalty on MNIST (Gulrajani et al., 2017)."""
+    return Recipe("", Data("mnist"), _wasserstein_penalised(), Training(epochs=30, batch=50))
 
 
 @recipe
@@ -76,7 +73,7 @@ def wgan_digits() -> Recipe:
 @recipe
 def wgan_gp_digits() -> Recipe:
     """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits."""
-    return Recipe("", Data("digits"), _wasserstein_penalised(), Training(epochs=300, batch=32))
+    return Recipe("", Data("digits"), _wasserstein_penalised(), Training(epochs=300, batch=50))
 
 
 @recipe
