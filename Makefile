@@ -11,7 +11,7 @@ demo: .venv/demo
 	@echo "open runs/demo/report.html"
 
 test: .venv/test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 lint: .venv/test
 	$(BIN)/ruff check .

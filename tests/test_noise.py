@@ -177,3 +177,12 @@ def test_runs_without_numbers_on_meta():
     for tensor in (noise.normal(3, 2), noise.uniform(3, 2), noise.integers(9, 3, 2)):
         assert tensor.device.type == "meta"
         assert tensor.shape == (6, 3, 2)
+
+
+def test_numpy_and_torch_give_the_same_words():
+    # Noise on the CPU goes by NumPy, on other devices by PyTorch.
+    numbers = np.random.default_rng(0).integers(0, 2**32, (4, 1000))
+    by_numpy = philox(list(numbers), 0x299F31D0A4093822)
+    by_torch = philox([torch.from_numpy(row) for row in numbers], 0x299F31D0A4093822)
+    for a, b in zip(by_numpy, by_torch, strict=True):
+        assert torch.equal(torch.from_numpy(a), b)
