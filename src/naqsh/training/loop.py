@@ -114,7 +114,7 @@ class Trainer:
         self._saved_at = self._resumed_at = time.monotonic()
         self._seconds_before = self.state.seconds
         self._logged = (self.state.step, time.monotonic())
-        # PyTorch's half a million objects stay; scanning them at each collection costs 5 % of a step.
+        # PyTorch's objects stay; scanning them at each collection costs a few percent of a step.
         gc.freeze()
         try:
             with self.signals:
