@@ -192,7 +192,7 @@ class Trainer:
             norm = nn.utils.clip_grad_norm_(parameters, self.training.clip_norm, foreach=True)
             self.pending.add(step, phase.name, {"clipped_norm": norm})
         if (step + 1) % LOG_EVERY == 0 and repeat == phase.repeats - 1:
-            self._note_gradients(phase, step)
+            self.pending.add(step, phase.name, stages.gradient_norms(phase))
         optimizer.step()
         optimizer.zero_grad()
         if phase.after:
@@ -208,18 +208,6 @@ class Trainer:
         seed = derive(self.training.seed, "train", phase, step, repeat)
         noise = Noise(seed, micro, first, self.world.device)
         return Batch(to_float(images, *self.method.value_range), labels, noise)
-
-    def _note_gradients(self, phase: Phase, step: int) -> None:
-        """The norm of each weight's gradient: do they vanish or explode?"""
-        named = [
-            (name, parameter.grad)
-            for module in phase.modules
-            for name, parameter in module.named_parameters()
-            if parameter.dim() > 1 and parameter.grad is not None
-        ]
-        norms = torch._foreach_norm([gradient for _, gradient in named])
-        terms = {f"gradient/{name}": norm for (name, _), norm in zip(named, norms, strict=True)}
-        self.pending.add(step, phase.name, terms)
 
     def _log(self) -> None:
         """Read the losses of the interval, write one record, say what looks wrong."""

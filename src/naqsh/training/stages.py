@@ -147,6 +147,18 @@ def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
     return result
 
 
+def gradient_norms(phase: Phase) -> dict[str, Tensor]:
+    """The norm of each weight's gradient, on the device: do they vanish or explode?"""
+    named = [
+        (name, parameter.grad)
+        for module in phase.modules
+        for name, parameter in module.named_parameters()
+        if parameter.dim() > 1 and parameter.grad is not None
+    ]
+    norms = torch._foreach_norm([gradient for _, gradient in named])
+    return {f"gradient/{name}": norm for (name, _), norm in zip(named, norms, strict=True)}
+
+
 def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
     """Variance of generated pictures over that of as many real ones, summed over pixels."""
     chosen = _evenly(len(real), min(len(pixels), len(real)))
