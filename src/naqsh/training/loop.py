@@ -61,7 +61,7 @@ class Trainer:
         sink: Sink | None = None,
     ) -> None:
         # The C library gives large blocks back at once and faults them in anew at each step, until
-        # a freed block of just under 32 MiB has taught it to keep them (mallopt(3)): 5 % of a step.
+        # a freed block of just under 32 MiB has taught it to keep them (mallopt(3)): 4 % of a step.
         torch.empty(31 << 20, dtype=torch.uint8)
         training = recipe.training
         self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
