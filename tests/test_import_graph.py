@@ -14,7 +14,7 @@ SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "core"),
-    *("networks", "diffusion", "methods", "recipe", "recipes", "training", "run"),
+    *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
     *("evaluation", "tune", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import

@@ -165,3 +165,17 @@ class HasLogProb(Protocol):
             noise: of these N pictures; not drawn from where the likelihood is exact.
         """
         ...
+
+
+@runtime_checkable
+class Localises(Protocol):
+    """A method that says which part of a picture makes it unlikely."""
+
+    def surprise(self, images: Tensor, noise: Noise) -> Tensor:
+        """Nats of each pixel, shape (N, H, W); over a picture they sum to its -`log_prob`.
+
+        Args:
+            images: in the method's value range with shape (N, C, H, W).
+            noise: as for `log_prob`; the same noise gives the same picture's parts.
+        """
+        ...
