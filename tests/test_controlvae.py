@@ -96,6 +96,17 @@ def test_the_integral_is_held_at_either_bound_and_let_go_inwards() -> None:
     assert float(one.integral) == pytest.approx(1 - 10 * 0.01, abs=0.011)
 
 
+@pytest.mark.parametrize("anti_windup", ["directional", "paper", "released"])
+def test_saturated_says_that_a_bound_is_pushed_against(anti_windup: str) -> None:
+    one = controller(anti_windup, high=2.0)
+    assert one.saturated(torch.tensor(18.0)) == 1  # below the set point, and beta at its least
+    assert one.saturated(torch.tensor(-1.0)) == 0  # beta may rise
+    one.integral.fill_(1.5)
+    assert one.saturated(torch.tensor(-1.0)) == 1  # above the set point, and beta at its largest
+    assert one.saturated(torch.tensor(1.0)) == 0  # beta is cut, and about to come back
+    assert not one._errors  # asking is not stepping
+
+
 @pytest.mark.parametrize("set_point", [8.0, 14.0])
 @pytest.mark.parametrize("lag", [1, 200])
 def test_the_loop_settles_at_the_set_point(set_point: float, lag: int) -> None:

@@ -2,10 +2,13 @@ import pytest
 
 from naqsh.training.diagnosis import PATIENCE, Diagnosis
 
-RULES = {
-    "saturated": ("critic.accuracy", 0.999, 0.8, "saturated"),
-    "no better than a coin": ("critic.accuracy", 0.5, 0.8, "coin"),
-    "collapse": ("generator.diversity", 0.05, 0.9, "collapse"),
+SLOW = 20
+RULES = {  # name, a bad value, a good one, a word that is said, the bad value as said, patience
+    "saturated": ("critic.accuracy", 0.999, 0.8, "saturated", "99.9%", PATIENCE),
+    "no better than a coin": ("critic.accuracy", 0.5, 0.8, "coin", "50.0%", PATIENCE),
+    "collapse": ("generator.diversity", 0.05, 0.9, "collapse", "5.0%", PATIENCE),
+    "collapsed posterior": ("vae.kl", 0.03, 12.0, "posterior", "0.03 nats", SLOW),
+    "locked controller": ("vae.saturated", 1.0, 0.4, "set point", "100.0%", SLOW),
 }
 
 
@@ -15,24 +18,24 @@ def feed(diagnosis, name, values):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_speaks_once_and_once_more_when_it_is_over(rule):
-    name, bad, good, word = RULES[rule]
+    name, bad, good, word, value, patience = RULES[rule]
     diagnosis = Diagnosis()
-    assert feed(diagnosis, name, [bad] * (PATIENCE - 1)) == []
+    assert feed(diagnosis, name, [bad] * (patience - 1)) == []
     (said,) = feed(diagnosis, name, [bad])
     assert word in said
-    assert f"{bad:.1%}" in said
+    assert value in said
     assert "Try" in said or "Look" in said
     assert feed(diagnosis, name, [bad] * 20) == []
     (over,) = feed(diagnosis, name, [good])
     assert over == f"{name} is back within bounds, at {good:.3g}."
     assert feed(diagnosis, name, [good] * 20) == []
-    assert len(feed(diagnosis, name, [bad] * PATIENCE)) == 1
+    assert len(feed(diagnosis, name, [bad] * patience)) == 1
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_short_while_is_not_told(rule):
-    name, bad, good, _ = RULES[rule]
-    assert feed(Diagnosis(), name, ([bad] * (PATIENCE - 1) + [good]) * 5) == []
+    name, bad, good, _, _, patience = RULES[rule]
+    assert feed(Diagnosis(), name, ([bad] * (patience - 1) + [good]) * 5) == []
 
 
 def test_phases_are_counted_apart():

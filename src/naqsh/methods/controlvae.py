@@ -126,6 +126,12 @@ class Controller(nn.Module):
         self._errors.append(error)
         return self._law(error)[0].clamp(self.low, self.high)
 
+    def saturated(self, error: Tensor) -> Tensor:
+        """1 where the output is at a bound and this error drives it further out, else 0."""
+        error = error.detach().double()
+        moved = self.integral - self.ki * error
+        return self._driven_out(self.low + self._proportional(error) + moved, error).double()
+
     @torch.no_grad()
     def advance(self) -> None:
         """Move the state by the mean of the errors seen since the last call, over all ranks."""
@@ -140,12 +146,10 @@ class Controller(nn.Module):
 
     def _law(self, error: Tensor) -> tuple[Tensor, Tensor]:
         """The output before it is clipped, and the integral that it is made with."""
-        # The same as kp / (1 + exp(error)), which overflows for errors above 709.
-        proportional = self.kp * torch.sigmoid(-error)
+        proportional = self._proportional(error)
         moved = self.integral - self.ki * error
         if self.anti_windup == "directional":
-            wanted = self.low + proportional + moved
-            held = ((wanted < self.low) & (error > 0)) | ((wanted > self.high) & (error < 0))
+            held = self._driven_out(self.low + proportional + moved, error)
         elif self.anti_windup == "released":
             held = self.previous < self.low
         else:
@@ -153,6 +157,14 @@ class Controller(nn.Module):
             held = (clipped < self.low) | (clipped > self.high)
         integral = torch.where(held, self.integral, moved)
         return self.low + proportional + integral, integral
+
+    def _proportional(self, error: Tensor) -> Tensor:
+        # The same as kp / (1 + exp(error)), which overflows for errors above 709.
+        return self.kp * torch.sigmoid(-error)
+
+    def _driven_out(self, wanted: Tensor, error: Tensor) -> Tensor:
+        """Whether an output is out of bounds and its error drives it further out."""
+        return ((wanted < self.low) & (error > 0)) | ((wanted > self.high) & (error < 0))
 
 
 class ControlVAE(VAE):
@@ -174,4 +186,5 @@ class ControlVAE(VAE):
         total = kl.sum()
         set_point = total.new_full((), self.set_point(step))
         beta: Tensor = self.controller(set_point - total).to(total)
-        return beta * total, {"beta": beta, "set_point": set_point}
+        saturated = self.controller.saturated(set_point - total).to(total)
+        return beta * total, {"beta": beta, "set_point": set_point, "saturated": saturated}

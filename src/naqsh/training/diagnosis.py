@@ -6,6 +6,8 @@ has been out of bounds for several intervals on end, and once more when it is ba
 ================== =========================================================================
 ``*.accuracy``     how often a discriminator is right, from 0 to 1
 ``*.diversity``    variance of generated pictures over that of real ones
+``*.kl``           nats that the latents of a picture carry
+``*.saturated``    how often a controller stands at a bound that it pushes against, from 0 to 1
 ================== =========================================================================
 """
 
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PATIENCE = 5
-"""Logged intervals on end before a watcher speaks."""
+"""Logged intervals on end before a watcher speaks, unless its rule says otherwise."""
 
 
 @dataclass
@@ -24,11 +26,13 @@ class Watcher:
         metric: the end of the number's name, after the phase.
         wrong: whether a value is out of bounds.
         words: what to say; ``{value}`` is filled in.
+        patience: logged intervals on end before it speaks.
     """
 
     metric: str
     wrong: Callable[[float], bool]
     words: str
+    patience: int = PATIENCE
     _count: dict[str, int] = field(default_factory=dict)
 
     def read(self, name: str, value: float) -> str | None:
@@ -37,9 +41,9 @@ class Watcher:
             return None
         before = self._count.get(name, 0)
         self._count[name] = before + 1 if self.wrong(value) else 0
-        if self._count[name] == PATIENCE:
+        if self._count[name] == self.patience:
             return self.words.format(value=value)
-        if before >= PATIENCE and not self._count[name]:
+        if before >= self.patience and not self._count[name]:
             return f"{name} is back within bounds, at {value:.3g}."
         return None
 
@@ -67,6 +71,23 @@ def watchers() -> list[Watcher]:
             "Generated pictures differ from one another {value:.1%} as much as real ones: the"
             " samples collapse to few modes. Try a gradient penalty, a Wasserstein objective or"
             " another seed.",
+        ),
+        # Both are so for a while at the start of a healthy run, so these wait longer.
+        Watcher(
+            "kl",
+            lambda value: value < 0.1,
+            "The latents carry {value:.2g} nats a picture: the posterior has collapsed, and the"
+            " decoder makes every picture alike. Try a smaller beta, some free_bits, or ControlVAE,"
+            " which keeps the KL at a set point.",
+            patience=20,
+        ),
+        Watcher(
+            "saturated",
+            lambda value: value > 0.99,
+            "The controller stands at a bound of beta that it pushes against in {value:.1%} of"
+            " steps, so the KL cannot come to its set point. Try another set point kl, or a wider"
+            " beta_min or beta_max.",
+            patience=20,
         ),
     ]
 
