@@ -11,6 +11,8 @@ References:
     https://www.cs.toronto.edu/~kriz/cifar.html
     dSprites (Matthey et al., 2017), https://github.com/google-deepmind/dsprites-dataset
     Digits: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998.
+    Capsule: MVTec AD, A Comprehensive Real-World Dataset for Unsupervised Anomaly Detection
+    (Bergmann et al., 2019), CVPR, https://www.mvtec.com/company/research/datasets/mvtec-ad
 """
 
 from dataclasses import dataclass
@@ -190,6 +192,16 @@ _ENTRIES = (
         classes=("square", "ellipse", "heart"),
         licence="rendered pictures: none needed; published file: Apache 2.0",
         how="all 40 orientations, likewise; takes 3 GB of the cache's disk",
+    ),
+    Entry(
+        name="capsule",
+        shape=(3, 1000, 1000),
+        train=219,
+        test=132,
+        classes=("good", "crack", "faulty_imprint", "poke", "scratch", "squeeze"),
+        licence="CC BY-NC-SA 4.0",
+        how="MVTec AD, for `naqsh detect`: trained on good ones alone; not downloaded, since its "
+        "authors ask for a form: put the folder `capsule` into NAQSH_DATA_HOME",
     ),
 )
 

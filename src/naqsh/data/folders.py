@@ -72,6 +72,21 @@ def read(
             without `size`, or a cache that cannot be written.
     """
     listing = files(folder, split)
+    return stored(folder, listing, split, size, channels), listing.classes
+
+
+def stored(
+    folder: Path, listing: Listing, name: str, size: int | None, channels: int | None
+) -> cache.Stored:
+    """The pictures of a listing, from the cache when they are there; see :func:`read`.
+
+    Args:
+        folder: above all of them.
+        listing: which ones.
+        name: tells this listing from others of the same folder.
+        size: as for :func:`read`.
+        channels: as for :func:`read`.
+    """
     state = []
     for file in listing.files:
         try:
@@ -79,25 +94,26 @@ def read(
         except OSError as error:  # a link to nowhere
             raise _unreadable(str(file), error) from error
         state.append((str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
-    place = cache.key("folder", str(folder.resolve()), split, size, channels)
+    place = cache.key("folder", str(folder.resolve()), name, size, channels)
 
     def build() -> cache.Content:
         shape = _common_shape(listing.files, size, channels)
         chunks = _decoded(folder, listing.files, shape[0], size)
         return cache.Content((len(listing.files), *shape), listing.labels, chunks)
 
-    return cache.pictures(place, cache.key(1, state), build), listing.classes
+    return cache.pictures(place, cache.key(1, state), build)
 
 
-def files(folder: Path, split: str = "train") -> Listing:
+def files(folder: Path, split: str = "train", least: int = 2) -> Listing:
     """List the pictures of a folder without opening them.
 
     Args:
         folder: where they are.
         split: see :func:`read`.
+        least: pictures that there must be.
 
     Raises:
-        NaqshError: no such split, fewer than two pictures, or pictures beside sub-folders of them.
+        NaqshError: no such split, too few pictures, or pictures beside sub-folders of them.
     """
     top = folder
     if (folder / "train").is_dir() and (folder / "test").is_dir():
@@ -120,10 +136,10 @@ def files(folder: Path, split: str = "train") -> Listing:
             f"({next(iter(classes))}); move the loose pictures into a sub-folder, or away"
         )
     found = tuple(flat or (file for inside in classes.values() for file in inside))
-    if len(found) < 2:
+    if len(found) < least:
         raise NaqshError(
             f"{top} has {len(found) or 'no'} picture{'s' * (not found)}; a data set needs at least "
-            f"2 (files ending in {' '.join(SUFFIXES)})"
+            f"{least} (files ending in {' '.join(SUFFIXES)})"
         )
     if flat:
         return Listing(found, None, ())
@@ -190,21 +206,10 @@ def _common_shape(
     first: tuple[int, int] | None = None
     grey = True
     for path in paths:
-        try:
-            with warnings.catch_warnings():
-                # _open refuses what this warns of.
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with _open(path, str(path)) as picture:
-                    extent = picture.size
-                    if picture.getexif().get(_ORIENTATION, 1) >= 5:
-                        extent = extent[::-1]
-                    grey = grey and picture.mode in _GREY
-        except NaqshError:
-            raise
-        except Exception as error:  # as in decode
-            raise _unreadable(str(path), error) from error
-        first = first or extent
-        if size is None and extent != first:
+        *extent, is_grey = _header(path)
+        grey = grey and bool(is_grey)
+        first = first or (extent[0], extent[1])
+        if size is None and tuple(extent) != first:
             raise NaqshError(
                 f"pictures differ in size: {paths[0]} has {first[0]}x{first[1]}, {path} has "
                 f"{extent[0]}x{extent[1]}; give one size for all, for example "
@@ -213,6 +218,28 @@ def _common_shape(
     assert first is not None  # there are at least two pictures
     width, height = first if size is None else (size, size)
     return channels or (1 if grey else 3), height, width
+
+
+def extent(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, from its header; raises NaqshError as :func:`decode` does."""
+    return _header(path)[:2]
+
+
+def _header(path: Path) -> tuple[int, int, bool]:
+    """Width, height and whether it is grey."""
+    try:
+        with warnings.catch_warnings():
+            # _open refuses what this warns of.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with _open(path, str(path)) as picture:
+                width, height = picture.size
+                if picture.getexif().get(_ORIENTATION, 1) >= 5:
+                    width, height = height, width
+                return width, height, picture.mode in _GREY
+    except NaqshError:
+        raise
+    except Exception as error:  # as in decode
+        raise _unreadable(str(path), error) from error
 
 
 def _decoded(

@@ -7,7 +7,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.data import arrays, cache, cifar, digits, download, folders, idx, pixels, sprites
+from naqsh.data import (
+    arrays,
+    cache,
+    cifar,
+    defects,
+    digits,
+    download,
+    folders,
+    idx,
+    pixels,
+    sprites,
+)
 from naqsh.data.catalog import CATALOG, Entry
 from naqsh.data.dataset import DataSet
 from naqsh.errors import NaqshError, one_of
@@ -87,6 +98,8 @@ def _named(
         return _cifar10(entry, split, size, channels, home, may_download)
     if entry.name.startswith("dsprites"):
         return _dsprites(entry, split, size, channels, home)
+    if entry.name == "capsule":
+        return _capsule(entry, split, size, channels, home)
     count = entry.train if split == "train" else entry.test
     prefix = "train" if split == "train" else "t10k"
     pictures, marks = (
@@ -150,6 +163,35 @@ def _dsprites(
         whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
     chosen = whole.subset(sprites.reference(orientations)) if split == "test" else whole
     return _brought_to(chosen, size, channels)
+
+
+def _capsule(
+    entry: Entry, split: Split, size: int | None, channels: int | None, home: Path | None
+) -> DataSet:
+    folder = inspection_folder(entry.name, home)
+    inspection = defects.listing(folder, split)
+    stored = folders.stored(folder, inspection, f"inspection {split}", size, channels)
+    counts = len(inspection.files) == (entry.train if split == "train" else entry.test)
+    side = folders.extent(inspection.files[0])[0]
+    apart = [] if counts else ["another split"]
+    apart += [] if side == entry.shape[2] else [f"of {side} px"]
+    name = f"{entry.name} ({', '.join(apart)})" if apart else entry.name
+    return DataSet(name, stored.images, stored.labels, inspection.classes, stored.fingerprint)
+
+
+def inspection_folder(name: str, home: Path | None = None) -> Path:
+    """The folder of a named set in MVTec's layout; raises NaqshError saying what to put where."""
+    homes = _homes(home)
+    for base in homes:
+        if defects.laid_out(base / name):
+            return base / name
+    raise NaqshError(
+        f"data set {name!r} is not here and cannot be downloaded without its authors' form: take "
+        f"MVTec AD ({CATALOG[name].licence}; Bergmann et al., 2019) from "
+        "https://www.mvtec.com/company/research/datasets/mvtec-ad and put its folder "
+        f"{name} (train, test, ground_truth) into {homes[0 if len(homes) > 1 else -1]}, or "
+        "elsewhere and set NAQSH_DATA_HOME to where it lies"
+    )
 
 
 def _brought_to(data: DataSet, size: int | None, channels: int | None) -> DataSet:
