@@ -12,6 +12,7 @@ from contract import tiny, tiny_data, trainer
 from naqsh import data, evaluation, metrics, pictures, recipes
 from naqsh.cli import main
 from naqsh.errors import NaqshError
+from naqsh.noise import Noise
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,44 @@ def test_train_reference_is_named(run: naqsh.Run) -> None:
     result = run.evaluate(["fid"], features="pixels", n=30, reference="train")
     assert result.measures[0].reference == "digits train"
     assert result.measures[0].n_real == 1500
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
+    """A VAE on the digits, hardly trained."""
+    folder = tmp_path_factory.mktemp("vae")
+    recipe = recipes.by_name("vae-digits").override({"training.steps": 5})
+    trainer(recipe, data.load("digits"), folder).run()
+    return naqsh.open(folder)
+
+
+def test_likelihood_is_the_mean_over_test_pictures(
+    vae: naqsh.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = vae.evaluate(["likelihood"], n=20, batch=64)
+    measured = result.likelihood
+    assert measured
+    assert (measured.kind, measured.of) == ("lower bound", "black and white")
+    assert (measured.n, measured.reference) == (297, "digits test")
+    assert result.measures == []
+    test = data.load("digits", split="test")
+    images = data.to_float(torch.from_numpy(test.images.copy()), 0.0, 1.0)
+    with torch.no_grad():
+        other = vae.method.log_prob(images, Noise(5, 297)).double()
+    # Another noise: the bound is random, each picture's by a few nats, their mean by a 17th of it.
+    assert measured.nats == pytest.approx(float(other.mean()), abs=3 * float(other.std()) / 17)
+    assert measured.bits == pytest.approx(-measured.nats / (256 * np.log(2)))
+    path = str(vae.folder.path)
+    assert main(["evaluate", path, "--metrics", "likelihood", "--n", "20"]) == 0
+    assert "bits a pixel, black and white (lower bound" in capsys.readouterr().out
+    kept = json.loads((vae.folder.path / "evaluation.json").read_text())
+    assert kept["likelihood"] == measured.to_dict()
+
+
+def test_a_method_without_likelihood_says_so(run: naqsh.Run) -> None:
+    with pytest.raises(NaqshError, match="no log_prob"):
+        run.evaluate(["likelihood"], n=20)
+    assert run.evaluate(["fid"], features="pixels", n=20).likelihood is None
 
 
 def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

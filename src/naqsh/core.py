@@ -63,15 +63,22 @@ class Phase:
         return list(found.values())
 
 
+LogProbOf = Literal["density", "levels", "black and white"]
+"""Of what a log-likelihood is: a density of pixels that are real numbers in the value range, a
+probability of pixels of 256 levels, or one of pixels that are black or white."""
+
+
 class Method(nn.Module):
     """Networks with an objective. All it remembers between steps is in its ``state_dict``.
 
     Attributes:
         shape: (C, H, W) of its pictures.
         value_range: what pictures are mapped to before a method sees them.
+        log_prob_of: of what its `log_prob` is, if it has one.
     """
 
     value_range: tuple[float, float] = (-1.0, 1.0)
+    log_prob_of: LogProbOf = "density"
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

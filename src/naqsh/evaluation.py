@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naqsh import data, metrics, pictures
-from naqsh.core import Samples
+from naqsh.core import HasLogProb, Samples
 from naqsh.errors import NaqshError
 from naqsh.methods.classifier import Classifier
-from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Measure, Speed
+from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Likelihood, Measure, Speed
+from naqsh.noise import Noise, derive
 from naqsh.run import Run, load_data
 from naqsh.run import open as open_run
 from naqsh.runfolder import write_json
+
+LIKELIHOOD = "likelihood"
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
 
 SPEED_PICTURES = 200
 """Pictures that the sampling speed is timed on."""
+
+LIKELIHOOD_PICTURES = 500
+"""Pictures, at most, whose likelihood is taken."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,14 @@ class Evaluation:
         seed: of the samples.
         measures: in a fixed order.
         speed: of sampling, on the device that was asked for.
+        likelihood: of the reference, where the method has one and it was asked for.
     """
 
     step: int
     seed: int
     measures: list[Measure]
     speed: Speed
+    likelihood: Likelihood | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -50,6 +58,7 @@ class Evaluation:
             "seed": self.seed,
             "measures": [measure.to_dict() for measure in self.measures],
             "speed": self.speed.to_dict(),
+            "likelihood": self.likelihood and self.likelihood.to_dict(),
         }
 
 
@@ -90,7 +99,7 @@ def evaluate(
 
     Args:
         run: what is measured.
-        names: out of ``fid kid pr dc``, or ``all``.
+        names: out of ``fid kid pr dc likelihood``, or ``all``: whatever the method has.
         features: by which features; by default those of the run's data set.
         n: pictures drawn.
         seed: of the samples.
@@ -108,13 +117,15 @@ def evaluate(
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
     told = progress or (lambda what, done, total: None)
+    names = list(names)
+    likely = _likelihood_wanted(run, names)
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real = load_data(run.recipe, reference, data_home)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
     drawn = _draw(run, n, seed, batch, device, told)
     generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
     measures = metrics.measure(
-        names,
+        [name for name in names if name != LIKELIHOOD],
         real_features,
         generated,
         features=measured_by.name,
@@ -122,14 +133,58 @@ def evaluate(
         reference=f"{real.name} {reference}",
         seed=seed,
     )
+    likelihood = None
+    if likely:
+        likelihood = _likelihood(run, real, f"{real.name} {reference}", seed, batch, device, told)
     speed = metrics.sampling_speed(
         lambda count: run.sample(count, batch=batch, device=device),
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    result = Evaluation(run.folder.steps()[-1], seed, measures, speed)
+    result = Evaluation(run.folder.steps()[-1], seed, measures, speed, likelihood)
     write_json(run.folder.evaluation, result.to_dict())
     return result
+
+
+def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:
+    """Whether a likelihood is asked for; raises where it alone is, and the method has none."""
+    has = isinstance(run.method, HasLogProb)
+    if LIKELIHOOD in names and not has:
+        raise NaqshError(f"{run.recipe.name} has no likelihood: its method has no log_prob")
+    return has and (LIKELIHOOD in names or "all" in names)
+
+
+def _likelihood(
+    run: Run,
+    real: "data.DataSet",
+    reference: str,
+    seed: int,
+    batch: int,
+    device: str,
+    told: Progress,
+) -> Likelihood:
+    method, place = run.method, torch.device(device)
+    assert isinstance(method, HasLogProb)
+    n = min(len(real), LIKELIHOOD_PICTURES)
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
+    chosen = real.subset(np.sort(order[:n].numpy()))
+    method.to(place)
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, n, batch):
+            pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
+            images = data.to_float(pixels, *method.value_range)
+            noise = Noise(derive(seed, "likelihood"), len(images), first, place)
+            parts.append(method.log_prob(images, noise).double().cpu())
+            told("likelihood", first + len(images), n)
+    return metrics.likelihood(
+        torch.cat(parts).numpy(),
+        int(np.prod(chosen.shape)),
+        kind=method.log_prob_kind,
+        of=method.log_prob_of,
+        value_range=method.value_range,
+        reference=reference,
+    )
 
 
 def _draw(run: Run, n: int, seed: int, batch: int, device: str, told: Progress) -> NDArray[Any]:

@@ -18,7 +18,9 @@ def add_evaluate(verbs: Any) -> None:
         "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist",
     )
     parser.add_argument("run", type=Path, help="a run folder; RUN/evaluation.json is written")
-    parser.add_argument("--metrics", nargs="+", default=["all"], help="out of fid kid pr dc all")
+    parser.add_argument(
+        "--metrics", nargs="+", default=["all"], help="out of fid kid pr dc likelihood all"
+    )
     parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
     parser.add_argument(
         "--reference",
@@ -63,7 +65,10 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
         return 0
-    print(evaluation.table(result.measures))
+    if result.measures:
+        print(evaluation.table(result.measures))
+    if result.likelihood:
+        print(f"  likelihood    {result.likelihood}")
     print(result.speed)
     return 0
 

@@ -149,8 +149,10 @@ class VAE(Method):
         self.encoder = networks.encoder(shape, spec.latent, spec.width)
         self.decoder = networks.decoder(shape, spec.latent, spec.width)
         self.likelihood: Bernoulli | Gaussian = Bernoulli()
+        self.log_prob_of = "black and white"
         if spec.likelihood == "gaussian":
             self.likelihood = Gaussian(spec.scale, spec.learn_scale)
+            self.log_prob_of = "density"
 
     def weighed(self, kl: Tensor, step: int) -> tuple[Tensor, Losses]:
         """What the KL adds to the loss in `step`.

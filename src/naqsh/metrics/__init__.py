@@ -9,6 +9,7 @@ from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
+from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
 from naqsh.metrics.result import Measure, compare
@@ -26,6 +27,7 @@ __all__ = [
     "ClassifierFeatures",
     "FeatureExtractor",
     "FunctionFeatures",
+    "Likelihood",
     "Measure",
     "Moments",
     "Pixels",
@@ -41,6 +43,7 @@ __all__ = [
     "frechet_infinity",
     "frechet_standard_error",
     "kernel_distance",
+    "likelihood",
     "load_classifier",
     "measure",
     "precision_recall",

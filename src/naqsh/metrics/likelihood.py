@@ -1,0 +1,102 @@
+r"""Log-likelihoods of pictures, and what they are in bits a dimension.
+
+A picture of D numbers with 256 levels each has a probability P; its bits a dimension are
+
+.. math:: -\frac{\log_2 P}{D}.
+
+A model that gives a density p of real numbers in [a, b] is taken for one of levels by
+:math:`P \approx p \left(\frac{b - a}{256}\right)^D`, the density times the volume of a level (its
+logarithm, averaged over a level, is never above that of P: Theis et al., 2016), hence
+
+.. math:: -\frac{\log_2 p}{D} + \log_2 \frac{256}{b - a}.
+
+Black and white pixels have other probabilities; their bits must not be compared with these.
+
+References:
+    A note on the evaluation of generative models (Theis et al., 2016), arXiv:1511.01844,
+    section 3.1.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.errors import NaqshError
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a model finds pictures it was not trained on.
+
+    Attributes:
+        nats: log-likelihood of a picture, the mean over n of them.
+        nats_error: standard error of `nats`.
+        bits: the negative log-likelihood in bits a dimension.
+        bits_error: standard error of `bits`.
+        kind: whether it is ``exact``, a ``lower bound`` or an ``estimate``.
+        of: a ``density``, or a probability of ``levels`` or of ``black and white``.
+        n: pictures behind it.
+        reference: which pictures in words, for example ``"mnist test"``.
+    """
+
+    nats: float
+    nats_error: float
+    bits: float
+    bits_error: float
+    kind: str
+    of: str
+    n: int
+    reference: str
+
+    def __str__(self) -> str:
+        unit = "bits a pixel, black and white" if self.of == "black and white" else "bits/dim"
+        return (
+            f"{self.bits:.4g} \N{PLUS-MINUS SIGN} {1.96 * self.bits_error:.2g} {unit} "
+            f"({self.kind}; {self.n:,} of {self.reference})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def likelihood(
+    log_prob: NDArray[np.float64],
+    dimensions: int,
+    *,
+    kind: str,
+    of: Literal["density", "levels", "black and white"],
+    value_range: Sequence[float],
+    reference: str,
+) -> Likelihood:
+    """What the log-likelihoods of single pictures come to.
+
+    Args:
+        log_prob: nats of each picture, shape (N,).
+        dimensions: numbers in a picture, C * H * W.
+        kind: exact, lower bound or estimate.
+        of: what a value is the logarithm of.
+        value_range: of the pixels that a density is of.
+        reference: which pictures.
+
+    Raises:
+        NaqshError: fewer than two pictures, or a log-likelihood that is not finite.
+    """
+    if len(log_prob) < 2:
+        raise NaqshError(f"a likelihood needs at least 2 pictures, got {len(log_prob)}")
+    if not np.isfinite(log_prob).all():
+        lost = int((~np.isfinite(log_prob)).sum())
+        raise NaqshError(
+            f"{lost} of {len(log_prob)} log-likelihoods are not finite: the model gives "
+            "some pictures no density"
+        )
+    nats, error = float(log_prob.mean()), float(log_prob.std(ddof=1) / math.sqrt(len(log_prob)))
+    low, high = value_range
+    level = math.log2(256 / (high - low)) if of == "density" else 0.0
+    scale = dimensions * math.log(2)
+    bits = -nats / scale + level
+    return Likelihood(nats, error, bits, error / scale, kind, of, len(log_prob), reference)
