@@ -88,4 +88,5 @@ def log_abs_det_jacobian(function: Map, x: Tensor) -> Tensor:
             torch.autograd.grad(y[:, j].sum(), x, retain_graph=True, materialize_grads=True)[0]
             for j in range(y.shape[1])
         ]
-    return torch.linalg.slogdet(torch.stack(columns, dim=1)).logabsdet
+    logarithms: Tensor = torch.linalg.slogdet(torch.stack(columns, dim=1)).logabsdet
+    return logarithms
