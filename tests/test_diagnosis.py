@@ -13,7 +13,7 @@ RULES = {  # name, a bad value, a good one, a word that is said, the bad value a
 
 
 def feed(diagnosis, name, values):
-    return [words for value in values for words in diagnosis.read({name: value})]
+    return [said.words for value in values for said in diagnosis.read({name: value})]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -30,6 +30,20 @@ def test_speaks_once_and_once_more_when_it_is_over(rule):
     assert over == f"{name} is back within bounds, at {good:.3g}."
     assert feed(diagnosis, name, [good] * 20) == []
     assert len(feed(diagnosis, name, [bad] * patience)) == 1
+
+
+def test_what_is_said_names_its_rule_and_its_number():
+    diagnosis = Diagnosis()
+    for _ in range(PATIENCE - 1):
+        assert diagnosis.read({"critic.accuracy": 0.999}) == []
+    (said,) = diagnosis.read({"critic.accuracy": 0.999})
+    assert (said.rule, said.metric, said.value) == (
+        "saturated_discriminator",
+        "critic.accuracy",
+        0.999,
+    )
+    (over,) = diagnosis.read({"critic.accuracy": 0.8})
+    assert (over.rule, over.metric, over.value) == ("back", "critic.accuracy", 0.8)
 
 
 @pytest.mark.parametrize("rule", RULES)

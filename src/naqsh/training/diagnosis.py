@@ -18,33 +18,53 @@ PATIENCE = 5
 """Logged intervals on end before a watcher speaks, unless its rule says otherwise."""
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a watcher said: the sentence, and what it is made of, so that others can translate it.
+
+    Attributes:
+        words: the sentence.
+        rule: the rule's name, or ``back`` when a number is back within bounds.
+        metric: the full name of the number.
+        value: what it was.
+    """
+
+    words: str
+    rule: str
+    metric: str
+    value: float
+
+
 @dataclass
 class Watcher:
     """One rule over one logged number.
 
     Attributes:
+        rule: its name; a report in another language finds its sentence by it.
         metric: the end of the number's name, after the phase.
         wrong: whether a value is out of bounds.
         words: what to say; ``{value}`` is filled in.
         patience: logged intervals on end before it speaks.
     """
 
+    rule: str
     metric: str
     wrong: Callable[[float], bool]
     words: str
     patience: int = PATIENCE
     _count: dict[str, int] = field(default_factory=dict)
 
-    def read(self, name: str, value: float) -> str | None:
+    def read(self, name: str, value: float) -> Said | None:
         """What to say after this value of the number `name`, if anything."""
         if name.rpartition(".")[2] != self.metric:
             return None
         before = self._count.get(name, 0)
         self._count[name] = before + 1 if self.wrong(value) else 0
         if self._count[name] == self.patience:
-            return self.words.format(value=value)
+            return Said(self.words.format(value=value), self.rule, name, value)
         if before >= self.patience and not self._count[name]:
-            return f"{name} is back within bounds, at {value:.3g}."
+            words = f"{name} is back within bounds, at {value:.3g}."
+            return Said(words, "back", name, value)
         return None
 
 
@@ -52,6 +72,7 @@ def watchers() -> list[Watcher]:
     """Every rule, fresh."""
     return [
         Watcher(
+            "saturated_discriminator",
             "accuracy",
             lambda value: value > 0.99,
             "The discriminator is right on {value:.1%} of pictures: it is saturated and teaches the"
@@ -59,6 +80,7 @@ def watchers() -> list[Watcher]:
             " objective.",
         ),
         Watcher(
+            "undecided_discriminator",
             "accuracy",
             lambda value: value < 0.52,
             "The discriminator is right on {value:.1%} of pictures, no better than a coin: either"
@@ -66,6 +88,7 @@ def watchers() -> list[Watcher]:
             " it a higher learning rate or a larger n_critic.",
         ),
         Watcher(
+            "mode_collapse",
             "diversity",
             lambda value: value < 0.2,
             "Generated pictures differ from one another {value:.1%} as much as real ones: the"
@@ -74,6 +97,7 @@ def watchers() -> list[Watcher]:
         ),
         # Both are so for a while at the start of a healthy run, so these wait longer.
         Watcher(
+            "posterior_collapse",
             "kl",
             lambda value: value < 0.1,
             "The latents carry {value:.2g} nats a picture: the posterior has collapsed, and the"
@@ -82,6 +106,7 @@ def watchers() -> list[Watcher]:
             patience=20,
         ),
         Watcher(
+            "locked_controller",
             "saturated",
             lambda value: value > 0.99,
             "The controller stands at a bound of beta that it pushes against in {value:.1%} of"
@@ -98,11 +123,11 @@ class Diagnosis:
     def __init__(self) -> None:
         self._watchers = watchers()
 
-    def read(self, values: dict[str, float]) -> list[str]:
+    def read(self, values: dict[str, float]) -> list[Said]:
         """What the watchers say after one logged interval."""
         said = [
             watcher.read(name, value)
             for name, value in values.items()
             for watcher in self._watchers
         ]
-        return [words for words in said if words]
+        return [sentence for sentence in said if sentence]

@@ -11,6 +11,8 @@ import math
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
@@ -230,8 +232,8 @@ class Trainer:
             )
             if self.sink:
                 self.sink.log(self.state.step, losses | {"speed": speed})
-        for words in self.diagnosis.read(losses):
-            self._diagnose(words)
+        for said in self.diagnosis.read(losses):
+            self._diagnose(said.words, asdict(said))
         self.display.update(self.state.step, self.epoch, speed, losses)
 
     def _record(self) -> dict[str, float]:
@@ -243,10 +245,10 @@ class Trainer:
             "seconds": self.state.seconds,
         }
 
-    def _diagnose(self, words: str) -> None:
+    def _diagnose(self, words: str, made_of: dict[str, Any] | None = None) -> None:
         self.display.say(f"note at step {self.state.step}: {words}")
         if self.world.leads:
-            append_line(self.folder.diagnosis, self._record() | {"words": words})
+            append_line(self.folder.diagnosis, self._record() | {"words": words} | (made_of or {}))
 
     def _check(self) -> None:
         """Stop at the first loss that is not finite, before it reaches a checkpoint."""
