@@ -1,0 +1,135 @@
+r"""The reverse step p(x_s | x_t): its variance, and how many nats it costs.
+
+A denoiser's :math:`\hat x_0` makes the reverse step the normal with the mean of
+:math:`q(x_s \mid x_t, \hat x_0)` and one of three variances:
+
+* ``small``: that of :math:`q(x_s \mid x_t, x_0)`, right where the data are one point;
+* ``large``: that of :math:`q(x_t \mid x_s)`, right where the data are standard normal;
+* ``learned``: :math:`\exp(v \ln \text{large} + (1 - v) \ln \text{small})`, v from the network.
+
+The step into the clean picture, where the small one is 0, has the small variance of the step before
+it. (So have the released codes of both papers.) The step's term of the bound is
+
+.. math:: L = \mathrm{KL}\bigl(q(x_s \mid x_t, x_0) \,\|\, p(x_s \mid x_t)\bigr)
+
+or, into the clean picture, :math:`-\ln p(x_0 \mid x_1)`, a normal summed over each of 256 grey
+levels' bins, of which the two outermost are open.
+
+References:
+    Denoising Diffusion Probabilistic Models (Ho et al., 2020), arXiv:2006.11239, equations 5, 8
+    and 13.
+    Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021),
+    arXiv:2102.09672, equation 15.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.special import log_ndtr
+
+from naqsh.diffusion.process import Posterior, posterior, spread
+from naqsh.diffusion.schedule import Discrete
+
+Variance = Literal["small", "large", "learned"]
+
+
+def log_variance(
+    step: Posterior, floor: float, kind: Variance, like: Tensor, fraction: Tensor | None = None
+) -> Tensor:
+    """Logarithm of the reverse step's variance.
+
+    Args:
+        step: q(x_s | x_t, x_0).
+        floor: the small variance where `step` goes into the clean picture.
+        kind: which variance.
+        like: pictures with shape (N, C, H, W), for dtype and shape.
+        fraction: the place between the two extremes, where it is learnt; shape of `like`.
+
+    Returns:
+        what multiplies `like`: one number, one a picture, or one a pixel.
+    """
+    inner = step.variance > 0
+    small = torch.where(inner, step.variance, floor).log()
+    if kind == "small":
+        return spread(small, like)
+    if kind == "large":
+        return spread(torch.where(inner, step.added, floor).log(), like)
+    assert fraction is not None, "this denoiser did not learn its variance"
+    large = spread(step.added.log(), like)
+    return spread(small, like) * (1 - fraction) + large * fraction
+
+
+def step_divergence(step: Posterior, x0: Tensor, guess: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of the reverse step from q(x_s | x_t, x_0), in nats a number.
+
+    Args:
+        step: q(x_s | x_t, x_0), not into the clean picture.
+        x0: clean pictures with shape (N, C, H, W).
+        guess: what the denoiser takes them for, same shape.
+        log_variance: of the reverse step.
+
+    Returns:
+        mean over each picture, shape (N,).
+    """
+    # The means differ by the guess alone; subtracting them would lose digits.
+    shift = spread(step.of_x0, x0) * (x0 - guess)
+    ratio = spread(step.variance.clamp(min=torch.finfo(torch.float64).tiny).log(), x0)
+    ratio = ratio - log_variance
+    nats = (ratio.exp() - 1 - ratio + shift.square() * (-log_variance).exp()) / 2
+    return nats.flatten(1).mean(1)
+
+
+def level_nats(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Minus log-probability of 256 grey levels under a normal, in nats a number.
+
+    Args:
+        x0: pictures of grey levels in [-1, 1] with shape (N, C, H, W).
+        mean: of the normal, same shape.
+        log_variance: of the normal.
+
+    Returns:
+        mean over each picture, shape (N,).
+    """
+    scale = (-log_variance / 2).exp()
+    upper, lower = (x0 - mean + 1 / 255) * scale, (x0 - mean - 1 / 255) * scale
+    # By symmetry a bin above the mean is one below it, where the tail keeps its digits.
+    near = torch.where(x0 > mean, -lower, upper)
+    far = torch.where(x0 > mean, -upper, lower)
+    inside = log_ndtr(near) + torch.log1p(-(log_ndtr(far) - log_ndtr(near)).exp())
+    edge = torch.where(x0 > 0, log_ndtr(-lower), log_ndtr(upper))
+    return -torch.where(x0.abs() > 0.999, edge, inside).flatten(1).mean(1)
+
+
+def step_nats(
+    schedule: Discrete,
+    x0: Tensor,
+    t: Tensor,
+    guess: Tensor,
+    kind: Variance,
+    fraction: Tensor | None = None,
+) -> Tensor:
+    """The term of the variational bound of the step from t to t - 1, in nats a number.
+
+    Args:
+        schedule: of whole steps.
+        x0: pictures of grey levels in [-1, 1] with shape (N, C, H, W).
+        t: whole times from 1 with shape (N,), on the device of `x0`.
+        guess: what the denoiser takes them for, same shape.
+        kind: which variance.
+        fraction: where the variance is learnt.
+
+    Returns:
+        mean over each picture, shape (N,).
+    """
+    step = posterior(schedule, t, t - 1)
+    variance = log_variance(step, floor(schedule), kind, x0, fraction)
+    inner = step_divergence(step, x0, guess, variance)
+    return torch.where(t > 1, inner, level_nats(x0, guess, variance))
+
+
+def floor(schedule: Discrete) -> float:
+    """The small variance of the step from 2 to 1."""
+    if schedule.steps == 1:
+        return float(posterior(schedule, 1.0, 0.0).added)
+    return float(posterior(schedule, 2.0, 1.0).variance)
