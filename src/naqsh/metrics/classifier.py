@@ -36,6 +36,11 @@ class ClassifierFeatures:
         self._device = torch.device(device)
         self._network = network.eval().to(self._device)
 
+    @property
+    def network(self) -> SmallClassifier:
+        """The classifier, in evaluation mode."""
+        return self._network
+
     def __call__(self, images: Tensor) -> Tensor:
         """Features of uint8 pictures (N, C, H, W) of the network's own shape, float32 (N, d)."""
         return self._network.features(self._input(images))

@@ -176,7 +176,7 @@ def rank_correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         ranks.append((np.cumsum(counts) - (counts - 1) / 2)[place])
     if min(np.ptp(r) for r in ranks) == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _checked(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> tuple[Numbers, Flags]:

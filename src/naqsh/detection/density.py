@@ -1,0 +1,328 @@
+r"""Densities of features at each place of a picture: a conditional flow, and a Gaussian a place.
+
+**Flow.** Every place of every normal picture gives a vector x of features and a code c of where it
+is (sines and cosines of row and column). A chain of affine couplings f makes x a standard normal z,
+
+.. math:: \log p(x \mid c) = \log \mathcal N(f(x; c); 0, I) + \log |\det \partial f / \partial x|,
+   \qquad y_a = x_a,\; y_b = x_b \odot e^{s(x_a, c)} + t(x_a, c),
+
+trained by maximum likelihood, one flow a scale. The log-scale is bounded, :math:`s = 1.9 \tanh(r /
+1.9)`, since an unbounded one explodes on what was never seen.
+
+**Gaussian.** At each place of a grid the vectors of all scales, side by side, are taken for a
+normal distribution; its mean and covariance (plus 0.01 I) are those of the normal pictures there,
+and the score is the Mahalanobis distance.
+
+Features are standardised per channel. The map of a scale is standardised by the normal pictures'
+scores, the scales are added at the picture's size and smoothed; a picture's score is the largest of
+its map, since faults are small.
+
+References:
+    CFLOW-AD (Gudovskiy et al., 2022), arXiv:2107.12571, sections 4.2 and 4.3.
+    FastFlow (Yu et al., 2021), arXiv:2111.07677, section 3.2.
+    Density estimation using Real NVP (Dinh et al., 2017), arXiv:1605.08803, equations 4 to 6.
+    PaDiM (Defard et al., 2020), arXiv:2011.08785, section III.
+    Attention Is All You Need (Vaswani et al., 2017), arXiv:1706.03762, section 3.5: the code of a
+    place.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from naqsh.detection.maps import FeatureMaps
+from naqsh.detection.scores import Maps, Pixels, Scores, finite, smooth
+from naqsh.errors import NaqshError
+from naqsh.metrics.features import Progress
+from naqsh.noise import Noise, derive
+
+CODE = 32
+"""Numbers that say where a place is: half for its row, half for its column."""
+
+BOUND = 1.9
+"""Largest log-scale of one coupling."""
+
+COUPLINGS = 6
+HIDDEN = 128
+STEPS = 800
+PLACES = 1024
+"""Vectors of features in one step of training."""
+
+RATE = 1e-3
+
+MOST_NUMBERS = 1 << 26
+"""Features that are held at once, 256 MiB; of more normal pictures some are taken."""
+
+GRID = 32
+"""Longest side of the grid of Gaussians."""
+
+MOST_CHANNELS = 100
+"""Channels of all scales that a Gaussian is of; of more, these are drawn (Defard et al., 2020)."""
+
+RIDGE = 0.01
+"""What is added to each variance of a Gaussian (Defard et al., 2020, equation 1)."""
+
+BATCH = 32
+
+
+def place_codes(height: int, width: int) -> Tensor:
+    """Sines and cosines of row and column at wavelengths from 2 pi to 2,000 pi: (h * w, CODE)."""
+    quarter = CODE // 4
+    rates = torch.exp(-math.log(1000.0) * torch.arange(quarter) / max(quarter - 1, 1))
+    codes = []
+    for axis in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"):
+        angles = axis.reshape(-1, 1) * rates
+        codes += [angles.sin(), angles.cos()]
+    return torch.cat(codes, dim=1)
+
+
+class ConditionalFlow(nn.Module):
+    """Affine couplings between fixed shuffles of the dimensions, conditioned on a code.
+
+    Args:
+        dimensions: D, of a vector, at least 2.
+        code: numbers of a code.
+        couplings: how many.
+        hidden: units of each coupling's hidden layer.
+    """
+
+    def __init__(
+        self, dimensions: int, code: int, couplings: int = COUPLINGS, hidden: int = HIDDEN
+    ) -> None:
+        super().__init__()
+        self.kept = dimensions // 2
+        self.orders: list[Tensor] = [torch.randperm(dimensions) for _ in range(couplings)]
+        self.networks = nn.ModuleList()
+        for _ in range(couplings):
+            last = nn.Linear(hidden, 2 * (dimensions - self.kept))
+            # The flow begins as the identity, up to the shuffles.
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.networks.append(
+                nn.Sequential(nn.Linear(self.kept + code, hidden), nn.ReLU(), last)
+            )
+
+    def forward(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Towards the normal: z, shape (N, D), and the log-determinant, shape (N,)."""
+        log_det = x.new_zeros(len(x))
+        for order, network in zip(self.orders, self.networks, strict=True):
+            a, b = x[:, order].split([self.kept, x.shape[1] - self.kept], dim=1)
+            raw, shift = network(torch.cat([a, code], dim=1)).chunk(2, dim=1)
+            log_scale = BOUND * torch.tanh(raw / BOUND)
+            x = torch.cat([a, b * log_scale.exp() + shift], dim=1)
+            log_det = log_det + log_scale.sum(1)
+        return x, log_det
+
+    def inverse(self, z: Tensor, code: Tensor) -> Tensor:
+        """Away from the normal, shape (N, D)."""
+        for order, network in zip(reversed(self.orders), reversed(self.networks), strict=True):
+            a, b = z.split([self.kept, z.shape[1] - self.kept], dim=1)
+            raw, shift = network(torch.cat([a, code], dim=1)).chunk(2, dim=1)
+            b = (b - shift) * (-BOUND * torch.tanh(raw / BOUND)).exp()
+            z = torch.empty_like(z)
+            z[:, order] = torch.cat([a, b], dim=1)
+        return z
+
+    def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
+        """Nats of each vector given its code, shape (N,)."""
+        z, log_det = self(x, code)
+        normal = z.square().sum(1) / 2 + z.shape[1] * math.log(2 * math.pi) / 2
+        log_density: Tensor = log_det - normal
+        return log_density
+
+
+class Standard:
+    """Features less their mean, over their deviation, a channel each."""
+
+    def __init__(self, features: Tensor) -> None:
+        self.mean = features.mean((0, 2, 3), keepdim=True)
+        self.deviation = features.std((0, 2, 3), keepdim=True).clamp(min=1e-6)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Shape of `features`, (N, D, h, w)."""
+        return (features - self.mean) / self.deviation
+
+
+class OnFeatures:
+    """What both densities share: features of pictures, and from maps of places to scores.
+
+    Args:
+        features: the maps.
+        seed: of all choices.
+        progress: told how far the fit is.
+    """
+
+    baseline = False
+
+    def __init__(self, features: FeatureMaps, seed: int, progress: Progress | None = None) -> None:
+        self.features, self.seed = features, seed
+        self.told = progress or (lambda done, total: None)
+
+    def _maps(self, images: Pixels) -> list[Tensor]:
+        parts = [
+            self.features(torch.from_numpy(np.array(images[start : start + BATCH])))
+            for start in range(0, len(images), BATCH)
+        ]
+        return [torch.cat(scale) for scale in zip(*parts, strict=True)]
+
+    def _some_maps(self, normal: Pixels) -> list[Tensor]:
+        """Maps of as many normal pictures as there is room for, evenly chosen, standardised."""
+        one = sum(scale.numel() for scale in self._maps(normal[:1]))
+        most = max(2, MOST_NUMBERS // one)
+        if len(normal) > most:
+            normal = normal[np.linspace(0, len(normal) - 1, most).astype(int)]
+        maps = self._maps(normal)
+        self.standards = [Standard(scale) for scale in maps]
+        found = [standard(scale) for standard, scale in zip(self.standards, maps, strict=True)]
+        if not all(bool(scale.isfinite().all()) for scale in found):
+            raise NaqshError(f"features {self.features.name!r} of normal pictures are not finite")
+        return found
+
+    def _standardised(self, images: Pixels) -> list[Tensor]:
+        maps = zip(self.standards, self._maps(images), strict=True)
+        return [standard(scale) for standard, scale in maps]
+
+    @staticmethod
+    def _scores(places: list[Tensor], images: Pixels) -> Scores:
+        """From scores of places, each (N, h, w), to maps of the pictures' size and scores."""
+        size = tuple(images.shape[2:])
+        whole = torch.stack(
+            [
+                interpolate(scale[:, None].float(), size, mode="bilinear", align_corners=False)[
+                    :, 0
+                ]
+                for scale in places
+            ]
+        ).sum(0)
+        maps: Maps = smooth(whole.numpy())
+        return Scores(finite(maps.max((1, 2))), maps)
+
+
+class FlowOnFeatures(OnFeatures):
+    """A conditional flow a scale, fitted to the features of normal pictures.
+
+    Args:
+        features, seed, progress: see :class:`OnFeatures`.
+        steps: of training, a scale.
+    """
+
+    name = "flow-on-features"
+
+    def __init__(
+        self,
+        features: FeatureMaps,
+        seed: int,
+        progress: Progress | None = None,
+        steps: int = STEPS,
+    ) -> None:
+        super().__init__(features, seed, progress)
+        self.steps = steps
+        self.detail = f"negative log-density of features {features.name}, by a flow"
+
+    def fit(self, normal: Pixels) -> None:
+        """Train the flows."""
+        maps = self._some_maps(normal)
+        self.flows: list[ConditionalFlow] = []
+        self.typical: list[tuple[float, float]] = []
+        for number, scale in enumerate(maps):
+            flow = self._train(scale, number, len(maps))
+            self.flows.append(flow)
+            places = self._surprise(flow, scale)
+            self.typical.append((float(places.mean()), max(float(places.std()), 1e-6)))
+
+    def score(self, images: Pixels, first: int) -> Scores:
+        """Nats of each place, standardised by the normal pictures', added over scales."""
+        maps = self._standardised(images)
+        places = [
+            (self._surprise(flow, scale) - mean) / deviation
+            for flow, scale, (mean, deviation) in zip(self.flows, maps, self.typical, strict=True)
+        ]
+        return self._scores(places, images)
+
+    def _train(self, scale: Tensor, number: int, of: int) -> ConditionalFlow:
+        _, dimensions, height, width = scale.shape
+        if dimensions < 2:
+            raise NaqshError("a flow on features needs maps of at least 2 channels")
+        vectors = scale.permute(0, 2, 3, 1).reshape(-1, dimensions)
+        codes = place_codes(height, width)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(self.seed, "feature flow", number))
+            flow = ConditionalFlow(dimensions, CODE)
+        optimizer = torch.optim.AdamW(flow.parameters(), lr=RATE, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=self.steps + 1)
+        noise = Noise(derive(self.seed, "feature places", number), 1)
+        for step in range(self.steps):
+            chosen = noise.integers(len(vectors), PLACES)[0]
+            loss = -flow.log_prob(vectors[chosen], codes[chosen % (height * width)]).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(flow.parameters(), 10.0)
+            optimizer.step()
+            schedule.step()
+            if step % 50 == 49 or step + 1 == self.steps:
+                self.told(number * self.steps + step + 1, of * self.steps)
+        return flow.eval()
+
+    @torch.inference_mode()
+    def _surprise(self, flow: ConditionalFlow, scale: Tensor) -> Tensor:
+        """Nats a dimension of each place, shape (N, h, w)."""
+        count, dimensions, height, width = scale.shape
+        codes = place_codes(height, width)
+        found = []
+        for part in scale.split(max(1, (1 << 16) // (height * width))):
+            vectors = part.permute(0, 2, 3, 1).reshape(-1, dimensions)
+            found.append(-flow.log_prob(vectors, codes.repeat(len(part), 1)) / dimensions)
+        return torch.cat(found).view(count, height, width)
+
+
+class GaussianOnFeatures(OnFeatures):
+    """A Gaussian a place, fitted to the features of normal pictures in closed form."""
+
+    name = "gaussian-on-features"
+
+    def __init__(self, features: FeatureMaps, seed: int, progress: Progress | None = None) -> None:
+        super().__init__(features, seed, progress)
+        self.detail = f"Mahalanobis distance of features {features.name}, a Gaussian a place"
+
+    def fit(self, normal: Pixels) -> None:
+        """Take means and covariances."""
+        maps = self._some_maps(normal)
+        channels = sum(scale.shape[1] for scale in maps)
+        generator = torch.Generator().manual_seed(derive(self.seed, "gaussian channels"))
+        order = torch.randperm(channels, generator=generator)
+        self.channels = order[:MOST_CHANNELS].sort().values
+        table = self._table(maps)
+        self.mean = table.mean(1, keepdim=True)
+        centred = table - self.mean
+        covariance = centred.mT @ centred / max(table.shape[1] - 1, 1)
+        covariance.diagonal(dim1=1, dim2=2).add_(RIDGE)
+        self.factor = torch.linalg.cholesky(covariance)
+        self.told(1, 1)
+
+    def score(self, images: Pixels, first: int) -> Scores:
+        """Mahalanobis distances of the places."""
+        maps = self._standardised(images)
+        centred = self._table(maps) - self.mean
+        solved = torch.linalg.solve_triangular(self.factor, centred.mT, upper=False)
+        distance = solved.square().sum(1).sqrt().T
+        return self._scores([distance.reshape(len(images), *self._grid(maps))], images)
+
+    @staticmethod
+    def _grid(maps: list[Tensor]) -> tuple[int, int]:
+        """Height and width of the grid: of the finest maps that are not too fine."""
+        sizes = [(scale.shape[2], scale.shape[3]) for scale in maps]
+        return next((size for size in sizes if max(size) <= GRID), sizes[-1])
+
+    def _table(self, maps: list[Tensor]) -> Tensor:
+        """The chosen channels of all scales at the grid's places, shape (h * w, N, D)."""
+        grid = self._grid(maps)
+        at_grid = [
+            adaptive_avg_pool2d(scale, grid)
+            if scale.shape[2] >= grid[0]
+            else interpolate(scale, grid, mode="bilinear", align_corners=False)
+            for scale in maps
+        ]
+        return torch.cat(at_grid, dim=1)[:, self.channels].flatten(2).permute(2, 0, 1).contiguous()

@@ -1,0 +1,245 @@
+"""From a run and pictures to scores, figures and files."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from naqsh.core import Encodes, HasLogProb, Reconstructs
+from naqsh.detection import caution, heat, result
+from naqsh.detection.baselines import Neighbour, Residual
+from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
+from naqsh.detection.maps import feature_maps
+from naqsh.detection.result import Detection, Figures
+from naqsh.detection.scores import Likelihood, Pixels, Reconstruction, Scorer, Scores, joined
+from naqsh.detection.suspects import Normal, Suspects, normal, repeated, suspects
+from naqsh.errors import NaqshError, one_of
+from naqsh.metrics import detection as measure
+from naqsh.run import Run
+from naqsh.runfolder import make_folder, write_json, write_text
+
+Progress = Callable[[str, int, int], None]
+"""Told what is going on, how much is done, and of how much."""
+
+DRAWS = 8
+CORRECTED = "likelihood-complexity"
+
+MOST_PIXELS = 1 << 28
+"""Pixels of heat maps that are kept at once, 1 GiB a scorer."""
+
+
+def detect(
+    run: Run,
+    source: str,
+    *,
+    given_normal: str | None = None,
+    features: str | None = None,
+    score: str | None = None,
+    false_alarms: float = 0.05,
+    draws: int = DRAWS,
+    n: int | None = None,
+    seed: int = 0,
+    batch: int = 50,
+    device: str = "cpu",
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Detection:
+    """Score pictures by a run, and write what was found into its folder.
+
+    ``detection.json`` holds all figures, ``detection.csv`` the scores of every picture, and
+    ``detection/`` the heat maps of those that are flagged and of the extremes.
+
+    Args:
+        run: trained on normal pictures.
+        source: what to examine: see :func:`naqsh.detection.suspects.suspects`.
+        given_normal: normal pictures instead of the run's training pictures.
+        features: fit densities of these feature maps as well; see
+            :func:`naqsh.detection.maps.feature_maps`.
+        score: which score decides; by default the flow on features where features are given, else
+            the likelihood, else the reconstruction.
+        false_alarms: rate for which thresholds are chosen, from normal pictures alone.
+        draws: of noise, over which a likelihood that draws any is averaged.
+        n: most pictures of each named data set.
+        seed: of noise and choices.
+        batch: pictures scored at a time.
+        device: where methods and features compute.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+
+    Raises:
+        NaqshError: the method has neither likelihood nor reconstruction, pictures that cannot be
+            had, or an argument that does not fit.
+    """
+    if min(draws, batch, 1 if n is None else n) < 1:
+        raise NaqshError(f"draws, batch and n must be at least 1, got {draws}, {batch} and {n}")
+    if not 0 < false_alarms < 1:
+        raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
+    told = progress or (lambda what, done, total: None)
+    place = torch.device(device)
+    scorers = _scorers(run, features, draws, seed, place, told)
+    decides = _deciding(score, [scorer.name for scorer in scorers])
+    examined = suspects(source, run, n, data_home)
+    reference, notes = normal(run, given_normal, seed, data_home)
+    if repeated(examined, reference):
+        notes.append("repeated")
+    if false_alarms < 1 / (len(reference.held_out) + 1):
+        notes.append("few")
+    if examined.anomalous is None:
+        notes.append("unlabelled")
+    with_maps = examined.images[:, 0].size <= MOST_PIXELS
+    if not with_maps:
+        notes.append("no_maps")
+    scored = {
+        scorer.name: _run(scorer, examined, reference, batch, told, with_maps) for scorer in scorers
+    }
+    found = {}
+    for scorer in scorers:
+        own, held = scored[scorer.name]
+        found[scorer.name] = _figures(scorer, own, held, examined, false_alarms, seed)
+    likelihood = None
+    if "likelihood" in scored:
+        found |= _corrected(scored, examined, reference, false_alarms, seed)
+        likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
+        nats = scored["likelihood"][0].values
+        likelihood = caution.check(likely, reference.held_out, nats, examined.images)
+    if "reconstruction" in scored and result.is_rounding(scored["reconstruction"][0]):
+        notes.append("round_trip")
+    detection = Detection(
+        step=run.folder.steps()[-1],
+        seed=seed,
+        suspects=examined,
+        normal={
+            "name": reference.name,
+            "fitted": len(reference.fitted),
+            "held_out": len(reference.held_out),
+            "origin": reference.origin,
+        },
+        false_alarms=false_alarms,
+        draws=draws,
+        figures={name: found[name] for name in sorted(found, key=partial(_rank, decides))},
+        likelihood=likelihood,
+        notes=tuple(notes),
+    )
+    return _kept(run, detection)
+
+
+ORDER = (
+    "flow-on-features",
+    "gaussian-on-features",
+    "likelihood",
+    CORRECTED,
+    "reconstruction",
+    "pca",
+    "neighbour",
+    "complexity",
+)
+"""How scorers are listed, and which of them decides where none is asked for."""
+
+
+def _rank(decides: str, name: str) -> tuple[bool, int]:
+    return name != decides, ORDER.index(name)
+
+
+def _scorers(
+    run: Run, features: str | None, draws: int, seed: int, device: torch.device, told: Progress
+) -> list[Scorer]:
+    method = run.method.to(device)
+    scorers: list[Scorer] = []
+    if isinstance(method, HasLogProb):
+        scorers.append(Likelihood(method, draws, seed, device))
+    if isinstance(method, Reconstructs | Encodes):
+        scorers.append(Reconstruction(method, device))
+    if features:
+        maps = feature_maps(features, device)
+        scorers.append(FlowOnFeatures(maps, seed, partial(told, "flow on features")))
+        scorers.append(GaussianOnFeatures(maps, seed))
+    if not scorers:
+        raise NaqshError(
+            f"{run.recipe.name} cannot score pictures: its method has neither log_prob nor "
+            "reconstruct, as VAEs and flows have; or give --features"
+        )
+    return [*scorers, Residual(), Neighbour(), caution.Complexity()]
+
+
+def _deciding(asked: str | None, names: list[str]) -> str:
+    if "likelihood" in names:
+        names = [*names, CORRECTED]
+    if asked is None:
+        return min(names, key=ORDER.index)
+    if asked not in names:
+        raise one_of("score", asked, names)
+    return asked
+
+
+def _run(
+    scorer: Scorer,
+    examined: Suspects,
+    reference: Normal,
+    batch: int,
+    told: Progress,
+    with_maps: bool,
+) -> tuple[Scores, Scores]:
+    """Scores of the pictures examined and of the normal ones held out."""
+    scorer.fit(reference.fitted)
+    total = len(examined) + len(reference.held_out)
+
+    def scores(images: Pixels, before: int, keep: bool) -> Scores:
+        parts = []
+        for start in range(0, len(images), batch):
+            part = scorer.score(np.asarray(images[start : start + batch]), start)
+            parts.append(part if keep else Scores(part.values, None))
+            told(scorer.name, before + min(start + batch, len(images)), total)
+        return joined(parts)
+
+    held = scores(reference.held_out, 0, False)
+    return scores(examined.images, len(reference.held_out), with_maps), held
+
+
+def _figures(
+    scorer: Any, own: Scores, held: Scores, examined: Suspects, false_alarms: float, seed: int
+) -> Figures:
+    return Figures(
+        scorer.name,
+        scorer.detail,
+        scorer.baseline,
+        own,
+        measure.threshold_at(held.values, false_alarms),
+        held.values,
+        result.measured(own.values, examined, own.maps, seed),
+    )
+
+
+def _corrected(
+    scored: dict[str, tuple[Scores, Scores]],
+    examined: Suspects,
+    reference: Normal,
+    false_alarms: float,
+    seed: int,
+) -> dict[str, Figures]:
+    """The likelihood less what the pictures' complexity accounts for, from the scores of both."""
+    pairs = zip(scored["likelihood"], scored["complexity"], strict=True)
+    values = [caution.corrected(nats.values, bits.values) for nats, bits in pairs]
+
+    class Corrected:
+        name, baseline = CORRECTED, False
+        detail = "negative log-likelihood less the size as a PNG, in bits"
+
+    own, held = (Scores(part, None) for part in values)
+    return {CORRECTED: _figures(Corrected, own, held, examined, false_alarms, seed)}
+
+
+def _kept(run: Run, found: Detection) -> Detection:
+    """Write the files; the heat maps first, so that the JSON names what is there."""
+    make_folder(run.folder.path / heat.FOLDER)
+    shown: NDArray[np.float32] | None = found.deciding.scores.maps
+    if shown is None:  # the best map there is, of another score
+        others = (figures.scores.maps for figures in found.figures.values())
+        shown = next((maps for maps in others if maps is not None), None)
+    found.pictures.update(heat.save(run.folder.path, found, shown))
+    write_text(run.folder.path / "detection.csv", found.to_csv())
+    write_json(run.folder.path / "detection.json", found.to_dict())
+    return found

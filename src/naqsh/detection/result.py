@@ -1,0 +1,320 @@
+"""What a detection found: figures, how they are kept in files, and how they are printed."""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.data.defects import GOOD
+from naqsh.detection.scores import LARGEST, Floats, Scores
+from naqsh.detection.suspects import Suspects
+from naqsh.metrics import detection as measure
+
+FORMAT = 1
+POINTS = 200
+"""Most points of a kept ROC curve."""
+
+BINS = 30
+
+SHOWN = 8
+"""How many of the most and of the least anomalous pictures are shown."""
+
+REASONS = {
+    "seen": "the run was trained on the normal pictures that thresholds come from: expect more "
+    "false alarms than asked for; train with --training.validation 0.1 to hold some out",
+    "other_pictures": "the run's data set has changed since it was trained: these normal pictures "
+    "are not those",
+    "repeated": "some of the pictures examined are among the normal ones, pixel for pixel",
+    "few": "there are too few normal pictures held out for so low a rate of false alarms: the "
+    "threshold is their largest score",
+    "unlabelled": "which pictures are good is not known (no sub-folder named good beside others): "
+    "scores and flags alone",
+    "round_trip": "the method gives every picture back as it was: its reconstruction error is "
+    "rounding, and says nothing of anomalies",
+    "no_maps": "there are too many pixels to keep heat maps of all pictures",
+}
+"""What a reader must know, by the name under which it is kept."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one scorer found.
+
+    Attributes:
+        name: of the scorer.
+        detail: what its scores are.
+        baseline: whether it is one that any model has to beat.
+        scores: of the pictures examined, and the maps it made.
+        threshold: what scores above it is flagged; from normal pictures alone.
+        held_out: the scores of these, shape (M,).
+        measured: AUROC and its like, where labels are known; plain values for JSON.
+    """
+
+    name: str
+    detail: str
+    baseline: bool
+    scores: Scores
+    threshold: float
+    held_out: Floats
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Which pictures score above the threshold."""
+        return np.asarray(self.scores.values > self.threshold)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """All that was found about one collection of pictures.
+
+    Attributes:
+        step: the checkpoint that scored.
+        seed: of noise and choices.
+        suspects: what was examined.
+        normal: name, counts and origin of the normal pictures.
+        false_alarms: rate that thresholds were chosen for.
+        draws: of noise, averaged over.
+        figures: of each scorer, by name, the deciding one first.
+        likelihood: what :func:`naqsh.detection.caution.check` found; None without a likelihood.
+        notes: names out of :data:`REASONS`.
+        pictures: files of heat maps, relative to the run folder.
+    """
+
+    step: int
+    seed: int
+    suspects: Suspects
+    normal: dict[str, Any]
+    false_alarms: float
+    draws: int
+    figures: dict[str, Figures]
+    likelihood: dict[str, Any] | None
+    notes: tuple[str, ...]
+    pictures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def deciding(self) -> Figures:
+        """The scorer that decides what is flagged."""
+        return next(iter(self.figures.values()))
+
+    def order(self) -> list[int]:
+        """The pictures, most anomalous first."""
+        return [int(i) for i in np.argsort(-self.deciding.scores.values, kind="stable")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        examined = self.suspects
+        return {
+            "format": FORMAT,
+            "step": self.step,
+            "seed": self.seed,
+            "suspects": {
+                "name": examined.name,
+                "count": len(examined),
+                "kinds": dict(Counter(examined.kinds or ())),
+                "labelled": examined.anomalous is not None,
+                "masks": 0 if examined.masks is None else int(examined.masks[1].sum()),
+            },
+            "normal": self.normal,
+            "false_alarms": self.false_alarms,
+            "draws": self.draws,
+            "deciding": self.deciding.name,
+            "scorers": [_plain(figures, examined) for figures in self.figures.values()],
+            "likelihood": self.likelihood,
+            "notes": list(self.notes),
+            "extremes": {
+                "most": [self._named(i) for i in self.order()[:SHOWN]],
+                "least": [self._named(i) for i in self.order()[::-1][:SHOWN]],
+            },
+            "pictures": self.pictures,
+        }
+
+    def _named(self, number: int) -> dict[str, Any]:
+        kinds = self.suspects.kinds
+        return {
+            "path": self.suspects.paths[number],
+            "kind": None if kinds is None else kinds[number],
+            "score": float(self.deciding.scores.values[number]),
+            "flagged": bool(self.deciding.flagged[number]),
+        }
+
+    def to_csv(self) -> str:
+        """A row a picture: path, kind, label (1 an anomaly), flagged, and every score."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["path", "kind", "label", "flagged", *self.figures])
+        for number, path in enumerate(self.suspects.paths):
+            kinds = self.suspects.kinds
+            kind = "" if kinds is None else kinds[number]
+            label = "" if kinds is None else int(kind != GOOD)
+            scores = [f"{f.scores.values[number]:.9g}" for f in self.figures.values()]
+            writer.writerow([path, kind, label, int(self.deciding.flagged[number]), *scores])
+        return buffer.getvalue()
+
+
+def _plain(figures: Figures, examined: Suspects) -> dict[str, Any]:
+    flagged = figures.flagged
+    kinds = examined.kinds or ("",) * len(examined)
+    counts = Counter(kind for kind, is_flagged in zip(kinds, flagged, strict=True) if is_flagged)
+    return {
+        "name": figures.name,
+        "detail": figures.detail,
+        "baseline": figures.baseline,
+        "threshold": figures.threshold,
+        "flagged": int(flagged.sum()),
+        "flagged_by_kind": {kind: counts[kind] for kind in sorted(set(kinds)) if kind},
+        **figures.measured,
+        "histogram": _histogram(figures, kinds),
+    }
+
+
+def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
+    """Counts of scores by kind between shared edges, the held-out normal pictures among them.
+
+    The outermost bins reach to the 1 % and 99 % quantile and hold what lies beyond: one score may
+    be larger than all others by orders.
+    """
+    values, held = figures.scores.values, figures.held_out
+    everything = np.concatenate([values, held])
+    low, high = np.quantile(everything, [0.01, 0.99])
+    if not high > low:
+        low, high = low - 0.5 * max(abs(low), 1e-6), high + 0.5 * max(abs(high), 1e-6)
+    edges = np.linspace(low, high, BINS + 1)
+    parts = {"": held} | {
+        kind or "all": values[np.array([k == kind for k in kinds])] for kind in sorted(set(kinds))
+    }
+    return {
+        "edges": edges.tolist(),
+        "counts": {
+            name: np.histogram(np.clip(part, low, high), edges)[0].tolist()
+            for name, part in parts.items()
+        },
+    }
+
+
+def measured(values: Floats, examined: Suspects, maps: Any, seed: int) -> dict[str, Any]:
+    """AUROC, average precision, F1 and AUROC by kind with their intervals; none without labels."""
+    labels = examined.anomalous
+    if labels is None or examined.kinds is None:
+        return {}
+    areas, precisions = measure.resampled(values, labels, seed=seed)
+    best = measure.best_f1(values, labels)
+    kinds = np.array(examined.kinds)
+    by_kind = {}
+    for kind in sorted(set(examined.kinds) - {GOOD}):
+        kept = (kinds == GOOD) | (kinds == kind)
+        part = (values[kept], kinds[kept] != GOOD)
+        resamples, _ = measure.resampled(*part, seed=seed)
+        by_kind[kind] = {
+            "count": int((kinds == kind).sum()),
+            "auroc": measure.auroc(*part),
+            "interval": measure.interval(resamples),
+        }
+    false, true = measure.roc(values, labels)
+    kept = np.unique(np.linspace(0, len(false) - 1, POINTS).round().astype(int))
+    return {
+        "auroc": measure.auroc(values, labels),
+        "auroc_interval": measure.interval(areas),
+        "average_precision": measure.average_precision(values, labels),
+        "average_precision_interval": measure.interval(precisions),
+        "f1": vars(best),
+        "pixel_auroc": _pixels(maps, examined),
+        "kinds": by_kind,
+        "roc": {"false": false[kept].tolist(), "true": true[kept].tolist()},
+    }
+
+
+def _pixels(maps: Any, examined: Suspects) -> float | None:
+    """AUROC of single pixels, over pictures whose faults are known."""
+    if maps is None or examined.masks is None:
+        return None
+    masks, known = examined.masks
+    if not masks[known].any():
+        return None
+    return measure.auroc(maps[known], masks[known])
+
+
+def table(found: Detection) -> str:
+    """The figures as lines to read."""
+    examined, normal = found.suspects, found.normal
+    kinds = Counter(examined.kinds or ())
+    named = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    out = [
+        f"{examined.name}: {len(examined)} pictures" + (f" ({named})" if named else ""),
+        f"normal: {normal['name']}, {normal['fitted']} for the baselines, {normal['held_out']} "
+        f"for the thresholds, false alarms {found.false_alarms:.3g}",
+    ]
+    out += _measured_lines(found) if examined.anomalous is not None else _plain_lines(found)
+    if found.likelihood:
+        out += _likelihood_lines(found)
+    return "\n".join([*out, *(f"note: {REASONS[name]}" for name in found.notes)])
+
+
+def _measured_lines(found: Detection) -> list[str]:
+    kinds = found.suspects.kinds or ()
+    good = sum(kind == GOOD for kind in kinds)
+    width = max(len(name) for name in found.figures) + 2
+    out = [
+        f"{'':<{width}}{'AUROC (95 %)':<22}{'AP':<8}{'best F1':<9}"
+        f"{'flagged good':<14}{'flagged bad':<13}pixels"
+    ]
+    for name, figures in found.figures.items():
+        plain = figures.measured
+        low, high = plain["auroc_interval"]
+        flagged = figures.flagged
+        false = int(sum(f and k == GOOD for f, k in zip(flagged, kinds, strict=True)))
+        rates = f"{false}/{good}", f"{int(flagged.sum()) - false}/{len(kinds) - good}"
+        pixels = plain["pixel_auroc"]
+        out.append(
+            f"{name:<{width}}{plain['auroc']:.3f} ({low:.3f}-{high:.3f})".ljust(width + 22)
+            + f"{plain['average_precision']:<8.3f}{plain['f1']['f1']:<9.3f}"
+            + f"{rates[0]:<14}{rates[1]:<13}{'' if pixels is None else f'{pixels:.3f}'}".rstrip()
+        )
+    by_kind = found.deciding.measured["kinds"]
+    out.append(f"by kind, {found.deciding.name}:")
+    for kind, plain in by_kind.items():
+        low, high = plain["interval"]
+        out.append(f"  {kind:<20} {plain['auroc']:.3f} ({low:.3f}-{high:.3f}), {plain['count']}")
+    return out
+
+
+def _plain_lines(found: Detection) -> list[str]:
+    return [
+        f"{name}: {int(figures.flagged.sum())} of {len(found.suspects)} flagged, above "
+        f"{figures.threshold:.6g}"
+        for name, figures in found.figures.items()
+    ]
+
+
+def _likelihood_lines(found: Detection) -> list[str]:
+    caution = found.likelihood or {}
+    grey = caution["constants"]["grey"]["likelier_than"]
+    out = [
+        f"a grey picture of nothing is likelier than {grey:.0%} of {caution['normal']} normal ones"
+    ]
+    if caution["complexity_correlation"] is not None:
+        out.append(
+            f"rank correlation of the negative log-likelihood with the size as a PNG "
+            f"{caution['complexity_correlation']:.2f}, with brightness "
+            f"{caution['brightness_correlation']:.2f}"
+        )
+    return out
+
+
+def lines(found: Detection) -> list[str]:
+    """One line a flagged picture, most anomalous first: its path and score, for scripts."""
+    decides = found.deciding
+    return [
+        f"{found.suspects.paths[i]}\t{decides.scores.values[i]:.6g}"
+        for i in found.order()
+        if decides.flagged[i]
+    ]
+
+
+def is_rounding(scores: Scores) -> bool:
+    """Whether reconstruction errors are below what 256 grey levels can show."""
+    return bool(scores.values.max() < (1 / 510) ** 2) and float(scores.values.max()) < LARGEST
