@@ -361,4 +361,4 @@ def test_a_set_point_shares_the_axes_of_what_it_is_set_for(tmp_path):
     assert "one: set_point" in text
     assert "two: set_point" in text
     alone = _page(runs[0], tmp_path / "alone.html").by_id("losses").text()
-    assert "vae.kl_00 vae.kl_01" in " ".join(alone.split())  # one legend for the family
+    assert "vae.kl_… kl_01 kl_00" in " ".join(alone.split())  # one panel, the larger first

@@ -10,6 +10,8 @@ from naqsh.report.curves import envelope, evenly, running_mean, window
 from naqsh.report.gather import Curve, Histogram
 from naqsh.report.words import Words
 
+ENGLISH = Words("en")
+
 
 @pytest.mark.parametrize("width", [1, 2, 5, 40])
 def test_running_mean_is_the_mean_of_the_neighbours(width):
@@ -49,7 +51,9 @@ def _line(values):
 
 
 def test_labels_of_axes_keep_their_digits():
-    drawn = figures.lines([_line(np.linspace(0.0001, 0.0005, 9))], "epochs", name="a")
+    drawn = figures.lines(
+        [_line(np.linspace(0.0001, 0.0005, 9))], "epochs", words=ENGLISH, name="a"
+    )
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     assert "0.0001" in texts
     assert len(set(texts)) == len(texts)
@@ -58,7 +62,7 @@ def test_labels_of_axes_keep_their_digits():
 def test_no_series_hides_the_mean_of_another():
     random = np.random.default_rng(0)
     first, second = _line(random.normal(size=200)), _line(random.normal(size=200))
-    drawn = figures.lines([first, second], "epochs", name="a")
+    drawn = figures.lines([first, second], "epochs", words=ENGLISH, name="a")
     faint = [m.start() for m in re.finditer("stroke-opacity: 0.3", drawn)]
     bold = [m.start() for m in re.finditer("stroke-width: 1.7", drawn)]
     assert (len(faint), len(bold)) == (2, 2)
@@ -66,26 +70,30 @@ def test_no_series_hides_the_mean_of_another():
 
 
 def test_the_colours_are_the_pages():
-    drawn = figures.lines([_line(range(9))], "epochs", name="a")
+    drawn = figures.lines([_line(range(9))], "epochs", words=ENGLISH, name="a")
     assert "var(--c0)" in drawn
     assert "currentColor" in drawn
     assert not re.search("#[0-9a-f]{6}", drawn)
 
 
 def test_a_log_axis_leaves_out_what_has_no_logarithm():
-    drawn = figures.lines([_line([0, 1, 10, 100, 0])], "epochs", name="a", log=True)
-    again = figures.lines([_line([0, 1, 10, 100])], "epochs", name="a", log=True)
+    drawn = figures.lines([_line([0, 1, 10, 100, 0])], "epochs", words=ENGLISH, name="a", log=True)
+    again = figures.lines([_line([0, 1, 10, 100])], "epochs", words=ENGLISH, name="a", log=True)
     assert drawn.count("<use") == again.count("<use")
     assert "10" in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
 
 
 def test_one_value_and_equal_values_can_be_drawn():
     for values in ([3], [3, 3, 3], [0]):
-        assert figures.lines([_line(values)], "epochs", name="a").startswith("<svg")
+        assert figures.lines([_line(values)], "epochs", words=ENGLISH, name="a").startswith("<svg")
     spread = Histogram([0.0, 0.5, 1.0], [0.0, 5.0])
     empty = Histogram([0.0, 0.5, 1.0], [0.0, 0.0])
-    assert figures.histograms([(spread, "#0072b2")], "weight", name="a").startswith("<svg")
-    assert figures.histograms([(empty, "#0072b2")], "weight", name="a").startswith("<svg")
+    assert figures.histograms([(spread, "#0072b2")], "weight", words=ENGLISH, name="a").startswith(
+        "<svg"
+    )
+    assert figures.histograms([(empty, "#0072b2")], "weight", words=ENGLISH, name="a").startswith(
+        "<svg"
+    )
 
 
 def test_a_run_of_many_series_has_distinct_lines():
@@ -106,7 +114,7 @@ def test_a_run_of_many_series_has_distinct_lines():
         (1234.56, "1,235"),
         (99999.9, "100,000"),
         (0.000183, "0.000183"),
-        (2.5e9, "2.5e+09"),
+        (2.5e9, "2.5\u2009×\u200910<sup>9</sup>"),
     ],
 )
 def test_numbers_are_written_to_be_read(value, text):

@@ -23,12 +23,13 @@ from naqsh.errors import NaqshError
 from naqsh.runfolder import make_folder, write_text
 
 
-def write(folder: Path | Sequence[Path], out: Path) -> Path:
+def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
     """Write the report of one run folder, or of several side by side.
 
     Args:
         folder: a run folder or several.
         out: the HTML file; its folder is made where it is missing.
+        language: ``en`` or ``fa``.
 
     Returns:
         `out`.
@@ -38,13 +39,14 @@ def write(folder: Path | Sequence[Path], out: Path) -> Path:
     """
     # Imported here, so that `import naqsh.report` costs nothing.
     from naqsh.report import gather, html, page
+    from naqsh.report.words import Words
 
     folders = [folder] if isinstance(folder, Path) else list(folder)
     if not folders:
         raise NaqshError("a report needs at least one run folder")
     if out.is_dir():
         raise NaqshError(f"{out} is a folder; give the name of an HTML file")
-    text = html.render(page.build(gather.read(folders)))
+    text = html.render(page.build(gather.read(folders), Words(language)))
     make_folder(out.absolute().parent)
     write_text(out, text)
     return out

@@ -1,14 +1,15 @@
 """Series and histograms as inline SVG, the same to the byte whenever the numbers are the same.
 
-Text stays text: the browser sets it in the page's font and colour, and a screen reader or a search
-finds it. Legends and titles are the page's, not the picture's, so that they wrap on a phone.
+Text stays text: the browser sets it in the page's font and colour and joins the letters of scripts
+that are joined, and a screen reader or a search finds it. Legends and titles are the page's, not
+the picture's, so that they wrap on a phone.
 """
 
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib.style
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from naqsh.report import palette
 from naqsh.report.curves import envelope, evenly, running_mean, window
 from naqsh.report.gather import Curve, Histogram
+from naqsh.report.words import Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,17 +54,19 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Line:
-    """A curve and how it is drawn."""
+    """A curve and how it is drawn; a faint one is one of many that are not told apart."""
 
     curve: Curve
     colour: str
     dash: str = "-"
+    faint: bool = False
 
 
 def lines(
     series: Sequence[Line],
-    x_label: str,
+    axis: str,
     *,
+    words: Words,
     name: str,
     log: bool = False,
     raw: bool = True,
@@ -72,31 +76,34 @@ def lines(
 
     Args:
         series: what to draw.
-        x_label: under the horizontal axis.
+        axis: what the horizontal axis is called, a name in the texts' ``axes``.
+        words: the language of numbers and names.
         name: unique on the page; the ids inside the SVG begin with it.
         log: a logarithmic vertical axis; values that are not above 0 are left out.
         raw: draw the logged values faintly behind their running mean.
         y_range: the vertical axis, where several panels share it.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel()
+        figure, axes = _panel(words)
         points = max(60, min(POINTS, 6000 // max(len(series), 1)))
         for line in series:
             _draw(axes, line, points, raw=raw, log=log)
         if log and any(value > 0 for line in series for value in line.curve.values):
-            _log_axis(axes)
+            _log_axis(axes, words)
         if y_range:
             axes.set_ylim(y_range)
-        axes.set_xlabel(x_label)
+        axes.set_xlabel(words.plain(f"axes.{axis}"))
         axes.margins(x=0.02)
         axes.set_xlim(left=0)
         return _svg(figure, name)
 
 
-def histograms(spreads: Sequence[tuple[Histogram, str]], x_label: str, *, name: str) -> str:
+def histograms(
+    spreads: Sequence[tuple[Histogram, str]], axis: str, *, words: Words, name: str
+) -> str:
     """Outlines of histograms as densities on a logarithmic axis, each with its colour."""
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel()
+        figure, axes = _panel(words)
         lowest: list[float] = []
         for spread, colour in spreads:
             edges, counts = np.array(spread.edges), np.array(spread.counts)
@@ -104,22 +111,22 @@ def histograms(spreads: Sequence[tuple[Histogram, str]], x_label: str, *, name: 
             axes.stairs(density, edges, baseline=None, color=colour, linewidth=1.3)
             lowest += density[density > 0].tolist()
         if lowest:
-            _log_axis(axes)
+            _log_axis(axes, words)
             axes.set_ylim(bottom=min(lowest) / 2)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(x_label)
+        axes.set_xlabel(words.plain(f"axes.{axis}"))
         return _svg(figure, name)
 
 
-def _panel() -> tuple[Figure, "Axes"]:
+def _panel(words: Words) -> tuple[Figure, "Axes"]:
     figure = Figure(figsize=SIZE)
     # Fixed margins: a layout engine would draw every figure twice more. Seven digits fit.
     figure.subplots_adjust(left=0.145, right=0.98, bottom=0.19, top=0.97)
     figure.patch.set_visible(False)
     axes = figure.add_subplot()
     axes.patch.set_visible(False)
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_ticks(words))
     return figure, axes
 
 
@@ -128,6 +135,10 @@ def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> Non
     if log:
         x, y = x[y > 0], y[y > 0]
     width = window(len(y))
+    if line.faint:
+        mean = running_mean(y, width)
+        axes.plot(*evenly(x, mean, points), color=line.colour, linewidth=0.7, alpha=0.25)
+        return
     if width == 1:
         # A few values are shown as they are; the dots say that there is nothing between them.
         marker = "o" if len(y) <= points // 4 else None
@@ -147,15 +158,16 @@ def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> Non
     axes.plot(*evenly(x, mean, points), line.dash, color=line.colour, linewidth=1.7)
 
 
-def _log_axis(axes: "Axes") -> None:
-    axes.set_yscale("log", nonpositive="mask")
-    axes.yaxis.set_major_locator(LogLocator(numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
-    axes.yaxis.set_minor_locator(NullLocator())
+def _log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log", nonpositive="mask")
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(_ticks(words))
+    axis.set_minor_locator(NullLocator())
 
 
-def _tick(value: float, position: int | None = None) -> str:
-    return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
+def _ticks(words: Words) -> FuncFormatter:
+    return FuncFormatter(lambda value, position: words.tick(value))
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -176,6 +188,8 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    raised = r'<tspan dy="-3" style="font-size: 6.5px">\1</tspan>'
+    text = re.sub(r"\^([^<\s]+)", raised, text)
     # Hundredths of a pixel are enough for lines; what stands between the tags is text to read.
     text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
     text = re.sub(r"\s*\n\s*", "\n", text)

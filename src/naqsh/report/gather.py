@@ -9,7 +9,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,11 +58,23 @@ class Stage:
 
 @dataclass(frozen=True)
 class Note:
-    """One line of ``diagnosis.jsonl``."""
+    """One line of ``diagnosis.jsonl``.
+
+    Attributes:
+        step: when it was said.
+        epoch: the same in epochs.
+        words: what was said, in English.
+        rule: which rule said it; empty in runs of before rules had names.
+        metric: the number that the rule watches.
+        value: what that number was.
+    """
 
     step: int
     epoch: float
     words: str
+    rule: str = ""
+    metric: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,13 +187,18 @@ class Facts:
         """Each term at the end: mean and deviation over the last tenth of its records."""
         found = {}
         for name, curve in self.losses().items():
-            tail = curve.values[-max(1, round(len(curve.values) * TAIL)) :]
+            last = tail(curve.values)
             found[name] = {
-                "mean": statistics.fmean(tail),
-                "deviation": statistics.pstdev(tail),
-                "records": len(tail),
+                "mean": statistics.fmean(last),
+                "deviation": statistics.pstdev(last),
+                "records": len(last),
             }
         return found
+
+
+def tail(values: Sequence[float]) -> Sequence[float]:
+    """The last tenth of a curve's values, at least one."""
+    return values[-max(1, round(len(values) * TAIL)) :]
 
 
 def read(folders: Sequence[Path]) -> list[Facts]:
@@ -336,7 +353,11 @@ def _stage(plain: Any, grids: Path) -> Stage:
 
 
 def _note(plain: Any) -> Note:
-    return Note(int(plain["step"]), float(plain["epoch"]), str(plain["words"]))
+    said = Note(int(plain["step"]), float(plain["epoch"]), str(plain["words"]))
+    if "rule" not in plain:
+        return said
+    rule, metric, value = str(plain["rule"]), str(plain["metric"]), float(plain["value"])
+    return replace(said, rule=rule, metric=metric, value=value)
 
 
 def _curves(rows: Sequence[tuple[float, Mapping[str, float | None]]]) -> dict[str, Curve]:

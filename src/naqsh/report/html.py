@@ -9,10 +9,25 @@ from markupsafe import Markup
 
 from naqsh.report import palette
 from naqsh.report.document import Document
+from naqsh.report.words import Words
 
 
 def render(document: Document) -> str:
     """The page as text; everything that came from a run folder is escaped."""
+    return (
+        _templates(document.words)
+        .get_template("page.html.j2")
+        .render(
+            document=document,
+            words=document.words,
+            light=palette.LIGHT,
+            dark=palette.DARK,
+            results=embedded(document.results),
+        )
+    )
+
+
+def _templates(words: Words) -> Environment:
     environment = Environment(
         loader=PackageLoader("naqsh.report"),
         autoescape=True,
@@ -21,13 +36,8 @@ def render(document: Document) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("page.html.j2").render(
-        document=document,
-        words=document.words,
-        light=palette.LIGHT,
-        dark=palette.DARK,
-        results=embedded(document.results),
-    )
+    environment.filters["own"] = words.own
+    return environment
 
 
 def embedded(plain: Any) -> Markup:

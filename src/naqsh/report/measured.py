@@ -1,7 +1,32 @@
 """What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely real pictures are to a run's method.
+
+    Attributes:
+        bits: a dimension.
+        bits_error: its standard error.
+        nats: of a whole picture, the log-likelihood.
+        nats_error: its standard error.
+        kind: ``exact``, ``lower bound`` or ``estimate``.
+        of: what the likelihood is of: ``density``, ``levels`` or ``black and white``.
+        n: pictures behind it.
+        reference: which pictures.
+    """
+
+    bits: float
+    bits_error: float
+    nats: float
+    nats_error: float
+    kind: str
+    of: str
+    n: int
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -20,6 +45,7 @@ class Measured:
         pictures_per_second: of sampling.
         evaluations: of the network, per picture.
         memory: the largest while sampling, in bytes, where it is known.
+        likelihood: of real pictures, where the method has one.
     """
 
     step: int
@@ -33,6 +59,11 @@ class Measured:
     pictures_per_second: float
     evaluations: float
     memory: int | None
+    likelihood: Likelihood | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return asdict(self)
 
 
 def parse(plain: Any) -> Measured:
@@ -54,6 +85,22 @@ def parse(plain: Any) -> Measured:
         float(speed["pictures_per_second"]),
         float(speed["evaluations_per_picture"]),
         None if speed["peak_memory"] is None else int(speed["peak_memory"]),
+        _likelihood(plain.get("likelihood")),
+    )
+
+
+def _likelihood(plain: Any) -> Likelihood | None:
+    if plain is None:
+        return None
+    return Likelihood(
+        float(plain["bits"]),
+        float(plain["bits_error"]),
+        float(plain["nats"]),
+        float(plain["nats_error"]),
+        str(plain["kind"]),
+        str(plain["of"]),
+        int(plain["n"]),
+        str(plain["reference"]),
     )
 
 

@@ -4,11 +4,11 @@ import base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from naqsh.report import plots, tables
+from naqsh.report import losses, plots, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
-from naqsh.report.gather import Facts, Record
+from naqsh.report.gather import Facts, Note, Record
 from naqsh.report.words import Words
 
 RECORDS = 1200
@@ -18,9 +18,8 @@ DIGITS = 6
 """Significant digits of an embedded curve."""
 
 
-def build(runs: Sequence[Facts]) -> Document:
-    """The page about these runs."""
-    words = Words("en")
+def build(runs: Sequence[Facts], words: Words) -> Document:
+    """The page about these runs in a language."""
     maker = Maker(words)
     parts: dict[str, Callable[[Maker, Sequence[Facts]], list[Block]]] = {
         "glance": _glance,
@@ -41,7 +40,7 @@ def build(runs: Sequence[Facts]) -> Document:
         Section(name, words.text(f"sections.{name}"), make(maker, runs))
         for name, make in parts.items()
     ]
-    title = words.text("list_comma").join(Markup("{}").format(run.label) for run in runs)
+    title = words.text("list_comma").join(escape(words.own(run.label)) for run in runs)
     leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
     return Document(words, title, leads, sections, _results(runs))
 
@@ -100,7 +99,8 @@ def _state(words: Words, run: Facts) -> list[Markup]:
         said.append(words.text("state.unfinished", step=words.number(run.checkpoint)))
     for problem in run.problems:
         key = "state.missing" if problem.reason is None else "state.damaged"
-        said.append(words.text(key, file=problem.file, reason=problem.reason))
+        reason = problem.reason and words.foreign(problem.reason)
+        said.append(words.text(key, file=problem.file, reason=reason))
     return said
 
 
@@ -114,16 +114,22 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     if table is None:
         lost = any(run.lost("evaluation.json") for run in runs)
         return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
+    foreign = maker.words.foreign
     notes = [
-        Listing(run.label if len(runs) > 1 else "", [Markup.escape(n) for n in run.measured.notes])
+        Listing(run.label if len(runs) > 1 else "", [foreign(n) for n in run.measured.notes])
         for run in runs
         if run.measured and run.measured.notes
     ]
-    return [table, *notes]
+    return [table, *_present([tables.likelihood(maker, runs)]), *notes]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    made = [plots.losses(maker, runs), *plots.terms(maker, runs), tables.results(maker, runs)]
+    made = [
+        losses.losses(maker, runs),
+        losses.held_out(maker, runs),
+        *losses.terms(maker, runs),
+        tables.results(maker, runs),
+    ]
     return _present(made) or [_absence(maker, runs, "losses")]
 
 
@@ -136,7 +142,7 @@ def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
                 "diagnosis.note",
                 epoch=words.number(note.epoch),
                 step=words.number(note.step),
-                words=note.words,
+                words=_said(words, note),
             )
             for note in run.notes
         ]
@@ -148,6 +154,19 @@ def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         title = run.label if len(runs) > 1 else ""
         listings.append(Listing(title, said or [words.text(quiet)]))
     return [_paragraph(maker, "diagnosis.lead"), *listings]
+
+
+def _said(words: Words, note: Note) -> Markup:
+    """What a rule said, in the page's language where its rule is known; else as it was said."""
+    key = f"diagnosis.rules.{note.rule}"
+    if note.value is None or key not in words:
+        return words.foreign(note.words)
+    return words.text(
+        key,
+        metric=note.metric,
+        value=words.rounded(note.value),
+        percent=words.percent(note.value),
+    )
 
 
 def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -219,7 +238,7 @@ def _results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "finished": run.finished,
                 "summary": run.summary(),
                 "results": run.results(),
-                "measured": run.measured and vars(run.measured),
+                "measured": run.measured and run.measured.as_plain(),
                 "recipe": run.recipe,
                 "about": run.about,
                 "networks": run.networks,

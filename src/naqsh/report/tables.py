@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from naqsh.report.document import Maker, Row, Table
 from naqsh.report.gather import Facts
+from naqsh.report.losses import NAMED, family, groups
 from naqsh.report.measured import Measured
 from naqsh.report.words import Words
 from naqsh.runfolder import flat
@@ -53,10 +54,34 @@ def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         return None
     phases = [name.partition(".")[0] for name in names]
     names.sort(key=lambda name: phases.index(name.partition(".")[0]))
-    rows = [
-        Row(name, [name, *[_measured(words, terms.get(name)) for terms in found]]) for name in names
-    ]
+    rows = []
+    for group in groups(names):
+        named, others = _large(group, found)
+        rows += [Row(n, [n, *[_measured(words, terms.get(n)) for terms in found]]) for n in named]
+        if others:
+            title = words.text("tables.results.others", family=family(group[0]), count=len(others))
+            rows.append(Row("", [title, *[_range(words, terms, others) for terms in found]]))
     return maker.table("results", _head(words, runs), rows, numeric=1)
+
+
+def _large(
+    group: Sequence[str], found: Sequence[dict[str, dict[str, float]]]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """The members of a family that have a row each, the largest in any run, and the others."""
+    if not family(group[0]) or len(group) <= NAMED + 1:
+        return group, []
+    ends = {n: max(terms[n]["mean"] for terms in found if n in terms) for n in group}
+    ranked = sorted(group, key=lambda name: -ends[name])
+    return ranked[:NAMED], ranked[NAMED:]
+
+
+def _range(words: Words, terms: dict[str, dict[str, float]], names: Sequence[str]) -> Markup:
+    """From the least to the largest mean of several terms."""
+    means = [terms[name]["mean"] for name in names if name in terms]
+    if not means:
+        return words.text("absent")
+    low, high = words.data(min(means)), words.data(max(means))
+    return words.text("tables.results.range", low=low, high=high)
 
 
 def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
@@ -66,7 +91,10 @@ def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     names = list(dict.fromkeys(name for m in found if m for name in m.values))
     if not names:
         return None
-    rows = [Row(name, [name, *[_value(words, m, name) for m in found]]) for name in names]
+    rows = [
+        Row(name, [words.known(f"metrics.{name}", name), *[_value(words, m, name) for m in found]])
+        for name in names
+    ]
     shown: dict[str, Callable[[Any], Markup | str]] = {
         "generated": words.data,
         "real": words.data,
@@ -96,13 +124,37 @@ def _value(words: Words, found: Measured | None, name: str) -> Markup:
     return words.text("tables.measured.cell", value=words.data(value), low=low, high=high)
 
 
+def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
+    """How likely real pictures are, with the kind of number that says so."""
+    words = maker.words
+    found = [run.measured.likelihood if run.measured else None for run in runs]
+    if not any(found):
+        return None
+    shown: dict[str, Callable[[Any], Markup | str]] = {
+        "bits": words.data,
+        "bits_error": words.data,
+        "nats": words.data,
+        "nats_error": words.data,
+        "kind": lambda kind: words.known(f"kinds.{kind}", kind),
+        "of": lambda of: words.known(f"likelihood_of.{of}", of),
+        "n": words.data,
+        "reference": str,
+    }
+    known = [vars(likelihood) if likelihood else {} for likelihood in found]
+    rows = [
+        Row(key, [words.text(f"tables.likelihood.rows.{key}"), *_cells(words, show, known, key)])
+        for key, show in shown.items()
+    ]
+    return maker.table("likelihood", _head(words, runs), rows)
+
+
 def _measured(words: Words, term: dict[str, float] | None) -> Markup:
     if term is None:
         return words.text("absent")
     mean, deviation = words.data(term["mean"]), words.data(term["deviation"])
     if term["records"] == 1:
         return mean
-    return words.text("tables.results.cell", mean=mean, deviation=deviation)
+    return words.formula("tables.results.cell", mean=mean, deviation=deviation)
 
 
 def spreads(maker: Maker, runs: Sequence[Facts]) -> Table | None:
@@ -146,7 +198,7 @@ def data(maker: Maker, runs: Sequence[Facts]) -> Table:
 
 
 def _classes(words: Words, names: list[str]) -> Markup:
-    listed = ", ".join(str(name) for name in names[:CLASSES])
+    listed = words.text("list_comma").join(escape(words.own(str(n))) for n in names[:CLASSES])
     count = words.data(len(names))
     if len(names) > CLASSES:
         return words.text("tables.data.many_classes", count=count, names=listed)
@@ -180,7 +232,8 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
         columns = ["layer", "kind", "output", "parameters"]
         head = [words.text(f"tables.networks.columns.{column}") for column in columns]
         name = "networks" if len(runs) == 1 else "networks_of"
-        values = {"phase": phase, "runs": words.text("list_comma").join(labels)}
+        named = words.text("list_comma").join(escape(words.own(label)) for label in labels)
+        values = {"phase": phase, "runs": named}
         tables.append(maker.table(name, head, rows, number=number, numeric=2, foot=foot, **values))
     return tables
 

@@ -1,83 +1,181 @@
 """The texts of a language, and how it writes numbers.
 
 Every sentence of a report stands in ``texts/<language>.yaml`` under a dotted name; templates and
-figures hold none.
+figures hold none. Where a language runs from right to left, whatever is not a sentence of its own
+(a name, a number, a formula) is enclosed in Unicode's isolates, so that it keeps its own direction
+and does not disturb its neighbours. Isolates are characters, so that they also work in titles and
+attributes, where no tag may stand.
+
+References:
+    Unicode Bidirectional Algorithm (Unicode Standard Annex 9), section 2.4: explicit isolates.
 """
 
 import json
 import math
+import re
 from importlib import resources
 from typing import Any
 
 import yaml
 from markupsafe import Markup, escape
 
+from naqsh.errors import one_of
 from naqsh.runfolder import flat
+
+LANGUAGES = ("en", "fa")
+
+ISOLATE, END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+
+PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
+"""Digits and separators; ٬ parts the thousands and ٫ stands before the decimals."""
+
+SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
 
 
 class Words:
-    """One language."""
+    """One language.
 
-    def __init__(self, language: str) -> None:
+    Args:
+        language: one of :data:`LANGUAGES`.
+
+    Raises:
+        NaqshError: no such language.
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        if language not in LANGUAGES:
+            raise one_of("language", language, LANGUAGES)
         file = resources.files("naqsh.report") / "texts" / f"{language}.yaml"
-        self._texts: dict[str, str] = flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+        self.texts: dict[str, str] = flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+        self.language = language
+        self.leftward = self.texts["direction"] == "rtl"
 
     def __contains__(self, key: str) -> bool:
-        return key in self._texts
+        return key in self.texts
 
     def text(self, key: str, **values: Any) -> Markup:
         """A text with its values filled in; both are escaped, except values that are Markup."""
-        return Markup(escape(self._texts[key])).format(**values)
+        own = {name: self.own(value) for name, value in values.items()}
+        return Markup(escape(self.texts[key])).format(**own)
+
+    def known(self, key: str, otherwise: str) -> Markup:
+        """A text without values; where there is none, a name that is not of this language."""
+        return self.text(key) if key in self else Markup(escape(self.own(otherwise)))
 
     def plain(self, key: str) -> str:
         """A text without values, for a figure's axis or an attribute."""
-        return self._texts[key]
+        return self.texts[key]
+
+    def own(self, value: Any) -> Any:
+        """A value that keeps its own direction among words of this language.
+
+        Markup is taken as it is: it is a text of this language.
+        """
+        if self.leftward and isinstance(value, str) and not isinstance(value, Markup):
+            return f"{ISOLATE}{value}{END}"
+        return value
+
+    def foreign(self, text: str) -> Markup:
+        """A sentence in English, marked as such on a page of another language."""
+        if self.language == "en":
+            return Markup(escape(text))
+        return Markup('<span lang="en" dir="ltr">{}</span>').format(text)
+
+    def local(self, number: str) -> str:
+        """A number as Python writes it with the language's digits and separators."""
+        number = number.replace("-", "\N{MINUS SIGN}")
+        return number.translate(PERSIAN) if self.language == "fa" else number
 
     def number(self, value: int | float) -> str:
-        """A number to read: whole ones with all their digits, others to four of them."""
+        """A number to read: whole ones with all their digits, others to four of them.
+
+        Those above a million or below a thousandth are Markup, with a power of ten.
+        """
         if isinstance(value, int):
-            return f"{value:,}".replace("-", "\N{MINUS SIGN}")
+            return self.local(f"{value:,}")
         value = float(f"{value:.4g}")
         if value and not 1e-3 <= abs(value) < 1e6:
-            return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+            return self._scientific(f"{value:.4g}")
         digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
         text = f"{value:,.{digits}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return text.replace("-", "\N{MINUS SIGN}")
+        return self.local(text.rstrip("0").rstrip(".") if "." in text else text)
+
+    def _scientific(self, text: str) -> str:
+        """``2.5e+09`` with a power of ten; what has no exponent as it is."""
+        parts = SCIENTIFIC.fullmatch(text)
+        if not parts:
+            return self.local(text)
+        digits, sign, exponent = parts.groups()
+        power = self.local(exponent if sign == "+" else f"-{exponent}")
+        product = Markup("{}\N{THIN SPACE}\N{MULTIPLICATION SIGN}\N{THIN SPACE}{}<sup>{}</sup>")
+        # Without a letter, only this keeps the factor on the left.
+        whole = Markup('<span dir="ltr">{}</span>') if self.leftward else Markup("{}")
+        return whole.format(product.format(self.local(digits), self.local("10"), power))
+
+    def tick(self, value: float) -> str:
+        """A number at an axis; ``^`` stands before an exponent."""
+        text = f"{value:.6g}"
+        parts = SCIENTIFIC.fullmatch(text)
+        if not parts:
+            return self.local(text)
+        digits, sign, exponent = parts.groups()
+        power = f"{self.local('10')}^{self.local(exponent if sign == '+' else f'-{exponent}')}"
+        return power if digits == "1" else f"{self.local(digits)}\N{MULTIPLICATION SIGN}{power}"
 
     def data(self, value: int | float, text: str | None = None) -> Markup:
         """A number of the page with its exact value beside what is read, `text` if given."""
         shown = self.number(value) if text is None else text
-        return Markup('<data value="{}">{}</data>').format(json.dumps(value), shown)
+        direction = Markup(' dir="auto"') if self.leftward else ""
+        return Markup('<data value="{}"{}>{}</data>').format(json.dumps(value), direction, shown)
 
-    def time(self, seconds: float) -> str:
+    def formula(self, key: str, **values: Any) -> Markup:
+        """A text of numbers and signs alone, which runs from left to right everywhere."""
+        text = self.text(key, **values)
+        return Markup('<span dir="ltr">{}</span>').format(text) if self.leftward else text
+
+    def rounded(self, value: float) -> str:
+        """A number in running text, to three digits."""
+        return self._scientific(f"{value:.3g}")
+
+    def percent(self, part: float) -> str:
+        """A part of one in hundredths: 0.999 is ``99.9%``."""
+        return self.local(f"{100 * part:.1f}") + self.plain("units.percent")
+
+    def time(self, seconds: float) -> Markup:
         """A time: ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
         whole = round(seconds)
         if whole < 60:
-            return str(self.text("units.seconds", seconds=whole))
+            return self._time("seconds", seconds=whole)
         if whole < 3600:
             minutes, rest = divmod(whole, 60)
-            return str(self.text("units.minutes", minutes=minutes, seconds=f"{rest:02d}"))
+            return self._time("minutes", minutes=minutes, seconds=rest)
         hours, rest = divmod(whole // 60, 60)
-        return str(self.text("units.hours", hours=hours, minutes=f"{rest:02d}"))
+        return self._time("hours", hours=hours, minutes=rest)
+
+    def _time(self, unit: str, **values: int) -> Markup:
+        return Markup(escape(self.local(self.texts[f"units.{unit}"].format(**values))))
 
     def bytes(self, count: int) -> str:
         """A size: 1536 is ``1.5 KiB``."""
         power = min(4, int(math.log(max(count, 1), 1024)))
         unit = ["B", "KiB", "MiB", "GiB", "TiB"][power]
-        return f"{count / 1024**power:.3g} {unit}"
+        size = f"{count / 1024**power:.3g}"
+        return f"{self.local(f'{float(size):g}')}\N{NO-BREAK SPACE}{unit}"
 
     def shape(self, shape: list[int]) -> str:
         """Sizes with crosses between them; a single score has none and is written 1."""
         cross = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
-        return cross.join(str(size) for size in shape) or "1"
+        return self.local(cross.join(str(size) for size in shape) or "1")
 
     def value(self, value: Any) -> str:
         """A value of a recipe as a user would write it."""
         if value is None:
-            return self.plain("value_none")
+            return self.text("value_none")
         if isinstance(value, bool):
-            return self.plain("value_true" if value else "value_false")
+            return self.text("value_true" if value else "value_false")
+        if isinstance(value, int | float) and math.isfinite(value):
+            shown = self._scientific(str(value)) if self.language == "fa" else str(value)
+            return self.data(value, shown)
         if isinstance(value, list):
-            return ", ".join(self.value(item) for item in value)
+            return self.text("list_comma").join(escape(self.value(item)) for item in value)
         return str(value)
