@@ -1,0 +1,170 @@
+r"""What every flow does with pictures: learn by likelihood, sample, encode, say what is unlikely.
+
+A picture is dequantised to a vector y (:mod:`naqsh.flows.dequantise`) and goes through bijections
+to z, where the base density is the standard normal:
+
+.. math:: \log p(x) = \sum_i \left[ \log \mathcal N(z_i; 0, 1) + \sum_k \ell_{ki} \right],
+
+with the logarithms :math:`\ell_{ki}` of the factors of each layer's Jacobian determinant, that of
+dequantisation among them. The term of each i is a pixel's share; with an autoregressive flow of one
+layer it is the conditional :math:`\log p(x_i \mid x_{<i})` itself.
+
+All is computed in float32 whatever precision is asked for: a layer that is undone must have been
+computed as it is undone, and weights that are read once a step gain nothing from bfloat16.
+
+References:
+    Normalizing Flows for Probabilistic Modeling and Inference (Papamakarios et al., 2021),
+    arXiv:1912.02762, equations 3 to 7.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
+from naqsh.flows.autoregressive import Autoregressive
+from naqsh.flows.bijection import Bijection
+from naqsh.flows.dequantise import Dequantise, bits_per_dimension
+from naqsh.noise import Noise
+from naqsh.spec import Optimizer, Shape
+
+Sampler = Literal["fast", "naive"]
+
+
+class Chain(nn.Module):
+    """Bijections one after the other; called, it makes vectors from latents.
+
+    Args:
+        layers: from the pictures to the latents.
+    """
+
+    def __init__(self, layers: Sequence[Bijection]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def normalise(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (N, D) to latents and the logarithms of the Jacobian's factors, (N, D) both."""
+        log_det = torch.zeros_like(y)
+        for layer in self.layers:
+            y, term = layer(y)
+            log_det = log_det + term
+        return y, log_det
+
+    def forward(self, z: Tensor, sampler: Sampler = "fast") -> Tensor:
+        """Latents to vectors, (N, D) both; ``naive`` undoes autoregressive layers in D passes."""
+        for layer in reversed(self.layers):
+            assert isinstance(layer, Bijection)
+            if sampler == "naive" and isinstance(layer, Autoregressive):
+                z = layer.naive_inverse(z)
+            else:
+                z = layer.inverse(z)
+        return z
+
+
+class FlowMethod(Method):
+    """Dequantisation, bijections and a normal base density, trained by maximum likelihood.
+
+    Args:
+        shape: (C, H, W) of the pictures.
+        layers: bijections of C*H*W numbers, from the pictures to the latents.
+        logit: how far from 0 and 1 the logit of dequantised values keeps, None for no logit.
+        optimizer: how all layers are trained.
+    """
+
+    value_range = (0.0, 1.0)
+    log_prob_kind: LogProbKind = "exact"
+
+    def __init__(
+        self, shape: Shape, layers: Sequence[Bijection], logit: float | None, optimizer: Optimizer
+    ) -> None:
+        super().__init__(shape)
+        self.dequantise, self.chain = Dequantise(shape, logit), Chain(layers)
+        self.dimensions, self.optimizer = math.prod(shape), optimizer
+
+    def phases(self) -> list[Phase]:
+        """The one phase."""
+        return [Phase("flow", [self.chain], self.losses, self.optimizer)]
+
+    def losses(self, batch: Batch, step: int) -> Losses:
+        """The negative log-likelihood in nats, and the same in bits a dimension."""
+        log_prob = self.log_prob(batch.images, batch.noise).mean()
+        return {"total": -log_prob, "bits": bits_per_dimension(log_prob, self.dimensions)}
+
+    def validation(self, batch: Batch) -> Losses:
+        """The same as in training."""
+        return self.losses(batch, 0)
+
+    def log_prob(self, images: Tensor, noise: Noise) -> Tensor:
+        """The exact log-density of each dequantised picture in nats, shape (N,).
+
+        Args:
+            images: whole levels in [0, 1] with shape (N, C, H, W).
+            noise: of these N pictures; says where in its level's bin a value lies.
+        """
+        return self._terms(images, noise).sum(1)
+
+    def surprise(self, images: Tensor, noise: Noise) -> Tensor:
+        """Each pixel's share of -`log_prob` in nats, summed over channels, shape (N, H, W)."""
+        return -self._terms(images, noise).view(-1, *self.shape).sum(1)
+
+    def _terms(self, images: Tensor, noise: Noise) -> Tensor:
+        """The share of each dimension in the log-density, shape (N, D)."""
+        with _full_precision(images):
+            y, first = self.dequantise(images, noise)
+            z, log_det = self.chain.normalise(y)
+            terms: Tensor = first + log_det - (z.square() + math.log(2 * math.pi)) / 2
+            return terms
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """All bijections, undone once a picture."""
+        return self.chain
+
+    def sample(self, noise: Noise, sampler: Sampler = "fast", temperature: float = 1.0) -> Tensor:
+        """Pictures in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
+
+        Args:
+            noise: of N pictures.
+            sampler: how autoregressive layers are undone: ``fast`` in degree order, or ``naive``,
+                by D passes of the network; the pictures are the same but for rounding.
+            temperature: standard deviation of the latents; below 1 pictures are more usual.
+        """
+        return self.decode(temperature * noise.normal(self.dimensions), sampler)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The latents, shape (N, D), of pictures whose values lie in the middle of their bins."""
+        with _full_precision(images):
+            codes: Tensor = self.chain.normalise(self.dequantise(images, None)[0])[0]
+            return codes
+
+    def decode(self, codes: Tensor, sampler: Sampler = "fast") -> Tensor:
+        """Pictures, float32 in [0, 1] with shape (N, C, H, W), of latents with shape (N, D)."""
+        with _full_precision(codes):
+            images: Tensor = self.dequantise.inverse(self.chain(codes, sampler))
+            return images
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Pictures there and back: the same up to rounding, whatever they show."""
+        return self.decode(self.encode(images))
+
+    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+        """Reconstructions, and ways from one picture to another through the latents."""
+        count = len(images)
+        codes = self.encode(images)
+        way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)
+        ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
+        return {
+            "reconstructions": (torch.cat([images, self.decode(codes)]), count),
+            "interpolation": (self.decode(torch.cat(ways)), count),
+        }
+
+
+def _full_precision(like: Tensor) -> AbstractContextManager[object]:
+    kind = like.device.type
+    if not torch.amp.is_autocast_available(kind):  # on the meta device, where costs are estimated
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)

@@ -1,0 +1,27 @@
+"""Inverse autoregressive flow: samples in one pass, densities in degree order.
+
+The blocks of :mod:`naqsh.methods.maf` turned round. It learns by likelihood too: the inversion that
+gives the density of a picture has a gradient (:mod:`naqsh.flows.inversion`).
+
+References:
+    Improved Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016),
+    arXiv:1606.04934.
+    Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
+    arXiv:1705.07057, section 3.4: how the two are related.
+"""
+
+from dataclasses import dataclass
+
+from naqsh.core import Method
+from naqsh.flows.method import FlowMethod
+from naqsh.methods.maf import Common
+from naqsh.spec import Shape
+
+
+@dataclass(frozen=True)
+class Spec(Common):
+    """The numbers of an inverse autoregressive flow."""
+
+    def build(self, shape: Shape, classes: int) -> Method:
+        """The method with fresh networks; classes are not used."""
+        return FlowMethod(shape, self.layers(shape, True), self.logit, self.optimizer)

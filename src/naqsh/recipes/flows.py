@@ -1,0 +1,64 @@
+"""Recipes of normalising flows.
+
+Methods import PyTorch, which listing recipes must not: each function imports what it needs.
+"""
+
+from naqsh.recipe import Data, Recipe, Training, recipe
+from naqsh.spec import Adam
+
+
+@recipe
+def maf_digits() -> Recipe:
+    """MAF on scikit-learn's small digits, 16x16; needs no download."""
+    from naqsh.methods import maf
+
+    spec = maf.Spec(blocks=5, hidden=(256, 256), optimizer=Adam(5e-4, weight_decay=0.1))
+    return Recipe("", Data("digits"), spec, Training(epochs=100, validation=0.1))
+
+
+@recipe
+def iaf_digits() -> Recipe:
+    """The network of maf-digits turned round: samples in one pass, training by inversion."""
+    from naqsh.methods import iaf
+
+    spec = iaf.Spec(blocks=5, hidden=(256, 256), optimizer=Adam(5e-4, weight_decay=0.1))
+    return Recipe("", Data("digits"), spec, Training(epochs=20, validation=0.1))
+
+
+@recipe
+def maf_mnist() -> Recipe:
+    """MAF on MNIST with the paper's logit, 1e-6 (Papamakarios et al., 2017)."""
+    from naqsh.methods import maf
+
+    spec = maf.Spec(blocks=5, hidden=(512, 512), optimizer=Adam(5e-4))
+    return Recipe("", Data("mnist"), spec, Training(epochs=20, batch=100, validation=0.05))
+
+
+@recipe
+def maf_capsule() -> Recipe:
+    """MAF on the good capsules of MVTec AD, 128x128: seven blocks of 512 and 512 units, batch 8."""
+    from naqsh.methods import maf
+
+    spec = maf.Spec(logit=0.05, optimizer=Adam(1e-4))
+    training = Training(epochs=100, batch=8, validation=0.1)
+    return Recipe("", Data("capsule", size=128), spec, training)
+
+
+@recipe
+def maf_capsule_64() -> Recipe:
+    """MAF on the good capsules at 64x64, of a size for a laptop."""
+    from naqsh.methods import maf
+
+    spec = maf.Spec(logit=0.05, optimizer=Adam(1e-4))
+    training = Training(epochs=100, batch=8, validation=0.1)
+    return Recipe("", Data("capsule", size=64), spec, training)
+
+
+@recipe
+def iaf_capsule_64() -> Recipe:
+    """The network of maf-capsule-64 turned round, to compare their times."""
+    from naqsh.methods import iaf
+
+    spec = iaf.Spec(logit=0.05, optimizer=Adam(1e-4))
+    training = Training(epochs=100, batch=8, validation=0.1)
+    return Recipe("", Data("capsule", size=64), spec, training)
