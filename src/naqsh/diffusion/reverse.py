@@ -96,7 +96,7 @@ def level_nats(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     # By symmetry a bin above the mean is one below it, where the tail keeps its digits.
     near = torch.where(x0 > mean, -lower, upper)
     far = torch.where(x0 > mean, -upper, lower)
-    inside = log_ndtr(near) + torch.log1p(-(log_ndtr(far) - log_ndtr(near)).exp())
+    inside = log_ndtr(near) + (-torch.expm1(log_ndtr(far) - log_ndtr(near))).log()
     edge = torch.where(x0 > 0, log_ndtr(-lower), log_ndtr(upper))
     return -torch.where(x0.abs() > 0.999, edge, inside).flatten(1).mean(1)
 

@@ -176,12 +176,12 @@ def invert(
 ) -> Tensor:
     r"""The noise from which :func:`ddim` with `eta` 0 and the same steps makes given pictures.
 
-    Each step back is the :math:`x_t` that DDIM's step takes to :math:`x_s`,
+    Each step back is the :math:`x_t` that DDIM's step takes to :math:`x_s`. With :math:`z = x /
+    (\alpha + \sigma)` and :math:`w = \sigma / (\alpha + \sigma)` that is
 
-    .. math:: x_t = \frac{\alpha_t}{\alpha_s} x_s + \left(\sigma_t - \frac{\alpha_t}{\alpha_s}
-       \sigma_s\right) \hat\epsilon(x_t, t),
+    .. math:: z_t = z_s + (w_t - w_s) \bigl(\hat\epsilon(x_t, t) - \hat x_0(x_t, t)\bigr),
 
-    found by putting the last guess on the right; the first guess is :math:`\alpha_t x_s/\alpha_s`.
+    found by putting the last guess on the right; the first guess is :math:`z_s`.
 
     Args:
         denoiser: what sees noise.
@@ -189,21 +189,29 @@ def invert(
         steps: as in :func:`ddim`.
         spacing: as in :func:`ddim`.
         labels: passed on to the denoiser.
-        rounds: how often the right side is put in, one network evaluation each. One is the method
-            of the paper; more come as near as one likes where steps are short.
+        rounds: how often the right side is put in, one network evaluation each. One solves the
+            equation forwards by Euler's method, as in the paper; more come as near as one likes to
+            DDIM's exact inverse where steps are short.
         callback: as in :func:`ddim`, on the way to noise.
 
     Returns:
         x at the schedule's end, shape and dtype of `images`.
+
+    Raises:
+        NaqshError: no round.
     """
+    if rounds < 1:
+        raise NaqshError(f"need at least 1 round, got {rounds}")
     way = walk(denoiser.schedule, steps, spacing)
     x = images
     for i in reversed(range(len(way))):
-        ratio = way.alpha[i] / way.alpha[i + 1]
-        guess, turn = ratio * x, way.sigma[i] - ratio * way.sigma[i + 1]
+        there, here = way.alpha[i] + way.sigma[i], way.alpha[i + 1] + way.sigma[i + 1]
+        width = way.sigma[i] / there - way.sigma[i + 1] / here
+        z = x / here
+        guess = there * z
         for _ in range(rounds):
             seen = denoiser(guess, way.times[i], labels)
-            guess = ratio * x + turn * seen.epsilon
+            guess = there * (z + width * (seen.epsilon - seen.x0))
         x = guess
         if callback:
             callback(len(way) - 1 - i, way.times[i], x, seen.x0)

@@ -1,0 +1,121 @@
+r"""The variational bound of a diffusion model, term by term.
+
+With the times :math:`0 = t_0 < t_1 < \dots < t_S`,
+
+.. math:: -\log p(x_0) \le \underbrace{\mathrm{KL}\bigl(q(x_{t_S} \mid x_0) \,\|\, p(x_{t_S})\bigr)
+   }_{L_S} + \sum_{i=2}^{S} \underbrace{E_q\, \mathrm{KL}\bigl(q(x_{t_{i-1}} \mid x_{t_i}, x_0) \,\|
+   \, p(x_{t_{i-1}} \mid x_{t_i})\bigr)}_{L_{i-1}}
+   \underbrace{- E_q \log p(x_0 \mid x_{t_1})}_{L_0}.
+
+:math:`L_S` has no parameters; every KL is that of two normals in closed form; :math:`L_0` sums a
+normal over the bin of each grey level (:mod:`naqsh.diffusion.reverse`). Each expectation is taken
+from one sample. Any times give a bound; those of training, all of them, give the paper's.
+
+The interface::
+
+    parts = bound(denoiser, images, noise, labels=None, steps=None, spacing=None, clip=True)
+    parts.total, parts.prior     # bits a number, shape (N,)
+    parts.terms, parts.errors    # by time, shape (N, S); terms[:, 0] is L_0
+    parts.times                  # (S,), rising
+    KIND                         # "lower bound", of the log-likelihood
+
+References:
+    Denoising Diffusion Probabilistic Models (Ho et al., 2020), arXiv:2006.11239, equations 5 and
+    13.
+    Variational Diffusion Models (Kingma et al., 2021), arXiv:2107.00630, equation 11: any times.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from naqsh.core import LogProbKind
+from naqsh.diffusion.denoiser import Denoises
+from naqsh.diffusion.process import posterior, q_sample
+from naqsh.diffusion.reverse import level_nats, log_variance, step_divergence
+from naqsh.diffusion.schedule import Discrete, Schedule, Spacing
+from naqsh.noise import Noise
+
+KIND: LogProbKind = "lower bound"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The parts of the bound of N pictures, float64, in bits a number (bits per dimension).
+
+    Attributes:
+        times: from which a step goes back, rising, shape (S,), on the CPU.
+        terms: of each picture and time, shape (N, S); the first is the step into the picture.
+        prior: what the start of sampling costs, shape (N,).
+        errors: mean squared error of epsilon, without weights, shape (N, S).
+    """
+
+    times: Tensor
+    terms: Tensor
+    prior: Tensor
+    errors: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """At least minus log2 of the picture's probability, a number of it, shape (N,)."""
+        return self.terms.sum(1) + self.prior
+
+
+@torch.no_grad()
+def bound(
+    denoiser: Denoises,
+    images: Tensor,
+    noise: Noise,
+    *,
+    labels: Tensor | None = None,
+    steps: int | None = None,
+    spacing: Spacing | None = None,
+    clip: bool = True,
+) -> Bound:
+    """Every term of the bound; one network evaluation a time.
+
+    Args:
+        denoiser: what sees the picture; its own variance is that of the reverse steps.
+        images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
+        noise: of these N pictures; drawn from once a time, from the noisiest on.
+        labels: passed on to the denoiser.
+        steps: how many; all where the schedule has whole steps, else 1000.
+        spacing: where they lie.
+        clip: cut the denoiser's clean picture to [-1, 1].
+    """
+    schedule = denoiser.schedule
+    if steps is None:
+        steps = schedule.steps if isinstance(schedule, Discrete) else 1000
+    times = schedule.times(steps, spacing)
+    # Into the clean picture: the small variance of the step before, or all there is if there is one.
+    last = posterior(schedule, *times[-3:-1].tolist()) if steps > 1 else None
+    floor = float(last.variance if last else schedule(times[0])[1] ** 2)
+    exact = images.double()
+    terms, errors = [], []
+    for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+        step = posterior(schedule, t, s)
+        epsilon = noise.normal(*images.shape[1:]).to(images)
+        x_t = q_sample(images, t, epsilon, schedule)
+        seen = denoiser(x_t, t, labels)
+        guess = (seen.x0.clamp(-1, 1) if clip else seen.x0).double()
+        fraction = None if seen.fraction is None else seen.fraction.double()
+        variance = log_variance(step, floor, denoiser.variance, exact, fraction)
+        if s:
+            terms.append(step_divergence(step, exact, guess, variance))
+        else:
+            terms.append(level_nats(exact, guess, variance))
+        errors.append((seen.epsilon - epsilon).double().square().flatten(1).mean(1))
+    by_time = torch.stack(terms[::-1], 1) / math.log(2)
+    prior = prior_nats(schedule, exact) / math.log(2)
+    return Bound(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))
+
+
+def prior_nats(schedule: Schedule, images: Tensor) -> Tensor:
+    """KL of q(x_T | x_0) from the noise that sampling begins with, nats a number, shape (N,)."""
+    alpha, sigma = (float(number) / schedule.prior for number in schedule(schedule.end))
+    squares = (alpha * images).square().flatten(1).mean(1)
+    # log(1 + d) keeps the digits of a variance that is nearly the prior's.
+    excess = sigma**2 - 1
+    return (squares + excess - math.log1p(excess)) / 2
