@@ -15,11 +15,15 @@ from naqsh.report.words import Words
 
 @dataclass(frozen=True)
 class Key:
-    """One entry of a legend: a colour as CSS writes it, and CSS's name of the line style."""
+    """One entry of a legend: a colour as CSS writes it, and CSS's name of the line style.
+
+    Where there is a `sign`, such as the number of a point, it stands in place of the line.
+    """
 
     label: str
     colour: str
     dash: str = "solid"
+    sign: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Figure:
         panels: side by side as far as they fit.
         columns: panels in a row, where rows mean something; 0 lets the page choose.
         mention: the sentence of the running text that refers to it.
+        small: whether the panels may be narrow, as pictures may.
     """
 
     id: str
@@ -50,6 +55,7 @@ class Figure:
     panels: Sequence[Panel]
     columns: int
     mention: Markup
+    small: bool = False
     kind: str = "figure"
 
 
@@ -75,6 +81,7 @@ class Table:
         numeric: from which column on cells are set to the right, as numbers are.
         foot: the totals, if any.
         mention: the sentence of the running text that refers to it.
+        wide: whether it has so many columns that the first must stay in sight.
     """
 
     id: str
@@ -85,6 +92,7 @@ class Table:
     numeric: int
     foot: Row | None
     mention: Markup
+    wide: bool = False
     kind: str = "table"
 
 
@@ -165,6 +173,7 @@ class Maker:
         *,
         number: int | None = None,
         columns: int = 0,
+        small: bool = False,
         notes: Sequence[Markup] = (),
         **values: Any,
     ) -> Figure:
@@ -175,6 +184,7 @@ class Maker:
             panels: what it shows.
             number: tells figures of the same name apart.
             columns: panels in a row.
+            small: whether the panels may be narrow.
             notes: sentences that follow the caption.
             values: what its texts need.
         """
@@ -183,7 +193,7 @@ class Maker:
         place = f"figure-{name}" if number is None else f"figure-{name}-{number}"
         caption = Markup(" ").join([self.words.text(f"figures.{name}.caption", **values), *notes])
         mention = self.words.text(f"figures.{name}.mention", ref=_link(place, label), **values)
-        return Figure(place, label, caption, panels, columns, mention)
+        return Figure(place, label, caption, panels, columns, mention, small)
 
     def table(
         self,
@@ -194,19 +204,23 @@ class Maker:
         number: int | None = None,
         numeric: int | None = None,
         foot: Row | None = None,
+        wide: bool = False,
+        notes: Sequence[Markup] = (),
         **values: Any,
     ) -> Table:
-        """The next table; `name`, `number` and `values` as for :meth:`figure`.
+        """The next table; `name`, `number`, `notes` and `values` as for :meth:`figure`.
 
         Where `numeric` is not given, no column is set to the right.
         """
         self._tables += 1
         label = self.words.text("table", number=self.words.number(self._tables))
         place = f"table-{name}" if number is None else f"table-{name}-{number}"
-        caption = self.words.text(f"tables.{name}.caption", **values)
+        caption = Markup(" ").join([self.words.text(f"tables.{name}.caption", **values), *notes])
         mention = self.words.text(f"tables.{name}.mention", ref=_link(place, label), **values)
         aligned = len(head) if numeric is None else numeric
-        return Table(place, label, caption, head, rows, aligned, foot, mention)
+        return Table(
+            place, label, caption, head, rows, aligned, foot, mention, wide or len(head) > 3
+        )
 
 
 def _link(place: str, label: Markup) -> Markup:

@@ -46,7 +46,7 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
                 title = maker.words.text("figures.of_run", run=run.label, what=title)
             panels.append(Panel(title, picture(maker, title, image, stage is not None)))
     notes = [maker.words.text("figures.grids.reduced")] if reduced else []
-    return maker.figure("grids", panels, columns=columns(runs), notes=notes)
+    return maker.figure("grids", panels, columns=columns(runs), small=True, notes=notes)
 
 
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
