@@ -6,8 +6,8 @@ is (sines and cosines of row and column). A chain of affine couplings f makes x 
 .. math:: \log p(x \mid c) = \log \mathcal N(f(x; c); 0, I) + \log |\det \partial f / \partial x|,
    \qquad y_a = x_a,\; y_b = x_b \odot e^{s(x_a, c)} + t(x_a, c),
 
-trained by maximum likelihood, one flow a scale. The log-scale is bounded, :math:`s = 1.9 \tanh(r /
-1.9)`, since an unbounded one explodes on what was never seen.
+trained by maximum likelihood, one flow a scale. The log-scale is bounded
+(:mod:`naqsh.flows.coupling`), since an unbounded one explodes on what was never seen.
 
 **Gaussian.** At each place of a grid the vectors of all scales, side by side, are taken for a
 normal distribution; its mean and covariance (plus 0.01 I) are those of the normal pictures there,
@@ -36,14 +36,14 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from naqsh.detection.maps import FeatureMaps
 from naqsh.detection.scores import Maps, Pixels, Scores, finite, smooth
 from naqsh.errors import NaqshError
+from naqsh.flows.bijection import Bijection
+from naqsh.flows.coupling import Coupling, dense_conditioner
+from naqsh.flows.method import Chain
 from naqsh.metrics.features import Progress
 from naqsh.noise import Noise, derive
 
 CODE = 32
 """Numbers that say where a place is: half for its row, half for its column."""
-
-BOUND = 1.9
-"""Largest log-scale of one coupling."""
 
 COUPLINGS = 6
 HIDDEN = 128
@@ -80,51 +80,39 @@ def place_codes(height: int, width: int) -> Tensor:
 
 
 class ConditionalFlow(nn.Module):
-    """Affine couplings between fixed shuffles of the dimensions, conditioned on a code.
+    """Affine couplings of random halves, conditioned on a code that they keep and never change.
 
     Args:
         dimensions: D, of a vector, at least 2.
         code: numbers of a code.
-        couplings: how many.
-        hidden: units of each coupling's hidden layer.
+        couplings: how many; two of them change everything once.
+        hidden: units of each of the two hidden layers of a coupling's network.
     """
 
     def __init__(
         self, dimensions: int, code: int, couplings: int = COUPLINGS, hidden: int = HIDDEN
     ) -> None:
         super().__init__()
-        self.kept = dimensions // 2
-        self.orders: list[Tensor] = [torch.randperm(dimensions) for _ in range(couplings)]
-        self.networks = nn.ModuleList()
-        for _ in range(couplings):
-            last = nn.Linear(hidden, 2 * (dimensions - self.kept))
-            # The flow begins as the identity, up to the shuffles.
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-            self.networks.append(
-                nn.Sequential(nn.Linear(self.kept + code, hidden), nn.ReLU(), last)
-            )
+        self.dimensions = dimensions
+        codes = torch.arange(dimensions, dimensions + code)
+        layers: list[Bijection] = []
+        for number in range(couplings):
+            if number % 2 == 0:
+                halves = torch.randperm(dimensions).tensor_split(2)
+            kept, changed = halves if number % 2 == 0 else halves[::-1]
+            network = dense_conditioner(len(kept) + code, 2 * len(changed), hidden, depth=2)
+            layers.append(Coupling(torch.cat([kept, codes]), changed, network, affine=True))
+        self.chain = Chain(layers)
 
     def forward(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """Towards the normal: z, shape (N, D), and the log-determinant, shape (N,)."""
-        log_det = x.new_zeros(len(x))
-        for order, network in zip(self.orders, self.networks, strict=True):
-            a, b = x[:, order].split([self.kept, x.shape[1] - self.kept], dim=1)
-            raw, shift = network(torch.cat([a, code], dim=1)).chunk(2, dim=1)
-            log_scale = BOUND * torch.tanh(raw / BOUND)
-            x = torch.cat([a, b * log_scale.exp() + shift], dim=1)
-            log_det = log_det + log_scale.sum(1)
-        return x, log_det
+        z, log_factors = self.chain.normalise(torch.cat([x, code], dim=1))
+        return z[:, : self.dimensions], log_factors.sum(1)
 
     def inverse(self, z: Tensor, code: Tensor) -> Tensor:
         """Away from the normal, shape (N, D)."""
-        for order, network in zip(reversed(self.orders), reversed(self.networks), strict=True):
-            a, b = z.split([self.kept, z.shape[1] - self.kept], dim=1)
-            raw, shift = network(torch.cat([a, code], dim=1)).chunk(2, dim=1)
-            b = (b - shift) * (-BOUND * torch.tanh(raw / BOUND)).exp()
-            z = torch.empty_like(z)
-            z[:, order] = torch.cat([a, b], dim=1)
-        return z
+        x: Tensor = self.chain(torch.cat([z, code], dim=1))[:, : self.dimensions]
+        return x
 
     def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
         """Nats of each vector given its code, shape (N,)."""

@@ -140,7 +140,11 @@ def _listed(
 def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
     own = run.recipe.data.name
     shape = run.method.shape
-    parts = [(defects.GOOD, load_data(run.recipe, "test", home))]
+    mine = load_data(run.recipe, "test", home)
+    if mine.labels is not None and defects.GOOD in mine.classes:  # its faulty ones are not good
+        good = mine.classes.index(defects.GOOD)
+        mine = mine.subset(np.flatnonzero(mine.labels == good))
+    parts = [(defects.GOOD, mine)]
     if source != own:
         size = shape[1] if shape[1] == shape[2] else None
         other = data.load(source, split="test", size=size, channels=shape[0], home=home)
