@@ -13,9 +13,11 @@ trained by maximum likelihood, one flow a scale. The log-scale is bounded
 normal distribution; its mean and covariance (plus 0.01 I) are those of the normal pictures there,
 and the score is the Mahalanobis distance.
 
-Features are standardised per channel. The map of a scale is standardised by the normal pictures'
-scores, the scales are added at the picture's size and smoothed; a picture's score is the largest of
-its map, since faults are small.
+Features are standardised per channel and place: of a VAE's encoder on capsules of 64 pixels this
+raised the AUROC of the flow from 0.57 to 0.74 and that of the Gaussian from 0.78 to 0.84, against
+one mean and deviation a channel (one run, 300 steps). The map of a scale is standardised by the
+normal pictures' scores, the scales are added at the picture's size and smoothed; a picture's score
+is the largest of its map, since faults are small.
 
 References:
     CFLOW-AD (Gudovskiy et al., 2022), arXiv:2107.12571, sections 4.2 and 4.3.
@@ -64,6 +66,9 @@ MOST_CHANNELS = 100
 
 RIDGE = 0.01
 """What is added to each variance of a Gaussian (Defard et al., 2020, equation 1)."""
+
+SHRUNK = 0.1
+"""Part of a channel's mean variance that is added to its variance at each place."""
 
 BATCH = 32
 
@@ -123,11 +128,17 @@ class ConditionalFlow(nn.Module):
 
 
 class Standard:
-    """Features less their mean, over their deviation, a channel each."""
+    """Features less their mean, over their deviation, at each place.
+
+    Objects that always lie alike have their own look at each place. The variance of few pictures is
+    a rough guess, so a part of the channel's mean variance is added.
+    """
 
     def __init__(self, features: Tensor) -> None:
-        self.mean = features.mean((0, 2, 3), keepdim=True)
-        self.deviation = features.std((0, 2, 3), keepdim=True).clamp(min=1e-6)
+        self.mean = features.mean(0, keepdim=True)
+        variance = features.var(0, keepdim=True)
+        typical = variance.mean((2, 3), keepdim=True)
+        self.deviation = (variance + SHRUNK * typical + 1e-12).sqrt()
 
     def __call__(self, features: Tensor) -> Tensor:
         """Shape of `features`, (N, D, h, w)."""
