@@ -28,9 +28,12 @@ GROUP_WEIGHTS = 1 << 16
 
 
 def spread(units: int, low: int, high: int) -> Tensor:
-    """Degrees of `units` units from `low` to `high`, evenly and rising, int64 (units,)."""
-    # float64 keeps the rounding right for every number of inputs that memory can hold.
-    return torch.linspace(low, high, units, dtype=torch.float64, device="cpu").round().long()
+    """Degrees of `units` units from `low` to `high`, evenly and rising, int64 (units,).
+
+    The last unit has the highest degree, whatever their number, so it sees all that may be seen.
+    """
+    numbers = torch.arange(1, units + 1, device="cpu") * (high - low + 1)
+    return low - 1 + numbers.add(units - 1).div(units, rounding_mode="floor")
 
 
 def boundaries(degrees: Tensor, features: int, groups: int) -> list[int]:
