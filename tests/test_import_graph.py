@@ -15,7 +15,7 @@ SOURCE = Path(naqsh.__file__).parent
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
-    *("evaluation", "detection", "tune", "cli"),
+    *("evaluation", "detection", "tune", "comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors"},
@@ -25,7 +25,7 @@ SIDE = {  # these stand beside: all that each may import
 USERS = {  # who may import what stands beside
     "data": {"training", "run", "evaluation", "detection", "tune", "cli"},
     "metrics": {"run", "evaluation", "detection", "tune", "cli"},
-    "report": {"run", "evaluation", "tune", "cli"},
+    "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }
 APART = {("training", "methods")}  # the trainer knows no method by name
 DOORS = {("run", "evaluation")}  # Run.evaluate opens it when it is asked for

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from naqsh import __version__
-from naqsh.cli import making, measuring, showing
+from naqsh.cli import comparing, detecting, making, measuring, showing
 from naqsh.cli.parsing import Parser, apart, named
 from naqsh.errors import Interrupted, NaqshError
 
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 done; 2 what was asked cannot be, said in one line; 130 or 143 stopped by Ctrl-C or
-        SIGTERM with the run saved. A fault of ours is not caught: Python prints it and leaves
-        with 1.
+        0 done; 2 what was asked cannot be, said in one line; 3 `detect --fail-on-anomaly` flagged
+        something; 130 or 143 stopped by Ctrl-C or SIGTERM with the run saved. A fault of ours is
+        not caught: Python prints it and leaves with 1.
     """
     try:
         try:
@@ -88,7 +88,9 @@ def _run(arguments: list[str]) -> int:
         making.add_sample,
         measuring.add_evaluate,
         measuring.add_measure,
+        detecting.add_detect,
         showing.add_report,
+        comparing.add_compare,
         making.add_tune,
     ):
         add(verbs)

@@ -1,0 +1,67 @@
+"""The verb that lays every family side by side: compare."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from naqsh.cli.parsing import none_left, verb
+
+OPTIONS = "--data --recipes --runs --minutes --pictures --n --features --seed --out --device"
+
+
+def add_compare(verbs: Any) -> None:
+    """The options of `compare`."""
+    parser = verb(
+        verbs,
+        "compare",
+        "Train one recipe of each family under one budget, measure all alike, write one report.",
+        "  naqsh compare                                  digits, minutes on two cores\n"
+        "  naqsh compare --data mnist --minutes 60 --n 10000\n"
+        "  naqsh compare --recipes vae-digits ddpm-digits --pictures 300000\n"
+        "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist",
+    )
+    parser.add_argument("--data", default="digits", help="a name, folder or file (default digits)")
+    parser.add_argument(
+        "--recipes", nargs="+", default=[], help="recipes to train (default: one of each family)"
+    )
+    parser.add_argument("--runs", nargs="+", default=[], help="trained runs, taken as they are")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--minutes", type=float, default=4.0, help="of training for all together (default 4)"
+    )
+    budget.add_argument("--pictures", type=int, help="that each recipe sees, instead of minutes")
+    parser.add_argument("--n", type=int, default=2000, help="pictures drawn of each (default 2000)")
+    parser.add_argument("--features", help="one of `naqsh list features`")
+    parser.add_argument("--seed", type=int, default=0, help="of trainings and samples (default 0)")
+    parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="the folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--language", default="en", help="of the report: en or fa (default en)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(do=_compare)
+
+
+def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
+    none_left(named, OPTIONS + " --data-home --language --quiet")
+    from naqsh import comparison
+
+    plan = comparison.Plan(
+        data=options.data,
+        recipes=tuple(options.recipes),
+        runs=tuple(str(path) for path in options.runs),
+        minutes=options.minutes,
+        pictures=options.pictures,
+        n=options.n,
+        features=options.features,
+        seed=options.seed,
+    )
+    page = comparison.compare(
+        plan,
+        options.out,
+        device=options.device,
+        data_home=options.data_home,
+        language=options.language,
+        quiet=options.quiet,
+    )
+    print(page)
+    return 0
