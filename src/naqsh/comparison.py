@@ -245,11 +245,11 @@ def _steps(recipe: Recipe, plan: Plan, share: float, device: str, home: Path | N
             recipe, out=aside, overrides=changes, device=device, data_home=home, quiet=True
         )
         records = read_lines(trial.folder.metrics)
-    seen = records[-1]["seen"] / records[-1]["step"]
+    seen = float(records[-1]["seen"] / records[-1]["step"])
     if plan.pictures is not None:
         return max(1, round(plan.pictures / seen))
     # The last record: the first steps of a process are slow.
-    return max(1, round(share * records[-1]["speed"] / seen))
+    return max(1, round(share * float(records[-1]["speed"]) / seen))
 
 
 def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bool) -> None:
@@ -266,7 +266,7 @@ def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bo
             seed=plan.seed,
             device=str(world.device),
             data_home=home,
-            progress=counter and counter.update,
+            progress=counter.update if counter else None,
         )
 
 
