@@ -4,10 +4,16 @@ r"""Coupling layers: one half of a vector is changed by what the other half, whi
    \log \left|\det \frac{\partial z}{\partial x}\right| = \sum_j s_j(x_a).
 
 s and t come from a network, the conditioner, which is never undone: both directions cost one pass
-of it. With s = 0 the coupling is additive (NICE) and keeps volumes; a diagonal scaling follows the
-last of them. Else it is affine (RealNVP); s is bounded, :math:`s = B \tanh(\tilde s / B)`, so that
-no picture, however strange, makes a factor overflow. A conditioner's last layer begins at zero,
-thus a coupling as the identity.
+of it. With s = 0 the coupling is additive (NICE) and keeps volumes. Else it is affine (RealNVP),
+with a factor that only shrinks to speak of,
+
+.. math:: e^s = \ell + (1 - \ell)\, \sigma(\tilde s + 2) / \sigma(2), \qquad \ell = e^{-3}:
+
+between 0.05 and 1.13, and 1 at :math:`\tilde s = 0` (Glow's factor with a floor). Where factors may
+grow, a picture unlike those of training is thrown farther out by each coupling, and training broke
+down on that with :math:`s = B \tanh(\tilde s / B)` and B of 1 or 2. What has to grow, a
+normalisation before each coupling or a diagonal scaling after the last can do. A conditioner's last
+layer begins at zero, thus a coupling as the identity.
 
 How halves are taken:
 
@@ -24,9 +30,11 @@ goes on as a picture with twice the channels, half the height and half the width
 References:
     NICE (Dinh et al., 2015), arXiv:1410.8516, sections 3.2, 3.3 and 5.1.
     Density estimation using Real NVP (Dinh et al., 2017), arXiv:1605.08803, sections 3.2 to 3.7.
+    Glow (Kingma and Dhariwal, 2018), arXiv:1807.03039, whose released code has the sigmoid.
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -38,8 +46,11 @@ from naqsh.flows.bijection import Bijection
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
 from naqsh.spec import Shape
 
-BOUND = 2.0
-"""B: one coupling multiplies no number by more than e^2 or less than e^-2."""
+LEAST = math.exp(-3.0)
+"""The least factor of an affine coupling, which bounds what its inverse multiplies by."""
+
+LARGEST = LEAST + (1 - LEAST) * (1 + math.exp(-2.0))
+"""Its largest factor, 1.13."""
 
 Normalisation = Literal["none", "actnorm", "batch"]
 
@@ -50,7 +61,7 @@ class Coupling(Bijection):
     Args:
         kept: places that the conditioner sees, int64 with shape (K,).
         changed: places that it changes, int64 with shape (M,).
-        conditioner: (N, K) to (N, M), or (N, 2M) for an affine one: t, then s before its bound.
+        conditioner: (N, K) to (N, M), or (N, 2M) for an affine one: t, then s before the sigmoid.
         affine: whether there is an s.
     """
 
@@ -81,8 +92,8 @@ class Coupling(Bijection):
         numbers: Tensor = self.conditioner(x[:, self.kept]).to(x.dtype)
         if not self.affine:
             return numbers, torch.zeros_like(numbers)
-        shift, log_scale = numbers.chunk(2, dim=1)
-        return shift, BOUND * (log_scale / BOUND).tanh()
+        shift, raw = numbers.chunk(2, dim=1)
+        return shift, (LEAST + (LARGEST - LEAST) * (raw + 2).sigmoid()).log()
 
 
 class Scale(Bijection):
@@ -191,7 +202,7 @@ def dense(
         hidden: units of a conditioner's layers.
         depth: how many of them a conditioner has.
         affine: whether couplings are affine or additive.
-        normalisation: which layer comes before each coupling.
+        normalisation: which layer comes before each coupling; with none, a scaling ends it all.
     """
     places = torch.arange(dimensions)
     turns = itertools.cycle([(places[::2], places[1::2]), (places[1::2], places[::2])])
@@ -201,7 +212,7 @@ def dense(
         outputs = len(changed) * (2 if affine else 1)
         conditioner = dense_conditioner(len(kept), outputs, hidden, depth)
         layers.append(Coupling(kept, changed, conditioner, affine))
-    return layers if affine else [*layers, Scale(dimensions)]
+    return layers if normalisation != "none" else [*layers, Scale(dimensions)]
 
 
 def convolutional(
@@ -222,7 +233,8 @@ def convolutional(
         depth: residual blocks of a conditioner.
         scales: after each but the last, half of what is left goes no further.
         affine: whether couplings are affine or additive.
-        normalisation: which layer, of every channel of a squeezed picture, precedes each coupling.
+        normalisation: which layer, of every channel of a squeezed picture, precedes each coupling;
+            with none, a scaling ends it all.
     """
     _, height, width = shape
     if height % 2**scales or width % 2**scales:
@@ -241,7 +253,7 @@ def convolutional(
             conditioner = Convolutional(seen, outputs, hidden, depth)
             layers.append(Coupling(kept, changed, conditioner, affine))
         picture = squares[:2].flatten(0, 1)
-    return layers if affine else [*layers, Scale(shape[0] * height * width)]
+    return layers if normalisation != "none" else [*layers, Scale(math.prod(shape))]
 
 
 def squeeze(picture: Tensor) -> Tensor:
