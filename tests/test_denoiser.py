@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from analytic import Waves
 from torch import nn
 
+from analytic import Waves
 from naqsh.diffusion.denoiser import Denoiser, combine, form
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import step_nats

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from analytic import Gaussian, Waves
 
+from analytic import Gaussian, Waves
 from naqsh.diffusion.catalogue import SAMPLERS, evaluations
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.samplers import ancestral, ddim, invert
@@ -198,6 +198,18 @@ def test_a_picture_is_the_same_whatever_the_block(name):
     whole, part = Noise(4, 6), Noise(4, 2, first=3)
     one = SAMPLERS[name](denoiser, whole, SHAPE, steps=5)
     assert torch.equal(one[3:5], SAMPLERS[name](denoiser, part, SHAPE, steps=5))
+
+
+@pytest.mark.parametrize("schedule", [Linear(50), EDM()], ids=repr)
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_no_number_is_read_back_from_the_device(name, schedule):
+    # Tensors of the meta device have none.
+    denoiser = Denoiser(Waves(), schedule, parameterisation="edm")
+    noise = Noise(0, 2, device="meta")
+    more = {"churn": Churn(5.0)} if name in ("euler", "heun") else {}
+    x = SAMPLERS[name](denoiser, noise, SHAPE, steps=4, clip=True, **more)
+    assert x.shape == (2, *SHAPE)
+    assert x.device.type == "meta"
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))

@@ -1,4 +1,5 @@
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_karras_times_follow_equation_5():
 
 
 def test_log_snr_spacing_is_even():
-    log_snr = Cosine().log_snr(Cosine().times(9, "log-snr")[:-1])
+    log_snr = Linear().log_snr(Linear().times(9, "log-snr")[:-1])
     np.testing.assert_allclose(log_snr.diff(), log_snr.diff().mean(), rtol=1e-6)
 
 
@@ -194,18 +195,16 @@ def test_what_a_network_embeds():
     ],
 )
 def test_numbers_that_cannot_be_are_refused(make):
-    with pytest.raises(ValueError, match="must be|need"):
+    with pytest.raises(ValueError, match=r"must be|need"):
         make()
 
 
+@dataclass(frozen=True)
+class Holder:
+    schedule: AnySchedule
+
+
 def test_a_spec_names_a_schedule_by_its_kind():
-    from dataclasses import dataclass
-
-    @dataclass(frozen=True)
-    class Holder:
-        schedule: AnySchedule = Linear()
-
-    Holder.__annotations__["schedule"] = AnySchedule
     for schedule in EVERY:
         plain = codec.encode(Holder(schedule))
         assert plain["schedule"]["kind"] == type(schedule).__name__.lower()

@@ -115,9 +115,12 @@ class Discrete(Schedule):
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Noise over signal at t = 1 and at T."""
+        """Noise over signal at t = 1 and at T, where that is not above 200.
+
+        The cosine schedule ends far beyond, where there is nothing to see; steps would be lost.
+        """
         table = _log_snr(self, torch.device("cpu"))
-        return math.exp(-float(table[1]) / 2), math.exp(-float(table[-1]) / 2)
+        return math.exp(-float(table[1]) / 2), min(200.0, math.exp(-float(table[-1]) / 2))
 
     def alpha_bar(self) -> Tensor:
         """Product of the signal kept: float64 on the CPU, shape (steps + 1,), falling from 1."""

@@ -89,7 +89,7 @@ def bound(
     if steps is None:
         steps = schedule.steps if isinstance(schedule, Discrete) else 1000
     times = schedule.times(steps, spacing)
-    # Into the clean picture: the small variance of the step before, or all there is if there is one.
+    # Into the clean picture: the small variance of the step before, if there is one.
     last = posterior(schedule, *times[-3:-1].tolist()) if steps > 1 else None
     floor = float(last.variance if last else schedule(times[0])[1] ** 2)
     exact = images.double()

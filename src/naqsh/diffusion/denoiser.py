@@ -56,6 +56,7 @@ References:
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import torch
@@ -113,6 +114,12 @@ def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, data_deviation: f
         (sigma / (s * root), -alpha * s / root),
         1 / root,
     )
+
+
+@lru_cache(maxsize=4096)
+def _form_once(kind: Parameterisation, schedule: Schedule, t: float, data_deviation: float) -> Form:
+    """The maps at one time, which samplers come back to for every batch."""
+    return form(kind, *schedule(t), data_deviation)
 
 
 def combine(factors: tuple[Tensor, Tensor], first: Tensor, second: Tensor) -> Tensor:
@@ -261,7 +268,9 @@ class Denoiser(nn.Module):
         return self.schedule.steps * nats
 
     def _form(self, t: float | Tensor) -> Form:
-        return form(self.parameterisation, *self.schedule(t), self.data_deviation)
+        if isinstance(t, Tensor):
+            return form(self.parameterisation, *self.schedule(t), self.data_deviation)
+        return _form_once(self.parameterisation, self.schedule, t, self.data_deviation)
 
     def _output(
         self, x_t: Tensor, t: float | Tensor, maps: Form, labels: Tensor | None

@@ -1,7 +1,7 @@
 r"""Log-likelihood by the probability-flow equation.
 
-With :math:`y = x/\alpha`, :math:`u = \sigma/\alpha` and :math:`\tau = \ln u`, pictures and noise are
-joined by an ordinary differential equation, and densities along it by the trace of its Jacobian:
+With :math:`y = x/\alpha`, :math:`u = \sigma/\alpha` and :math:`\tau = \ln u`, pictures and noise
+are joined by an ordinary differential equation, and densities along it by its Jacobian's trace:
 
 .. math:: \frac{dy}{d\tau} = u\, \hat\epsilon(x, t), \qquad
    \frac{d \log p(y)}{d\tau} = -\sigma \operatorname{tr} \frac{\partial \hat\epsilon}{\partial x}.
@@ -96,11 +96,14 @@ def log_likelihood(
 
 
 def _signs(images: Tensor, noise: Noise, probes: int | Literal["exact"]) -> list[Tensor]:
-    """What the Jacobian is multiplied by on both sides, each with a shape that fits `images`."""
+    """What the Jacobian is multiplied by on both sides; the products sum to its trace."""
     shape = images.shape[1:]
     if probes == "exact":
         return list(torch.eye(shape.numel(), dtype=images.dtype, device=images.device))
-    return [(2 * noise.integers(2, *shape) - 1).to(images).flatten(1) for _ in range(probes)]
+    scale = probes**-0.5
+    return [
+        (2 * noise.integers(2, *shape) - 1).to(images).flatten(1) * scale for _ in range(probes)
+    ]
 
 
 def _trace(

@@ -26,7 +26,8 @@ A step from t to s, with :math:`\hat x_0` and :math:`\hat\epsilon` seen at t:
   \hat\epsilon + \eta \tilde\sigma z`, where :math:`\tilde\sigma^2` is the variance of
   :math:`q(x_s \mid x_t, x_0)`. At :math:`\eta = 1` it is the ancestral sampler of small variance.
 
-Coefficients are computed on the CPU in float64 before the loop; nothing in it waits for the device.
+Coefficients are computed on the CPU in float64 and reach the device as arguments of its kernels;
+nothing in the loop waits for it.
 
 References:
     Denoising Diffusion Probabilistic Models (Ho et al., 2020), arXiv:2006.11239, algorithm 2.
@@ -41,7 +42,7 @@ import torch
 from torch import Tensor
 
 from naqsh.diffusion.denoiser import Denoises, Prediction
-from naqsh.diffusion.process import posterior
+from naqsh.diffusion.process import Posterior, posterior
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.schedule import Schedule, Spacing
 from naqsh.errors import NaqshError
@@ -105,17 +106,25 @@ def ancestral(
     """
     kind = variance or denoiser.variance
     way = walk(denoiser.schedule, steps, spacing)
+    step = _steps(denoiser.schedule, way)
+    of_x0, of_x = step.of_x0.tolist(), step.of_x.tolist()
+    small, large = step.variance.tolist(), step.added.tolist()
     x = begin(denoiser, noise, shape, start)
     for i in range(len(way)):
-        step = posterior(denoiser.schedule, way.times[i], way.times[i + 1])
         seen = see(denoiser, x, way, i, labels, clip)
-        x = float(step.of_x0) * seen.x0 + float(step.of_x) * x
+        x = of_x0[i] * seen.x0 + of_x[i] * x
         if i + 1 < len(way):
-            spread = _deviation(float(step.variance), float(step.added), kind, seen.fraction)
-            x = x + spread * noise.normal(*shape).to(x)
+            deviation = _deviation(small[i], large[i], kind, seen.fraction)
+            x = x + deviation * noise.normal(*shape).to(x)
         if callback:
             callback(i, way.times[i + 1], x, seen.x0)
     return x
+
+
+def _steps(schedule: Schedule, way: Walk) -> Posterior:
+    """The posterior of every step, its coefficients with shape (steps,)."""
+    times = torch.tensor(way.times, dtype=torch.float64, device="cpu")
+    return posterior(schedule, times[:-1], times[1:])
 
 
 def _deviation(
@@ -147,12 +156,10 @@ def ddim(
     if not 0 <= eta <= 1:
         raise NaqshError(f"eta must lie in [0, 1], got {eta}")
     way = walk(denoiser.schedule, steps, spacing)
+    variance = _steps(denoiser.schedule, way).variance.tolist()
     x = begin(denoiser, noise, shape, start)
     for i in range(len(way)):
-        fresh = 0.0
-        if eta:
-            step = posterior(denoiser.schedule, way.times[i], way.times[i + 1])
-            fresh = eta * math.sqrt(step.variance)
+        fresh = eta * math.sqrt(variance[i])
         seen = see(denoiser, x, way, i, labels, clip)
         kept = math.sqrt(max(0.0, way.sigma[i + 1] ** 2 - fresh**2))
         x = way.alpha[i + 1] * seen.x0 + kept * seen.epsilon

@@ -175,7 +175,7 @@ def dpm_solver_pp_2m(
     """DPM-Solver++(2M), of second order with one evaluation a step."""
     way = walk(denoiser.schedule, steps, spacing)
     half_log_snr = (
-        denoiser.schedule.log_snr(torch.tensor(way.times, dtype=torch.float64)) / 2
+        denoiser.schedule.log_snr(torch.tensor(way.times, dtype=torch.float64, device="cpu")) / 2
     ).tolist()
     x = begin(denoiser, noise, shape, start)
     previous, last_h = x, math.inf
