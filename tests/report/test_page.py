@@ -101,7 +101,7 @@ def test_numbers_are_consecutive_and_each_is_referred_to(page, kind, word):
 def test_captions_stand_below_figures_and_above_tables(page):
     for figure in page.all("figure"):
         assert [e.name for e in figure.children if hasattr(e, "name")] == ["div", "figcaption"]
-    tables = [e for e in page.all("div") if e.get("class") == "table"]
+    tables = [e for e in page.all("div") if "table" in (e.get("class") or "").split()]
     assert len(tables) == len(page.all("table"))
     for table in tables:
         inner = [e.get("class") for e in table.children if hasattr(e, "name")]

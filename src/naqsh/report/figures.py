@@ -62,6 +62,27 @@ class Line:
     faint: bool = False
 
 
+@dataclass(frozen=True)
+class Point:
+    """A thing in the plane of two measures.
+
+    Attributes:
+        x: to the right.
+        y: upwards.
+        sign: what stands at it, such as its number in the legend.
+        colour: of its circle.
+        area: of its circle, in square points.
+        interval: of `y`, drawn as a bar.
+    """
+
+    x: float
+    y: float
+    sign: str
+    colour: str
+    area: float = 150.0
+    interval: tuple[float, float] | None = None
+
+
 def lines(
     series: Sequence[Line],
     axis: str,
@@ -118,6 +139,78 @@ def histograms(
         return _svg(figure, name)
 
 
+def points(
+    series: Sequence[Point], x: str, y: str, *, words: Words, name: str, log_x: bool = False
+) -> str:
+    """Circles in a plane.
+
+    Args:
+        series: what to draw, the first below.
+        x: what the horizontal axis is called, a name in the texts' ``axes``.
+        y: the same of the vertical axis.
+        words: the language of numbers and names.
+        name: unique on the page; the ids inside the SVG begin with it.
+        log_x: a logarithmic horizontal axis.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = _panel(words)
+        figure.subplots_adjust(left=0.175)
+        # Large circles first, so that they hide none.
+        for point in sorted(series, key=lambda point: -point.area):
+            if point.interval:
+                low, high = point.interval
+                axes.plot([point.x] * 2, [low, high], color=point.colour, linewidth=1.6, zorder=2)
+            axes.scatter(
+                [point.x], [point.y], point.area, point.colour, alpha=0.3, linewidths=0, zorder=2
+            )
+            axes.scatter(
+                [point.x], [point.y], point.area, "none", edgecolors=point.colour, zorder=3
+            )
+            # A bar would strike its number through.
+            aside = (9, 9) if point.interval else (0, 0)
+            axes.annotate(
+                point.sign,
+                (point.x, point.y),
+                aside,
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                zorder=4,
+            )
+        if log_x:
+            _log_axis(axes, words, "x")
+            _few_decades(axes, [point.x for point in series])
+        axes.margins(x=0.12, y=0.16)
+        axes.set_xlabel(words.plain(f"axes.{x}"))
+        axes.set_ylabel(words.plain(f"axes.{y}"))
+        return _svg(figure, name)
+
+
+def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) -> str:
+    """Curves of one rate over another, both from 0 to 1, and the diagonal of chance.
+
+    Args:
+        series: what to draw; nothing is smoothed.
+        x: what the horizontal axis is called, a name in the texts' ``axes``.
+        y: the same of the vertical axis.
+        words: the language of numbers and names.
+        name: unique on the page; the ids inside the SVG begin with it.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = _panel(words)
+        axes.plot([0, 1], [0, 1], ":", color=palette.INK, linewidth=0.8)
+        for line in series:
+            axes.plot(
+                line.curve.epochs, line.curve.values, line.dash, color=line.colour, linewidth=1.4
+            )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel(words.plain(f"axes.{x}"))
+        axes.set_ylabel(words.plain(f"axes.{y}"))
+        return _svg(figure, name)
+
+
 def _panel(words: Words) -> tuple[Figure, "Axes"]:
     figure = Figure(figsize=SIZE)
     # Fixed margins: a layout engine would draw every figure twice more. Seven digits fit.
@@ -164,6 +257,15 @@ def _log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> Non
     axis.set_major_locator(LogLocator(numticks=6))
     axis.set_major_formatter(_ticks(words))
     axis.set_minor_locator(NullLocator())
+
+
+def _few_decades(axes: "Axes", values: Sequence[float]) -> None:
+    """Enough ticks on a logarithmic horizontal axis that spans less than two decades."""
+    span = max(values) / min(values)
+    if span < 4:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    elif span < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
 
 
 def _ticks(words: Words) -> FuncFormatter:

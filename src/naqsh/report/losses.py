@@ -61,6 +61,11 @@ def losses(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     return maker.figure("losses", panels, notes=[*smooth(maker, found), *epochs(maker, runs)])
 
 
+def minimised(run: Facts) -> dict[str, Curve]:
+    """The totals of a run's phases."""
+    return {name: curve for name, curve in _trained(run).items() if end(name) == "total"}
+
+
 def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
     """The other terms, one figure a phase."""
     names = union(_trained(run) for run in runs)

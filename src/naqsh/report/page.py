@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from naqsh.report import losses, plots, tables
+from naqsh.report import anomalies, losses, plots, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.gather import Facts, Note, Record
 from naqsh.report.words import Words
@@ -25,24 +25,26 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "glance": _glance,
         "samples": _samples,
         "quality": _quality,
+        "detection": anomalies.blocks,
         "losses": _losses,
-        "diagnosis": _diagnosis,
+        "diagnosis": diagnosis,
         "inside": _inside,
         "speed": _speed,
         "data": _data,
         "networks": _networks,
         "hyperparameters": lambda maker, runs: [tables.hyperparameters(maker, runs)],
-        "environment": _environment,
-        "again": _again,
+        "environment": environment,
+        "again": again,
     }
     # Figures and tables are numbered as they are made: one section after the other.
     sections = [
-        Section(name, words.text(f"sections.{name}"), make(maker, runs))
+        Section(name, words.text(f"sections.{name}"), made)
         for name, make in parts.items()
+        if (made := make(maker, runs))
     ]
     title = words.text("list_comma").join(escape(words.own(run.label)) for run in runs)
     leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
-    return Document(words, title, leads, sections, _results(runs))
+    return Document(words, title, leads, sections, results(runs))
 
 
 def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
@@ -79,7 +81,7 @@ def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
 
 
 def _glance(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    items = [(run, _state(maker.words, run)) for run in runs]
+    items = [(run, state(maker.words, run)) for run in runs]
     table = tables.glance(maker, runs)
     if not any(state for _, state in items):
         return [table]
@@ -87,7 +89,7 @@ def _glance(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [*listings, table]
 
 
-def _state(words: Words, run: Facts) -> list[Markup]:
+def state(words: Words, run: Facts) -> list[Markup]:
     """What a reader must know before trusting the page: how far the run is, what is damaged."""
     said = []
     if not run.records:
@@ -133,7 +135,8 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return _present(made) or [_absence(maker, runs, "losses")]
 
 
-def _diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+def diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """What was noticed in each run."""
     words = maker.words
     listings = []
     for run in runs:
@@ -188,7 +191,8 @@ def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [tables.data(maker, runs) if known else _paragraph(maker, "absences.data")]
 
 
-def _environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """What the runs were run on."""
     known = any(run.environment for run in runs)
     return [tables.environment(maker, runs) if known else _paragraph(maker, "absences.environment")]
 
@@ -197,7 +201,8 @@ def _networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [*tables.networks(maker, runs)] or [_paragraph(maker, "absences.networks")]
 
 
-def _again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+def again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Each run's recipe, and the command that trains it again."""
     words = maker.words
     blocks: list[Block] = [_paragraph(maker, "again.lead")]
     for run in runs:
@@ -228,7 +233,7 @@ def _paragraph(maker: Maker, key: str) -> Paragraph:
     return Paragraph(maker.words.text(key))
 
 
-def _results(runs: Sequence[Facts]) -> dict[str, Any]:
+def results(runs: Sequence[Facts]) -> dict[str, Any]:
     """Everything the page shows, as plain data."""
     most = max(60, RECORDS // len(runs))
     return {
@@ -239,6 +244,7 @@ def _results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "summary": run.summary(),
                 "results": run.results(),
                 "measured": run.measured and run.measured.as_plain(),
+                "detected": run.detected and run.detected.as_plain(),
                 "recipe": run.recipe,
                 "about": run.about,
                 "networks": run.networks,

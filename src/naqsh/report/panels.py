@@ -60,6 +60,12 @@ def plot(maker: Maker, name: str, title: str, lines: Curves, order: Sequence[str
     return Panel(title if single else "", labelled(drawn, title), () if single else legend)
 
 
+def titled(panel: Panel, title: str, lines: Curves) -> Panel:
+    """A panel of one run's terms under the run's name, with a legend though it has one line."""
+    legend = panel.legend or [Key(lines[0][0], palette.css(palette.colour(0)))]
+    return Panel(title, panel.content, legend)
+
+
 def labelled(drawn: str, title: str) -> Markup:
     """The SVG with a name for those who hear the page."""
     head, rest = drawn.split("<svg", 1)

@@ -49,6 +49,19 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     return maker.figure("grids", panels, columns=columns(runs), small=True, notes=notes)
 
 
+def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
+    """The pictures of each run's last stage."""
+    files = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
+    made, reduced = [], False
+    for run, stage in files:
+        image = images.inline(stage.grid, GRID_BYTES // len(files)) if stage.grid else None
+        reduced = reduced or (image is not None and image.reduced)
+        title = panel_title(maker, runs, run, stage_title(maker, stage))
+        made.append(Panel(title, picture(maker, title, image)))
+    notes = [maker.words.text("figures.grids.reduced")] if reduced else []
+    return maker.figure("last_grids", made, small=True, notes=notes) if made else None
+
+
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
     """What the method showed at the last stage beside samples, one figure a kind."""
     last = [run.stages[-1].shown if run.stages else {} for run in runs]

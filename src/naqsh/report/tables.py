@@ -233,8 +233,18 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
         head = [words.text(f"tables.networks.columns.{column}") for column in columns]
         name = "networks" if len(runs) == 1 else "networks_of"
         named = words.text("list_comma").join(escape(words.own(label)) for label in labels)
-        values = {"phase": phase, "runs": named}
-        tables.append(maker.table(name, head, rows, number=number, numeric=2, foot=foot, **values))
+        tables.append(
+            maker.table(
+                name,
+                head,
+                rows,
+                number=number,
+                numeric=2,
+                foot=foot,
+                phase=phase,
+                runs=named,
+            )
+        )
     return tables
 
 

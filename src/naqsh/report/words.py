@@ -148,9 +148,9 @@ class Words:
             return self._time("seconds", seconds=whole)
         if whole < 3600:
             minutes, rest = divmod(whole, 60)
-            return self._time("minutes", minutes=minutes, seconds=rest)
+            return self._time("minutes" if rest else "whole_minutes", minutes=minutes, seconds=rest)
         hours, rest = divmod(whole // 60, 60)
-        return self._time("hours", hours=hours, minutes=rest)
+        return self._time("hours" if rest else "whole_hours", hours=hours, minutes=rest)
 
     def _time(self, unit: str, **values: int) -> Markup:
         return Markup(escape(self.local(self.texts[f"units.{unit}"].format(**values))))

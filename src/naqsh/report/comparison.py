@@ -1,0 +1,236 @@
+"""The page that lays families side by side: quality, diversity and speed, measured alike.
+
+A comparison is read from its folder, where ``comparison.json`` names the runs, the budget and what
+failed, or from run folders alone. Only what was measured by the same features, against the same
+reference and with as many pictures is compared; a run that was measured otherwise is shown, but
+has no rank and no place in the figures.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from naqsh.errors import NaqshError
+from naqsh.report import comparing, gather, losses, page, panels, plots, tables
+from naqsh.report.document import Block, Document, Listing, Maker, Paragraph, Section
+from naqsh.report.gather import Facts
+from naqsh.report.words import Words
+from naqsh.runfolder import read_json
+
+FILE = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison's page shows.
+
+    Attributes:
+        runs: those that can be shown.
+        failures: the names of those that cannot, with the reason in one line.
+        plan: the budget and how all were measured, as far as it is known: ``data``, ``minutes``,
+            ``pictures``, ``n``, ``features`` and ``seed``.
+    """
+
+    runs: list[Facts]
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+
+
+def read(folders: Path | Sequence[Path]) -> Comparison:
+    """The comparison in a folder that holds ``comparison.json``, or that of run folders.
+
+    Raises:
+        NaqshError: there is no run to show, or a file is damaged.
+    """
+    if not isinstance(folders, Path):
+        return Comparison(gather.read(list(folders)))
+    file = folders / FILE
+    kept = read_json(file)
+    try:
+        plan = dict(kept["plan"])
+        entries = [
+            (str(e["name"]), str(e["folder"]), str(e["state"]), e["error"]) for e in kept["entries"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
+    done = [folders / folder for _, folder, state, _ in entries if state == "done"]
+    failures = [(name, str(error)) for name, _, state, error in entries if state == "failed"]
+    if not done:
+        raise NaqshError(f"{folders} has no finished run to compare")
+    return Comparison(gather.read(done), failures, plan)
+
+
+def build(found: Comparison, words: Words) -> Document:
+    """The page of a comparison."""
+    maker = Maker(words)
+    runs = found.runs
+    parts: dict[str, Callable[[], list[Block]]] = {
+        "compared": lambda: _compared(maker, found),
+        "trilemma": lambda: _trilemma(maker, runs),
+        "families": lambda: [Paragraph(text) for text in paragraphs(words, runs)],
+        "samples": lambda: _samples(maker, runs),
+        "losses": lambda: _losses(maker, runs),
+        "diagnosis": lambda: page.diagnosis(maker, runs),
+        "hyperparameters": lambda: [tables.hyperparameters(maker, runs)],
+        "environment": lambda: page.environment(maker, runs),
+        "again": lambda: page.again(maker, runs),
+    }
+    sections = [
+        Section(name, words.text(f"sections.{name}"), make()) for name, make in parts.items()
+    ]
+    data = found.plan.get("data") or runs[0].summary()["data"]
+    title = words.text("comparison.title", data=str(data))
+    results = page.results(runs) | {
+        "plan": found.plan,
+        "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
+    }
+    return Document(words, title, _leads(words, found), sections, results)
+
+
+def alike(runs: Sequence[Facts]) -> list[bool]:
+    """Which runs were measured as most of them were; a run that was not measured was not."""
+    keys = [
+        m and (m.features, m.reference, m.generated, m.real) for m in (run.measured for run in runs)
+    ]
+    counts = Counter(key for key in keys if key)
+    most = max(counts, key=lambda key: counts[key], default=None)
+    return [key is not None and key == most for key in keys]
+
+
+def _leads(words: Words, found: Comparison) -> list[Markup]:
+    plan, said = found.plan, []
+    said.append(words.text("comparison.what", count=words.number(len(found.runs))))
+    if plan.get("pictures"):
+        said.append(words.text("comparison.pictures", count=words.number(int(plan["pictures"]))))
+    elif plan.get("minutes") and not plan.get("recipes") and plan.get("runs"):
+        pass  # all were trained elsewhere: the budget was not used
+    elif plan.get("minutes"):
+        said.append(words.text("comparison.minutes", time=words.time(60 * float(plan["minutes"]))))
+    same = [run for run, is_alike in zip(found.runs, alike(found.runs), strict=True) if is_alike]
+    if same and (m := same[0].measured):
+        said.append(
+            words.text(
+                "comparison.how",
+                generated=words.number(m.generated),
+                real=words.number(m.real),
+                reference=m.reference,
+                features=m.features,
+            )
+        )
+    return [Markup(" ").join(said)]
+
+
+def _compared(maker: Maker, found: Comparison) -> list[Block]:
+    words, blocks = maker.words, list[Block]()
+    if found.failures:
+        said = [
+            words.text("comparison.failure", run=name, reason=words.foreign(reason))
+            for name, reason in found.failures
+        ]
+        blocks.append(Listing(words.text("comparison.failures"), said))
+    for run in found.runs:
+        if state := page.state(words, run):
+            blocks.append(Listing(run.label, state))
+    return [*blocks, comparing.table(maker, found.runs, alike(found.runs))]
+
+
+def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    same = alike(runs)
+    made = [comparing.trilemma(maker, runs, same), comparing.cost(maker, runs, same)]
+    figures = [figure for figure in made if figure]
+    return [*figures] or [Paragraph(maker.words.text("comparison.not_measured"))]
+
+
+def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    figure = plots.last_grids(maker, runs)
+    return [figure or Paragraph(maker.words.text("absences.none.grids"))]
+
+
+def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Each run's totals on axes of their own: losses of different methods cannot be compared."""
+    made = []
+    for number, run in enumerate(runs):
+        totals = losses.minimised(run)
+        if totals:
+            lines = list(totals.items())
+            panel = panels.plot(maker, f"losses-{number}", run.label, lines, [])
+            made.append(panels.titled(panel, run.label, lines))
+    if not made:
+        return [Paragraph(maker.words.text("absences.none.losses"))]
+    found = [(run, losses.minimised(run)) for run in runs]
+    return [maker.figure("each_loss", made, notes=panels.smooth(maker, found))]
+
+
+def paragraphs(words: Words, runs: Sequence[Facts]) -> list[Markup]:
+    """What the measured figures say of each run, in words."""
+    same = alike(runs)
+    ranked = [run for run, is_alike in zip(runs, same, strict=True) if is_alike]
+    return [_paragraph(words, run, ranked) for run in runs]
+
+
+def _paragraph(words: Words, run: Facts, ranked: Sequence[Facts]) -> Markup:
+    kind = str(run.summary()["method"])
+    label = Markup("<b>{}</b>").format(words.own(run.label))
+    said = [words.text("families.is", run=label, family=words.known(f"families.{kind}", kind))]
+    measured = run.measured
+    if measured is None:
+        said.append(words.text("families.not_measured"))
+    elif run not in ranked:
+        said.append(words.text("families.otherwise"))
+    else:
+        said += _ranks(words, run, ranked)
+    if measured:
+        values = {
+            "speed": words.number(measured.pictures_per_second),
+            "evaluations": words.number(measured.evaluations),
+        }
+        said.append(words.text("families.speed", **values))
+        if likely := measured.likelihood:
+            said.append(
+                words.text(
+                    "families.likelihood",
+                    bits=words.number(likely.bits),
+                    kind=words.known(f"kinds.{likely.kind}", likely.kind),
+                    of=words.known(f"likelihood_of.{likely.of}", likely.of),
+                )
+            )
+    summary = run.summary()
+    if run.records:
+        time, seen = words.time(summary["seconds"]), words.number(summary["seen"])
+        said.append(words.text("families.training", time=time, seen=seen))
+    return Markup(" ").join(said)
+
+
+def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
+    """Where a run stands among those that were measured like it, measure by measure."""
+    said, corners = [], dict[str, int]()
+    for name, corner in (("fid", ""), ("precision", "quality"), ("recall", "diversity")):
+        rank = comparing.rank(run, ranked, name)
+        if rank is None or not run.measured:
+            continue
+        value = words.number(run.measured.values[name][0])
+        values = {"value": value, "rank": words.number(rank), "count": words.number(len(ranked))}
+        said.append(words.text(f"families.{name}", **values))
+        if name == "fid" and (like := comparing.not_told_apart(run, ranked)):
+            labels = words.text("list_comma").join(escape(words.own(r.label)) for r in like)
+            said.append(words.text("families.like", runs=labels))
+        if corner:
+            corners[corner] = rank
+    speeds = sorted(-r.measured.pictures_per_second for r in ranked if r.measured)
+    if run.measured:
+        corners["speed"] = 1 + speeds.index(-run.measured.pictures_per_second)
+    if len(ranked) > 1 and len(corners) == 3 and len(set(corners.values())) > 1:
+        best, worst = min(corners.values()), max(corners.values())
+        named = {
+            "strong": [
+                words.text(f"families.corners.{c}") for c, r in corners.items() if r == best
+            ],
+            "weak": [words.text(f"families.corners.{c}") for c, r in corners.items() if r == worst],
+        }
+        joined = {key: words.text("list_and").join(names) for key, names in named.items()}
+        said.append(words.text("families.corner", **joined))
+    return said
