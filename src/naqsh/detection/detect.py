@@ -106,6 +106,11 @@ def detect(
         likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
         nats = scored["likelihood"][0].values
         likelihood = caution.check(likely, reference.held_out, nats, examined.images)
+    for figures in found.values():
+        if not figures.baseline and examined.anomalous is not None:
+            pca = found["pca"].scores.values
+            less = result.less(figures.scores.values, pca, examined, seed)
+            figures.measured["less_pca"] = less
     if "reconstruction" in scored and result.is_rounding(scored["reconstruction"][0]):
         notes.append("round_trip")
     detection = Detection(
