@@ -48,3 +48,7 @@ class Affine:
     def inverse(self, z: Tensor, shift: Tensor, raw: Tensor) -> Tensor:
         """x from z, mu and a, all of one shape."""
         return torch.addcmul(shift, z, self.log_scale(raw).exp_())
+
+    def pull_back(self, to_x: Tensor, to_z: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients with respect to mu and alpha that come through x, all of one shape."""
+        return to_x, to_z * z

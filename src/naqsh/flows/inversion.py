@@ -159,9 +159,9 @@ class Sweep:
                     whole[first:last].addmm_(waiting.t(), to_hidden[0][units[0][1] : stop])
                 here = slice(first, last)
                 torch.mul(whole[here], scale[here], out=to_z[here])
-                pairs[here, 0] = whole[here]
-                raw = torch.addcmul(to_log_scale[here], to_z[here], self.z[here])
-                torch.mul(raw, slope[here], out=pairs[here, 1])
+                through = self.affine.pull_back(whole[here], to_z[here], x[here], self.z[here])
+                pairs[here, 0] = through[0]
+                torch.mul(through[1] + to_log_scale[here], slope[here], out=pairs[here, 1])
                 row, _, column, _ = bounds[-1]
                 known = units[-1][1]
                 if column < known:
