@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from naqsh.errors import NaqshError
+from naqsh.report.detected import Detected
+from naqsh.report.detected import parse as parse_detected
 from naqsh.report.measured import Measured
 from naqsh.report.measured import parse as parse_measured
 from naqsh.runfolder import FORMAT, RunFolder, read_json, read_lines
@@ -108,6 +110,7 @@ class Facts:
         notes: the diagnosis.
         checkpoint: the step of the last checkpoint.
         measured: what the run was evaluated to, once it was.
+        detected: how well it tells anomalies, once it was asked.
         problems: what of the folder is missing or damaged.
     """
 
@@ -121,6 +124,7 @@ class Facts:
     notes: list[Note] = field(default_factory=list)
     checkpoint: int | None = None
     measured: Measured | None = None
+    detected: Detected | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -252,6 +256,13 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
     if folder.evaluation.exists():
         facts.measured = _read(facts, folder.evaluation, read_json, parse_measured, None)
+    detection = folder.path / "detection.json"
+    if detection.exists():
+
+        def parse(plain: Any) -> Detected | None:
+            return parse_detected(plain, folder.path)
+
+        facts.detected = _read(facts, detection, read_json, parse, None)
     return facts
 
 
