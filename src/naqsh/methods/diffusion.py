@@ -31,11 +31,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch, Losses, Method, Phase
+from naqsh.core import Batch, LogProbKind, LogProbOf, Losses, Method, Phase
 from naqsh.diffusion import strips
 from naqsh.diffusion.catalogue import SAMPLERS
 from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
 from naqsh.diffusion.guidance import Guided, drop
+from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import ddim, invert
 from naqsh.diffusion.schedule import AnySchedule, Linear, Spacing
@@ -67,7 +68,8 @@ class Spec(MethodSpec):
         gamma: where the ``min-snr`` weighting cuts.
         variance: of DDPM's reverse steps.
         data_deviation: standard deviation of pixels in [-1, 1], for ``edm``.
-        width: channels of the U-Net's first level.
+        patch: pixels on a side of what the U-Net's first level sees as one, in channels.
+        width: channels of that level.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down.
         attention: sides of the levels with self-attention; the middle always has it.
@@ -86,8 +88,9 @@ class Spec(MethodSpec):
     gamma: float = 5.0
     variance: Variance = "large"
     data_deviation: float = 0.5
-    width: int = 32
-    multipliers: tuple[int, ...] = (1, 2, 2)
+    patch: int = 2
+    width: int = 64
+    multipliers: tuple[int, ...] = (1, 1)
     blocks: int = 1
     attention: tuple[int, ...] = ()
     heads: int = 1
@@ -116,6 +119,9 @@ class Spec(MethodSpec):
 class Diffusion(Method):
     """A denoiser around a U-Net, trained in one phase; samplers make pictures with it."""
 
+    log_prob_kind: LogProbKind = "lower bound"
+    log_prob_of: LogProbOf = "levels"
+
     def __init__(self, spec: Spec, shape: Shape, classes: int) -> None:
         super().__init__(shape)
         self.spec, self.classes = spec, classes
@@ -128,6 +134,7 @@ class Diffusion(Method):
             heads=spec.heads,
             dropout=spec.dropout,
             classes=classes,
+            patch=spec.patch,
             outputs=2 * shape[0] if spec.variance == "learned" else None,
         )
         self.denoiser = Denoiser(
@@ -242,6 +249,17 @@ class Diffusion(Method):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Pictures to noise and back, float32 in [0, 1]."""
         return self.decode(self.encode(images))
+
+    def log_prob(self, images: Tensor, noise: Noise, evaluations: int = 20) -> Tensor:
+        """A random lower bound of each picture's log-probability in nats, shape (N,).
+
+        Args:
+            images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
+            noise: of these N pictures.
+            evaluations: of the network for each. The step into the picture is always among them;
+                the more there are, the less chance is in the sum of the others.
+        """
+        return partial_bound(self.denoiser, images, noise, evaluations=evaluations)
 
     def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
         """Film strips: a jump and a walk into noise, ways out of it, and between latents.
