@@ -19,7 +19,6 @@ References:
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -29,6 +28,7 @@ from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.dequantise import Dequantise, bits_per_dimension
+from naqsh.flows.precision import full_precision
 from naqsh.noise import Noise
 from naqsh.spec import Optimizer, Shape
 
@@ -113,7 +113,7 @@ class FlowMethod(Method):
 
     def _terms(self, images: Tensor, noise: Noise) -> Tensor:
         """The share of each dimension in the log-density, shape (N, D)."""
-        with _full_precision(images):
+        with full_precision(images):
             y, first = self.dequantise(images, noise)
             z, log_det = self.chain.normalise(y)
             terms: Tensor = first + log_det - (z.square() + math.log(2 * math.pi)) / 2
@@ -137,13 +137,13 @@ class FlowMethod(Method):
 
     def encode(self, images: Tensor) -> Tensor:
         """The latents, shape (N, D), of pictures whose values lie in the middle of their bins."""
-        with _full_precision(images):
+        with full_precision(images):
             codes: Tensor = self.chain.normalise(self.dequantise(images, None)[0])[0]
             return codes
 
     def decode(self, codes: Tensor, sampler: Sampler = "fast") -> Tensor:
         """Pictures, float32 in [0, 1] with shape (N, C, H, W), of latents with shape (N, D)."""
-        with _full_precision(codes):
+        with full_precision(codes):
             images: Tensor = self.dequantise.inverse(self.chain(codes, sampler))
             return images
 
@@ -161,10 +161,3 @@ class FlowMethod(Method):
             "reconstructions": (torch.cat([images, self.decode(codes)]), count),
             "interpolation": (self.decode(torch.cat(ways)), count),
         }
-
-
-def _full_precision(like: Tensor) -> AbstractContextManager[object]:
-    kind = like.device.type
-    if not torch.amp.is_autocast_available(kind):  # on the meta device, where costs are estimated
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)

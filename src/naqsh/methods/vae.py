@@ -14,6 +14,10 @@ both terms averaged over the batch (before the maximum is taken), the expectatio
 
 which rises with K towards :math:`\log p(x)`.
 
+The posterior may also be an inverse autoregressive flow: further steps change z, one pass each (see
+:mod:`naqsh.flows.posterior`). Its KL has no closed form: the loss has one sample's
+:math:`\log q(z \mid x) - \log p(z)`, as a sum with a term of each latent.
+
 Pixels lie in [0, 1]. The Gaussian is a density of them. The Bernoulli is a probability of black and
 white pixels; of a grey picture it is the mean log-probability of its random black-and-white
 versions, whose pixels are white with probability x.
@@ -22,27 +26,23 @@ References:
     Auto-Encoding Variational Bayes (Kingma and Welling, 2013), arXiv:1312.6114, equation 10.
     beta-VAE (Higgins et al., 2017), ICLR, equation 4.
     Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016),
-    arXiv:1606.04934, equation 16: free bits.
+    arXiv:1606.04934, equation 16: free bits; algorithm 1: the flow.
     Importance Weighted Autoencoders (Burda et al., 2015), arXiv:1509.00519, equation 8.
-    Simple and Effective VAE Training with Calibrated Decoders (Rybkin et al., 2020),
-    arXiv:2006.13202, section 3.1: the learnt scale.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
+from naqsh.flows.posterior import InverseAutoregressive
 from naqsh.networks import vae as networks
+from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
 from naqsh.noise import Noise
 from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
-
-LEAST_SCALE = 1 / 510
-"""Half a grey level: pictures of 256 levels say nothing of finer differences."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Common(MethodSpec):
         width: factor on every number of channels of both networks.
         scale: standard deviation of a Gaussian pixel, of pixels in [0, 1].
         learn_scale: whether a Gaussian's `scale` is only where training begins.
+        posterior: a normal distribution with independent latents, or an inverse autoregressive
+            flow from it.
+        posterior_steps: of that flow.
+        posterior_hidden: units of both hidden layers of a step, and how many numbers the encoder
+            tells the steps of a picture.
         optimizer: how all of it is trained.
     """
 
@@ -63,11 +68,16 @@ class Common(MethodSpec):
     width: int = 1
     scale: float = 0.1
     learn_scale: bool = False
+    posterior: Literal["diagonal", "iaf"] = "diagonal"
+    posterior_steps: int = 2
+    posterior_hidden: int = 320
     optimizer: Optimizer = Adam(lr=1e-4)
 
     def __post_init__(self) -> None:
         if min(self.latent, self.width) < 1:
             raise ValueError("latent and width must be at least 1")
+        if min(self.posterior_steps, self.posterior_hidden) < 1:
+            raise ValueError("posterior_steps and posterior_hidden must be at least 1")
         if self.scale <= LEAST_SCALE:
             raise ValueError(f"scale must be above half a grey level, 1/510, got {self.scale}")
 
@@ -94,47 +104,18 @@ class Spec(Common):
         return BetaVAE(self, shape)
 
 
-class Bernoulli(nn.Module):
-    """Independent pixels, black or white, from their logits."""
+class Posterior(NamedTuple):
+    """What the encoder says of N pictures, float32.
 
-    def forward(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Nats of pictures in [0, 1] with shape (N, C, H, W), given logits of that shape: (N,)."""
-        cross = binary_cross_entropy_with_logits(logits.float(), images, reduction="none")
-        return -cross.flatten(1).sum(1)
+    Attributes:
+        mean: of the latents, shape (N, latent).
+        log_variance: of the latents, shape (N, latent).
+        context: what else it tells a flow, shape (N, posterior_hidden); without a flow (N, 0).
+    """
 
-    def mean(self, logits: Tensor) -> Tensor:
-        """The expected picture, float32 in [0, 1]."""
-        return logits.float().sigmoid()
-
-
-class Gaussian(nn.Module):
-    """Independent pixels with one standard deviation for all, from their means."""
-
-    log_excess: Tensor
-
-    def __init__(self, scale: float, learn: bool) -> None:
-        super().__init__()
-        log_excess = torch.tensor(math.log(scale - LEAST_SCALE))
-        if learn:
-            self.log_excess = nn.Parameter(log_excess)
-        else:
-            self.register_buffer("log_excess", log_excess)
-
-    @property
-    def scale(self) -> Tensor:
-        """The standard deviation of a pixel."""
-        # Without a floor a decoder that learns its pictures by heart has a loss without one.
-        return LEAST_SCALE + self.log_excess.exp()
-
-    def forward(self, images: Tensor, means: Tensor) -> Tensor:
-        """Nats of pictures in [0, 1] with shape (N, C, H, W), given means of that shape: (N,)."""
-        squares = ((images - means.float()) / self.scale).square().flatten(1)
-        constant = squares.shape[1] * (self.scale.log() + math.log(2 * math.pi) / 2)
-        return -squares.sum(1) / 2 - constant
-
-    def mean(self, means: Tensor) -> Tensor:
-        """The expected picture, float32, cut to [0, 1]."""
-        return means.float().clamp(0, 1)
+    mean: Tensor
+    log_variance: Tensor
+    context: Tensor
 
 
 class VAE(Method):
@@ -146,12 +127,16 @@ class VAE(Method):
     def __init__(self, spec: Common, shape: Shape) -> None:
         super().__init__(shape)
         self.latent, self.optimizer = spec.latent, spec.optimizer
-        self.encoder = networks.encoder(shape, spec.latent, spec.width)
+        context = spec.posterior_hidden if spec.posterior == "iaf" else 0
+        self.encoder = networks.encoder(shape, spec.latent, spec.width, context)
         self.decoder = networks.decoder(shape, spec.latent, spec.width)
         self.likelihood: Bernoulli | Gaussian = Bernoulli()
         self.log_prob_of = "black and white"
         if spec.likelihood == "gaussian":
             self.likelihood = Gaussian(spec.scale, spec.learn_scale)
+        self.flow: InverseAutoregressive | None = None
+        if spec.posterior == "iaf":
+            self.flow = InverseAutoregressive(spec.latent, spec.posterior_steps, context)
             self.log_prob_of = "density"
 
     def weighed(self, kl: Tensor, step: int) -> tuple[Tensor, Losses]:
@@ -187,15 +172,12 @@ class VAE(Method):
         kl = kl.sum()
         return {"total": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log-variances of the latents, each float32 with shape (N, latent).
-
-        Args:
-            images: pictures in [0, 1] with shape (N, C, H, W).
-        """
+    def posterior(self, images: Tensor) -> Posterior:
+        """What the encoder says of pictures in [0, 1] with shape (N, C, H, W)."""
         # The KL holds exponentials and differences of like numbers: not for bfloat16.
-        mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
-        return mean, log_variance
+        numbers = self.encoder(images).float()
+        rest = numbers.shape[1] - 2 * self.latent
+        return Posterior(*numbers.split([self.latent, self.latent, rest], dim=1))
 
     @property
     def sampling_network(self) -> nn.Module:
@@ -207,8 +189,14 @@ class VAE(Method):
         return self.decode(noise.normal(self.latent))
 
     def encode(self, images: Tensor) -> Tensor:
-        """The means of the latents, shape (N, latent), of pictures in [0, 1]."""
-        return self.posterior(images)[0]
+        """The means of the latents, shape (N, latent), of pictures in [0, 1].
+
+        With a flow they are where it takes the mean of the normal distribution that it begins with.
+        """
+        posterior = self.posterior(images)
+        return (
+            posterior.mean if self.flow is None else self.flow(posterior.mean, posterior.context)[0]
+        )
 
     def decode(self, codes: Tensor) -> Tensor:
         """Expected pictures, float32 in [0, 1], of latents with shape (N, latent)."""
@@ -239,30 +227,42 @@ class VAE(Method):
         Args:
             images: pictures in [0, 1] with shape (N, C, H, W).
             noise: of these N pictures.
-            samples: 1 gives the ELBO with its KL in closed form; more, the importance-weighted
-                bound, which is tighter. One pass of the decoder each.
+            samples: 1 gives the ELBO, its KL in closed form if there is one; more, the
+                importance-weighted bound, which is tighter. One pass of the decoder each.
         """
-        mean, log_variance = self.posterior(images)
-        deviation = (log_variance / 2).exp()
+        posterior = self.posterior(images)
         if samples == 1:
-            z = mean + deviation * noise.normal(self.latent)
-            fit: Tensor = self.likelihood(images, self.decoder(z))
-            return fit - divergence(mean, log_variance).sum(1)
+            fit, kl = self._bound(images, posterior, noise)
+            return fit - kl.sum(1)
         weights = []
         for _ in range(samples):
-            normal = noise.normal(self.latent)
-            z = mean + deviation * normal
-            # The normalising constants of prior and posterior cancel but for the deviation.
-            ratio = (normal.square() - z.square() + log_variance).sum(1) / 2
-            weights.append(self.likelihood(images, self.decoder(z)) + ratio)
+            z, ratio = self._draw(posterior, noise)
+            weights.append(self.likelihood(images, self.decoder(z)) + ratio.sum(1))
         return torch.stack(weights).logsumexp(0) - math.log(samples)
 
     def _terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Reconstruction, a scalar, and the KL of each latent, shape (latent,): batch means."""
-        mean, log_variance = self.posterior(batch.images)
-        z = mean + (log_variance / 2).exp() * batch.noise.normal(self.latent)
-        fit = self.likelihood(batch.images, self.decoder(z))
-        return -fit.mean(), divergence(mean, log_variance).mean(0)
+        fit, kl = self._bound(batch.images, self.posterior(batch.images), batch.noise)
+        return -fit.mean(), kl.mean(0)
+
+    def _bound(self, images: Tensor, posterior: Posterior, noise: Noise) -> tuple[Tensor, Tensor]:
+        """log p(x|z) of one draw, shape (N,), and the KL of each latent, shape (N, latent)."""
+        z, ratio = self._draw(posterior, noise)
+        fit: Tensor = self.likelihood(images, self.decoder(z))
+        if self.flow is None:
+            return fit, divergence(posterior.mean, posterior.log_variance)
+        return fit, -ratio
+
+    def _draw(self, posterior: Posterior, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Latents, and the share of each in log p(z) - log q(z|x); shape (N, latent) both."""
+        normal = noise.normal(self.latent)
+        z = posterior.mean + (posterior.log_variance / 2).exp() * normal
+        log_volume = posterior.log_variance / 2
+        if self.flow is not None:
+            z, log_factors = self.flow(z, posterior.context)
+            log_volume = log_volume + log_factors
+        # The normalising constants of prior and posterior cancel but for the volume.
+        return z, (normal.square() - z.square()) / 2 + log_volume
 
 
 class BetaVAE(VAE):

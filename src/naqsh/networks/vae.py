@@ -38,17 +38,18 @@ def _plan(shape: Shape, width: int) -> tuple[list[int], tuple[int, int]]:
     return [width * number for number in stages[len(stages) - halvings :]], (height, side)
 
 
-def encoder(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
+def encoder(shape: Shape, latent: int, width: int = 1, context: int = 0) -> nn.Sequential:
     """Pictures to the mean and log-variance of their latents.
 
     Args:
         shape: (C, H, W) of the pictures; H and W divide by 4.
         latent: number of latents.
         width: factor on every number of channels.
+        context: how many numbers it gives beside, for whatever else depends on a picture.
 
     Returns:
-        pictures with shape (N, C, H, W) to means and log-variances side by side, shape
-        (N, 2 * latent): two linear heads as one matrix.
+        pictures with shape (N, C, H, W) to means, log-variances and context side by side, shape
+        (N, 2 * latent + context): linear heads as one matrix.
     """
     channels, rest = _plan(shape, width)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -60,7 +61,7 @@ def encoder(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
     layers["conv_last"] = nn.Conv2d(before, HIDDEN * width, rest)
     layers["relu_last"] = nn.ReLU(inplace=True)
     layers["flatten"] = nn.Flatten()
-    layers["heads"] = nn.Linear(HIDDEN * width, 2 * latent)
+    layers["heads"] = nn.Linear(HIDDEN * width, 2 * latent + context)
     return _initialised(nn.Sequential(layers))
 
 

@@ -38,6 +38,15 @@ def vae_digits() -> Recipe:
 
 
 @recipe
+def vae_iaf_digits() -> Recipe:
+    """The VAE of vae-digits with inverse autoregressive flow as posterior (Kingma et al., 2016)."""
+    from naqsh.methods import vae
+
+    spec = vae.Spec(posterior="iaf", posterior_hidden=64, optimizer=Adam(1e-3))
+    return Recipe("", Data("digits"), spec, Training(epochs=300, validation=0.1))
+
+
+@recipe
 def vae_mnist() -> Recipe:
     """VAE on MNIST, its grey values taken as chances of white."""
     from naqsh.methods import vae
