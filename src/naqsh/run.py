@@ -362,12 +362,27 @@ class Run:
 
         return evaluation.evaluate(self, metrics, features=features, **options)
 
-    def report(self, out: Path | str | None = None) -> Path:
-        """Write the run's report, one self-contained HTML file; returns where it is."""
+    def report(
+        self,
+        out: Path | str | None = None,
+        *,
+        language: str = "en",
+        notebook: Path | str | None = None,
+    ) -> Path:
+        """Write the run's report, one self-contained HTML file; returns where it is.
+
+        Args:
+            out: the file; ``report.html`` in the run folder by default.
+            language: ``en`` or ``fa``.
+            notebook: a file ending in ``.ipynb`` to write the same to, executed.
+        """
         from naqsh import report
 
         path = Path(out) if out else self.folder.path / "report.html"
-        return report.write(self.folder.path, path)
+        report.write(self.folder.path, path, language)
+        if notebook:
+            report.write_notebook(self.folder.path, Path(notebook), language)
+        return path
 
 
 def _sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,16 +60,27 @@ def add_report(verbs: Any) -> None:
         "report",
         "Write one self-contained page about a run, or about several side by side.",
         "  naqsh report runs/gan-digits\n"
-        "  naqsh report runs/wgan-mnist runs/wgan-gp-mnist --out compare.html",
+        "  naqsh report runs/wgan-mnist runs/wgan-gp-mnist --out compare.html\n"
+        "  naqsh report runs/gan-digits --language fa --notebook gan-digits.ipynb",
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--out", type=Path, help="the page (default: report.html in the first run)")
+    parser.add_argument(
+        "--language", default="en", metavar="en|fa", help="English or Persian (default: en)"
+    )
+    parser.add_argument(
+        "--notebook", type=Path, metavar="FILE.ipynb", help="write the same as an executed notebook"
+    )
     parser.set_defaults(do=_report)
 
 
 def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--out --help")
+    none_left(named, "--out --language --notebook --help")
     from naqsh import report
 
-    print(report.write(options.runs, options.out or options.runs[0] / "report.html"))
+    language = options.language
+    out = options.out or options.runs[0] / "report.html"
+    print(report.write(options.runs, out, language))
+    if options.notebook:
+        print(report.write_notebook(options.runs, options.notebook, language))
     return 0

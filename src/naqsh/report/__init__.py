@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run, or about several side by side.
+"""One self-contained HTML page about a run, about several side by side, or about a comparison.
 
 =============  ===================================================================================
 ``gather``     reads run folders into :class:`~naqsh.report.gather.Facts`; says what is missing
@@ -7,10 +7,16 @@
 ``images``     grids of pictures to data URIs
 ``words``      the texts of a language, and how it writes numbers
 ``document``   sections, figures and tables, numbered in the order they are made
-``plots``      the figures of the page
-``tables``     the tables of the page
-``page``       which sections there are, and in what order
+``panels``     what the figures share
+``losses``     the figures of what is minimised and of its parts
+``plots``      the other figures of a run's page
+``tables``     the tables of a run's page
+``page``       which sections a run's page has, and in what order
+``comparing``  the figures, the table and the ranks of a comparison
+``comparison`` the page that lays families side by side
 ``html``       the page from the document, by the templates
+``pieces``     the same document, one figure or table at a time
+``notebook``   a notebook of the pieces, executed
 =============  ===================================================================================
 
 A page depends on the bytes of its run folders alone: no clock, no path of the machine, no network.
@@ -18,16 +24,25 @@ A page depends on the bytes of its run folders alone: no clock, no path of the m
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naqsh.errors import NaqshError
 from naqsh.runfolder import make_folder, write_text
 
+if TYPE_CHECKING:
+    from naqsh.report.document import Document
+    from naqsh.report.pieces import Piece, Report
+
+# What draws is imported inside functions, so that `import naqsh.report` costs nothing.
+
+__all__ = ["Piece", "Report", "open", "write", "write_comparison", "write_notebook"]
+
 
 def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
-    """Write the report of one run folder, or of several side by side.
+    """Write the report of one run folder, of several side by side, or of a comparison's folder.
 
     Args:
-        folder: a run folder or several.
+        folder: a run folder or several, or one that `naqsh compare` made.
         out: the HTML file; its folder is made where it is missing.
         language: ``en`` or ``fa``.
 
@@ -37,13 +52,10 @@ def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Pat
     Raises:
         NaqshError: a folder holds no run, a recipe is damaged, or `out` is a folder.
     """
-    # Imported here, so that `import naqsh.report` costs nothing.
-    from naqsh.report import gather, html, page
-    from naqsh.report.words import Words
+    from naqsh.report import html
 
-    _require_file(out, "an HTML")
-    text = html.render(page.build(gather.read(_several(folder)), Words(language)))
-    return _save(out, text)
+    _require_file(out, "an HTML file")
+    return _save(out, html.render(_document(_several(folder), language)))
 
 
 def write_comparison(folders: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
@@ -64,9 +76,75 @@ def write_comparison(folders: Path | Sequence[Path], out: Path, language: str = 
     from naqsh.report import comparison, html
     from naqsh.report.words import Words
 
-    _require_file(out, "an HTML")
+    _require_file(out, "an HTML file")
     found = comparison.read(folders if isinstance(folders, Path) else _several(folders))
     return _save(out, html.render(comparison.build(found, Words(language))))
+
+
+def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
+    """Write the same as :func:`write` as a notebook, executed, with its outputs stored.
+
+    Args:
+        folder: a run folder or several, or one that `naqsh compare` made.
+        out: a file ending in ``.ipynb``; its folder is made where it is missing.
+        language: ``en`` or ``fa``.
+
+    Returns:
+        `out`.
+
+    Raises:
+        NaqshError: as :func:`write`, and where a package of the ``notebook`` extra is missing.
+    """
+    from naqsh.report import notebook
+    from naqsh.report.pieces import Report
+
+    if out.suffix != ".ipynb":
+        raise NaqshError(f"{out}: a notebook is one file ending in .ipynb")
+    _require_file(out, "a notebook")
+    folders = _several(folder)
+    shown = Report(_document(folders, language))
+    beside = out.absolute().parent
+    make_folder(beside)
+    return _save(out, notebook.execute(shown, folders, beside))
+
+
+def open(folder: str | Path | Sequence[str | Path], language: str = "en") -> "Report":
+    """Open a report to show it piece by piece, for example in a notebook.
+
+    Args:
+        folder: a run folder or several, or one that `naqsh compare` made.
+        language: ``en`` or ``fa``.
+
+    Returns:
+        the report: ``figure(name)``, ``table(name)`` and ``text(section)`` show themselves,
+        ``figures``, ``tables`` and ``sections`` are the names.
+
+    Raises:
+        NaqshError: a folder holds no run, or a recipe is damaged.
+    """
+    from naqsh.report.pieces import Report
+
+    named = [folder] if isinstance(folder, str | Path) else list(folder)
+    return Report(_document(_several([Path(name) for name in named]), language))
+
+
+def __getattr__(name: str) -> type:
+    if name in ("Piece", "Report"):
+        from naqsh.report import pieces
+
+        found: type = getattr(pieces, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _document(folders: Sequence[Path], language: str) -> "Document":
+    from naqsh.report import comparison, gather, page
+    from naqsh.report.words import Words
+
+    words = Words(language)
+    if len(folders) == 1 and (folders[0] / comparison.FILE).is_file():
+        return comparison.build(comparison.read(folders[0]), words)
+    return page.build(gather.read(folders), words)
 
 
 def _several(folder: Path | Sequence[Path]) -> list[Path]:
@@ -78,7 +156,7 @@ def _several(folder: Path | Sequence[Path]) -> list[Path]:
 
 def _require_file(out: Path, kind: str) -> None:
     if out.is_dir():
-        raise NaqshError(f"{out} is a folder; give the name of {kind} file")
+        raise NaqshError(f"{out} is a folder; give the name of {kind}")
 
 
 def _save(out: Path, text: str) -> Path:

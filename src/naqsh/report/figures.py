@@ -187,6 +187,43 @@ def points(
         return _svg(figure, name)
 
 
+def ridges(
+    spreads: Sequence[tuple[str, Histogram, str]],
+    axis: str,
+    *,
+    words: Words,
+    name: str,
+    mark: float | None = None,
+) -> str:
+    """Histograms one above the other, each as high as its largest part, on one axis.
+
+    Args:
+        spreads: what each is called, its parts and its colour, from the top.
+        axis: what the horizontal axis is called, a name in the texts' ``axes``.
+        words: the language of numbers and names.
+        name: unique on the page; the ids inside the SVG begin with it.
+        mark: a value where a line stands.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = _panel(words)
+        figure.set_size_inches(SIZE[0], max(SIZE[1], 0.5 + 0.33 * len(spreads)))
+        figure.subplots_adjust(left=0.29)
+        places = range(len(spreads) - 1, -1, -1)
+        for place, (_, spread, colour) in zip(places, spreads, strict=True):
+            counts = np.array(spread.counts)
+            heights = place + 0.85 * counts / max(counts.max(), 1)
+            axes.stairs(heights, spread.edges, baseline=place, color=colour, fill=True, alpha=0.35)
+            axes.stairs(heights, spread.edges, baseline=place, color=colour, linewidth=1.1)
+        if mark is not None:
+            axes.axvline(mark, color=palette.INK, linestyle="--", linewidth=0.9)
+        axes.set_yticks(list(places), [label for label, _, _ in spreads])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.1, len(spreads))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(words.plain(f"axes.{axis}"))
+        return _svg(figure, name)
+
+
 def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) -> str:
     """Curves of one rate over another, both from 0 to 1, and the diagonal of chance.
 
@@ -281,6 +318,8 @@ def _svg(figure: Figure, name: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # The style that every figure would repeat stands once in the page's.
+    text = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
     # Groups carry ids that repeat on a page of many figures; nothing refers to them.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r'\bid="', f'id="{name}-', text)

@@ -2,13 +2,14 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from naqsh.report import palette
-from naqsh.report.document import Document
+from naqsh.report.document import Block, Document
 from naqsh.report.words import Words
 
 
@@ -25,6 +26,18 @@ def render(document: Document) -> str:
             results=embedded(document.results),
         )
     )
+
+
+def fragment(blocks: Sequence[Block], words: Words) -> str:
+    """Some blocks with their own style, to stand in a page of someone else's, always light."""
+    template = _templates(words).get_template("fragment.html.j2")
+    return template.render(blocks=blocks, words=words, light=palette.LIGHT)
+
+
+def render_blocks(blocks: Sequence[Block], words: Words) -> str:
+    """Some blocks as HTML without any style."""
+    macros = _templates(words).get_template("blocks.html.j2").make_module({"words": words})
+    return "\n".join(str(macros.render(block)) for block in blocks)  # type: ignore[attr-defined]
 
 
 def _templates(words: Words) -> Environment:
