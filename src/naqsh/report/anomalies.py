@@ -80,18 +80,27 @@ def _histograms(maker: Maker, found: Found) -> Figure:
     words, panels = maker.words, []
     for number, (run, detected) in enumerate(found):
         scorer = detected.deciding
-        parts = list(scorer.counts.items())[:KINDS]
-        spreads, legend = [], []
-        for place, (kind, counts) in enumerate(parts):
-            colour = palette.colour(place)
-            spreads.append((Histogram(scorer.edges, counts), colour))
-            legend.append(Key(_kind(words, kind), palette.css(colour)))
+        # The normal ones first: those held out, and the good ones among those examined.
+        kinds = sorted(scorer.counts, key=lambda kind: (kind != "", kind != GOOD, kind))[:KINDS]
+        spreads = [
+            (_kind(words, kind), Histogram(scorer.edges, scorer.counts[kind]), _colour(kind))
+            for kind in kinds
+        ]
         title = _scorer(words, scorer.name)
         if len(found) > 1:
             title = words.text("figures.of_run", run=run.label, what=title)
-        drawn = figures.histograms(spreads, "score", words=words, name=f"scores-{number}")
-        panels.append(Panel(title, labelled(drawn, title), legend))
+        # A threshold beyond the outermost bins has no place among them.
+        inside = scorer.edges[0] <= scorer.threshold <= scorer.edges[-1]
+        mark = scorer.threshold if inside else None
+        name = f"scores-{number}"
+        drawn = figures.ridges(spreads, "score", words=words, name=name, mark=mark)
+        panels.append(Panel(title, labelled(drawn, title)))
     return maker.figure("scores", panels)
+
+
+def _colour(kind: str) -> str:
+    """Normal pictures, good ones and anomalies each have one."""
+    return palette.colour({"": 0, GOOD: 2}.get(kind, 1))
 
 
 def _kind(words: Words, kind: str) -> str:
