@@ -209,10 +209,14 @@ def test_float32_comes_back_from_many_dimensions() -> None:
 def test_a_block_for_each_degree_and_no_more() -> None:
     network = made(40, (8, 8), 4)
     degrees = set(network.degrees[0]) | set(network.degrees[1])
-    plan = [block for group in blocks(network) for block in group]
-    assert [block.first for block in plan] == sorted({0} | degrees)
-    assert [block.last for block in plan[:-1]] == [block.first for block in plan[1:]]
-    assert plan[-1].last == 40
+    plan = blocks(network)
+    sizes = [size for group in plan for size in group.dimensions]
+    begins = [sum(sizes[:block]) for block in range(len(sizes))]
+    assert begins == sorted({0} | degrees)
+    assert sum(sizes) == 40
+    for level, layer in enumerate(network.degrees):
+        units = [count for group in plan for count in group.units[level]]
+        assert units == [layer.count(begin) for begin in begins]
 
 
 def test_the_naive_inversion_tells_how_far_it_is() -> None:

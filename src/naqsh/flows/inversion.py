@@ -7,8 +7,9 @@ the next degree. So every unit and every output is computed once, and dimensions
 come in one block.
 
 Rows go by the groups of :mod:`naqsh.networks.staircase`: what a group needs of the groups before it
-is one matrix product; only the corners are left for the blocks, one after the other. Features lie
-in rows here, pictures in columns, so that a block is contiguous.
+is one matrix product; only the corners are left for the blocks, one after the other. A block
+multiplies its part of a corner in full, with values that are not final too: their weights are zero.
+Features lie in rows here, pictures in columns, so that a block is contiguous.
 
 **Gradient.** Let :math:`t` be the whole gradient with respect to x, of what follows and of later
 dimensions through the network. From :math:`x = \mu + z e^\alpha`,
@@ -35,29 +36,26 @@ from torch import Tensor
 
 from naqsh.flows.affine import Affine
 from naqsh.networks.made import MADE
-from naqsh.networks.staircase import Group
 
 
-class Block(NamedTuple):
-    """Dimensions [first, last), and of each hidden layer the units [first, last) they wait for."""
+class Blocks(NamedTuple):
+    """How many dimensions each block of a group has, and units of each hidden layer before it."""
 
-    first: int
-    last: int
-    units: list[tuple[int, int]]
+    dimensions: list[int]
+    units: list[list[int]]
 
 
-def blocks(made: MADE) -> list[list[Block]]:
+def blocks(made: MADE) -> list[Blocks]:
     """The blocks of each group, in order: one begins at 0, one at each degree."""
     degrees = sorted({0}.union(*made.degrees))
-
-    def block(first: int, last: int) -> Block:
-        units = [(bisect_left(layer, first), bisect_right(layer, first)) for layer in made.degrees]
-        return Block(first, last, units)
-
     plan = []
     for start, stop in pairwise(made.starts):
-        inside = degrees[bisect_left(degrees, start) : bisect_left(degrees, stop)]
-        plan.append([block(first, last) for first, last in pairwise([*inside, stop])])
+        begins = degrees[bisect_left(degrees, start) : bisect_left(degrees, stop)]
+        units = [
+            [bisect_right(layer, begin) - bisect_left(layer, begin) for begin in begins]
+            for layer in made.degrees
+        ]
+        plan.append(Blocks([b - a for a, b in pairwise([*begins, stop])], units))
     return plan
 
 
@@ -74,7 +72,7 @@ class Sweep:
     """
 
     def __init__(self, made: MADE, affine: Affine, z: Tensor) -> None:
-        self.affine, self.z, self.plan = affine, z, blocks(made)
+        self.affine, self.z, self.plan, self.starts = affine, z, blocks(made), made.starts
         self.layers = [*made.hidden, made.output]
         self.weights = [layer.rectangles(layer.weight.detach()) for layer in self.layers]
         sizes = [made.features, *(layer.rows for layer in self.layers)]
@@ -90,46 +88,32 @@ class Sweep:
             values.copy_(layer.bias.detach()[:, None].expand_as(values))
         if extra is not None:
             self.values[1].add_(extra.t())
-        x, *hidden, output = self.values
-        pairs = output.view(len(x), 2, -1)
-        for number, group in enumerate(self.plan):
-            bounds, corners = self._enter(number)
-            for first, last, units in group:
-                begin, end = units[0]
-                if begin < end:
-                    hidden[0][begin:end].relu_()
-                for level in range(1, len(hidden)):
-                    known, (begin, end) = units[level - 1][1], units[level]
-                    if begin < end:
-                        row, _, column, _ = bounds[level]
-                        seen = corners[level][begin - row : end - row, : known - column]
-                        new = hidden[level][begin:end]
-                        new.addmm_(seen, hidden[level - 1][column:known]).relu_()
-                row, _, column, _ = bounds[-1]
-                known = units[-1][1]
-                if column < known:
-                    seen = corners[-1][2 * first - row : 2 * last - row, : known - column]
-                    output[2 * first : 2 * last].addmm_(seen, hidden[-1][column:known])
-                shift, raw = pairs[first:last].unbind(1)
-                new = self.affine.inverse(self.z[first:last], shift, raw)
-                x[first:last] = new
-                row, stop, column, _ = bounds[0]
-                if units[0][1] < stop:
-                    waiting = corners[0][units[0][1] - row :, first - column : last - column]
-                    hidden[0][units[0][1] : stop].addmm_(waiting, new)
-        return x
-
-    def _enter(self, number: int) -> tuple[list[Group], list[Tensor]]:
-        """Add to a group's rows what all groups before it give; its bounds and its corners."""
-        bounds = [layer.groups[number] for layer in self.layers]
-        corners = []
-        for level, (first, last, start, _) in enumerate(bounds):
-            weight = self.weights[level][number]
-            if start:
-                here, below = self.values[level + 1], self.values[level]
-                here[first:last].addmm_(weight[:, :start], below[:start])
-            corners.append(weight[:, start:])
-        return bounds, corners
+        for number, (sizes, units) in enumerate(self.plan):
+            x, *hidden, output = self._enter(number)
+            (into, *between, out), z = self._corners(number), self._dimensions(self.z, number)
+            pairs = output.view(len(x), 2, -1)
+            rows = zip(
+                x.split(sizes),
+                z.split(sizes),
+                pairs[:, 0].split(sizes),
+                pairs[:, 1].split(sizes),
+                output.split([2 * size for size in sizes]),
+                out.split([2 * size for size in sizes]),
+                into.split(sizes, dim=1),
+                strict=True,
+            )
+            parts = [layer.split(count) for layer, count in zip(hidden, units, strict=True)]
+            deeper = [w.split(count) for w, count in zip(between, units[1:], strict=True)]
+            for block, (new, latent, shift, raw, both, out_rows, into_columns) in enumerate(rows):
+                if units[0][block]:
+                    parts[0][block].relu_()
+                for level, weight in enumerate(deeper):
+                    if units[level + 1][block]:
+                        parts[level + 1][block].addmm_(weight[block], hidden[level]).relu_()
+                both.addmm_(out_rows, hidden[-1])
+                new.copy_(self.affine.inverse(latent, shift, raw))
+                hidden[0].addmm_(into_columns, new)
+        return self.values[0]
 
     def pull_back(self, to_x: Tensor, to_log_scale: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The gradients that follow from those of x and alpha, in reverse degree order.
@@ -144,47 +128,74 @@ class Sweep:
         x, *hidden, output = self.values
         log_scale = self.affine.log_scale(output.view(len(x), 2, -1)[:, 1])
         scale, slope = log_scale.exp(), self.affine.log_scale_slope(log_scale)
+        live = [layer > 0 for layer in hidden]
         to_z = torch.empty_like(x)
-        whole, to_hidden = to_x.clone(), [torch.zeros_like(one) for one in hidden]
-        to_output = torch.empty_like(output)
-        gradients = [whole, *to_hidden, to_output]
-        pairs = to_output.view(len(x), 2, -1)
-        for number in reversed(range(len(self.plan))):
-            bounds = [layer.groups[number] for layer in self.layers]
-            corners = [w[number][:, b.start :] for w, b in zip(self.weights, bounds, strict=True)]
-            for first, last, units in reversed(self.plan[number]):
-                row, stop, column, _ = bounds[0]
-                if units[0][1] < stop:
-                    waiting = corners[0][units[0][1] - row :, first - column : last - column]
-                    whole[first:last].addmm_(waiting.t(), to_hidden[0][units[0][1] : stop])
-                here = slice(first, last)
-                torch.mul(whole[here], scale[here], out=to_z[here])
-                through = self.affine.pull_back(whole[here], to_z[here], x[here], self.z[here])
-                pairs[here, 0] = through[0]
-                torch.mul(through[1] + to_log_scale[here], slope[here], out=pairs[here, 1])
-                row, _, column, _ = bounds[-1]
-                known = units[-1][1]
-                if column < known:
-                    seen = corners[-1][2 * first - row : 2 * last - row, : known - column]
-                    to_hidden[-1][column:known].addmm_(seen.t(), to_output[2 * first : 2 * last])
-                for level in reversed(range(len(hidden))):
-                    begin, end = units[level]
-                    if begin == end:
-                        continue
-                    mine = to_hidden[level][begin:end]
-                    mine.mul_(hidden[level][begin:end] > 0)
-                    row, _, column, _ = bounds[level]
-                    if level and column < units[level - 1][1]:
-                        known = units[level - 1][1]
-                        seen = corners[level][begin - row : end - row, : known - column]
-                        to_hidden[level - 1][column:known].addmm_(seen.t(), mine)
+        gradients = [to_x.clone(), *(torch.zeros_like(one) for one in hidden)]
+        gradients.append(torch.empty_like(output))
+        given = x, self.z, to_log_scale, scale, slope, to_z
+        for number, (sizes, units) in reversed(list(enumerate(self.plan))):
+            to_new, *to_hidden, to_output = self._rows(gradients, number)
+            into, *between, out = self._corners(number)
+            pairs = to_output.view(len(to_new), 2, -1)
+            rows = zip(
+                *(self._dimensions(one, number).split(sizes) for one in given),
+                to_new.split(sizes),
+                pairs.split(sizes),
+                to_output.split([2 * size for size in sizes]),
+                out.split([2 * size for size in sizes]),
+                into.split(sizes, dim=1),
+                strict=True,
+            )
+            parts = [layer.split(count) for layer, count in zip(to_hidden, units, strict=True)]
+            alive = [
+                one.split(count)
+                for one, count in zip(self._rows([x, *live], number)[1:], units, strict=True)
+            ]
+            deeper = [w.split(count) for w, count in zip(between, units[1:], strict=True)]
+            for block, row in reversed(list(enumerate(rows))):
+                here, latent, to_alpha, factor, bend, to_latent, whole, pair, both, w, v = row
+                whole.addmm_(v.t(), to_hidden[0])
+                torch.mul(whole, factor, out=to_latent)
+                to_shift, through = self.affine.pull_back(whole, to_latent, here, latent)
+                pair[:, 0] = to_shift
+                torch.mul(through + to_alpha, bend, out=pair[:, 1])
+                to_hidden[-1].addmm_(w.t(), both)
+                for level in reversed(range(len(parts))):
+                    if units[level][block]:
+                        mine = parts[level][block].mul_(alive[level][block])
+                        if level:
+                            to_hidden[level - 1].addmm_(deeper[level - 1][block].t(), mine)
             self._leave(number, gradients)
         return to_z, gradients[1:]
 
+    def _dimensions(self, values: Tensor, number: int) -> Tensor:
+        """The rows of a group's dimensions."""
+        return values[self.starts[number] : self.starts[number + 1]]
+
+    def _rows(self, values: list[Tensor], number: int) -> list[Tensor]:
+        """A group's rows of values as `self.values` has them, or of the first few of those."""
+        bounds = [(layer.groups[number].first, layer.groups[number].last) for layer in self.layers]
+        rows = [one[first:last] for one, (first, last) in zip(values[1:], bounds, strict=False)]
+        return [self._dimensions(values[0], number), *rows]
+
+    def _corners(self, number: int) -> list[Tensor]:
+        """A group's corner in each layer: how its rows see its columns."""
+        starts = [layer.groups[number].start for layer in self.layers]
+        return [w[number][:, start:] for w, start in zip(self.weights, starts, strict=True)]
+
+    def _enter(self, number: int) -> list[Tensor]:
+        """Add to a group's rows what all groups before it give; returns its rows."""
+        rows = self._rows(self.values, number)
+        for level, layer in enumerate(self.layers):
+            if start := layer.groups[number].start:
+                weight = self.weights[level][number][:, :start]
+                rows[level + 1].addmm_(weight, self.values[level][:start])
+        return rows
+
     def _leave(self, number: int, gradients: list[Tensor]) -> None:
         """Hand what a group's rows found to the columns that all of them see."""
+        rows = self._rows(gradients, number)
         for level, layer in enumerate(self.layers):
-            first, last, start, _ = layer.groups[number]
-            if start:
+            if start := layer.groups[number].start:
                 weight = self.weights[level][number][:, :start]
-                gradients[level][:start].addmm_(weight.t(), gradients[level + 1][first:last])
+                gradients[level][:start].addmm_(weight.t(), rows[level + 1])
