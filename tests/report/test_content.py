@@ -362,3 +362,83 @@ def test_a_set_point_shares_the_axes_of_what_it_is_set_for(tmp_path):
     assert "two: set_point" in text
     alone = _page(runs[0], tmp_path / "alone.html").by_id("losses").text()
     assert "vae.kl_… kl_01 kl_00" in " ".join(alone.split())  # one panel, the larger first
+
+
+def _vae_runs(tmp_path, latents=40):
+    """Runs of a VAE: parts of a total, a family of terms, and what is held out."""
+    runs = [make_run(tmp_path / n, name=n, records=5, plain=True) for n in ("one", "two")]
+    for run in runs:
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        logged = []
+        for line in lines:
+            kl = {f"vae.kl_{n:02d}": 10.0 - n / 10 for n in range(latents)}
+            terms = {"vae.total": 109.0, "vae.reconstruction": 100.0, "vae.kl": 9.0}
+            logged.append(line | {"losses": terms | {"vae.set_point": 8.0} | kl})
+            held = {"validation.total": 111.0, "validation.kl": 9.5}
+            logged.append({k: line[k] for k in ("step", "epoch", "seen", "seconds")})
+            logged[-1]["losses"] = held
+        write_lines(run / "metrics.jsonl", logged)
+    return runs
+
+
+def _legends(page, figure):
+    panels = [e for e in page.by_id(figure).all("div") if e.get("class") == "panel"]
+    return [[item.text() for item in panel.all("li")] for panel in panels]
+
+
+def test_parts_of_a_loss_share_its_axes(tmp_path):
+    page = _page(_vae_runs(tmp_path)[0], tmp_path / "page.html")
+    assert _legends(page, "figure-losses") == [["vae.total", "vae.reconstruction", "vae.kl"]]
+    # The KL is drawn once more where its set point is, on a scale of its own.
+    assert _legends(page, "figure-terms-1")[0] == ["vae.kl", "vae.set_point"]
+    assert "vae.reconstruction" not in page.by_id("figure-terms-1").text()
+
+
+def test_of_a_large_family_the_largest_at_the_end_are_named(tmp_path):
+    runs = _vae_runs(tmp_path)
+    named = [f"kl_{n:02d}" for n in range(6)]
+    page = _page(runs[0], tmp_path / "one.html")
+    (legend,) = [names for names in _legends(page, "figure-terms-1") if "kl_00" in names]
+    assert legend == [*named, "34 others, each a grey line"]
+    rows = page.rows("table-results")
+    assert [name for name in rows if name.startswith("vae.kl_")] == [f"vae.{n}" for n in named]
+    assert "vae.kl_…, 34 others 6.1 to 9.4" in page.by_id("table-results").text()
+    assert len([n for n in page.results()["runs"][0]["results"] if "kl_" in n]) == 40
+    both = _legends(_page(runs, tmp_path / "both.html"), "figure-terms-1")
+    assert sum(names[:6] == named for names in both) == 2  # one panel a run
+
+
+def test_a_small_family_is_named_whole(tmp_path):
+    page = _page(_vae_runs(tmp_path, latents=7)[0], tmp_path / "page.html")
+    (legend,) = [names for names in _legends(page, "figure-terms-1") if "kl_00" in names]
+    assert legend == [f"kl_{n:02d}" for n in range(7)]
+    assert "grey" not in page.by_id("losses").text()
+
+
+def test_held_out_terms_stand_beside_those_of_training(tmp_path):
+    runs = _vae_runs(tmp_path)
+    page = _page(runs[0], tmp_path / "one.html")
+    assert _legends(page, "figure-held_out") == [
+        ["vae.total", "validation.total"],
+        ["vae.kl", "validation.kl"],
+    ]
+    assert "validation" not in page.by_id("figure-terms-1").text()
+    both = _page(runs, tmp_path / "both.html")
+    assert _legends(both, "figure-held_out")[0] == [
+        "one",
+        "one: validation.total",
+        "two",
+        "two: validation.total",
+    ]
+
+
+def test_a_likelihood_is_shown_with_its_kind(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    likely = {"bits": 1.25, "bits_error": 0.01, "nats": -55.5, "nats_error": 0.5, "n": 297}
+    likely |= {"kind": "lower bound", "of": "levels", "reference": "digits test"}
+    (run / "evaluation.json").write_text(json.dumps(EVALUATION | {"likelihood": likely}))
+    page = _page(run, tmp_path / "page.html")
+    rows = page.rows("table-likelihood")
+    assert rows["kind"][0].text() == "lower bound"
+    assert _numbers(rows["bits"][0]) == [(1.25, "1.25")]
+    assert page.results()["runs"][0]["measured"]["likelihood"] == likely

@@ -267,7 +267,7 @@ def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> Non
     width = window(len(y))
     if line.faint:
         mean = running_mean(y, width)
-        axes.plot(*evenly(x, mean, points), color=line.colour, linewidth=0.7, alpha=0.25)
+        axes.plot(*evenly(x, mean, points), color=line.colour, linewidth=0.6)
         return
     if width == 1:
         # A few values are shown as they are; the dots say that there is nothing between them.

@@ -161,7 +161,7 @@ def _families(maker: Maker, place: str, found: Found, group: Sequence[str]) -> l
             continue
         cut = NAMED if len(ranked) > NAMED + 1 else len(ranked)
         named, others = ranked[:cut], ranked[cut:]
-        series = [figures.Line(curves[name], palette.INK, faint=True) for name in others]
+        series = [figures.Line(curves[name], palette.FAINT, faint=True) for name in others]
         series += [
             figures.Line(curves[name], palette.colour(n), palette.dash(n)[0])
             for n, name in reversed(list(enumerate(named)))
@@ -176,7 +176,7 @@ def _families(maker: Maker, place: str, found: Found, group: Sequence[str]) -> l
         ]
         if others:
             count = maker.words.number(len(others))
-            legend.append(Key(maker.words.text("figures.others", count=count), "var(--soft)"))
+            legend.append(Key(maker.words.text("figures.others", count=count), palette.FAINT))
         title = panel_title(maker, runs, run, f"{family(group[0])}…")
         panels.append(Panel(title, labelled(drawn, title), legend))
     return panels

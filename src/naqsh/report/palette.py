@@ -10,6 +10,9 @@ References:
 INK = "#1c1c1e"
 """What text and axes of a figure are drawn in; becomes the page's own text colour."""
 
+FAINT = "#9b9ba3"
+"""What is drawn of many things that are not told apart: grey on light and on dark."""
+
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DARK = ("#4fa9e0", "#ff8f4a", "#35c79d", "#e6a0c6", "#f2bd4b", "#9ad4f8")
 
