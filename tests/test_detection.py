@@ -137,7 +137,11 @@ def test_again_is_the_same_whatever_the_batch(run, discs):
 
 def test_heat_maps_are_written(run, discs):
     found = detection.detect(run, str(discs), score="pca")
-    assert found.pictures == {"most": "detection/most.png", "least": "detection/least.png"}
+    assert found.pictures == {
+        "most": "detection/most.png",
+        "least": "detection/least.png",
+        "maps_of": "pca",
+    }
     flagged = [found.suspects.paths[i] for i in found.order() if found.deciding.flagged[i]]
     assert len(flagged) > 8
     names = sorted(p.name for p in (run.folder.path / "detection").iterdir())

@@ -87,7 +87,8 @@ class Packed:
 
 
 def test_a_likelihood_of_brightness_alone_is_found_out():
-    found = caution.check(Bright(), PICTURES, Bright().score(PICTURES, 0).values, PICTURES)
+    nats, bits = Bright().score(PICTURES, 0).values, caution.png_bits(PICTURES)
+    found = caution.check(Bright(), PICTURES, nats, bits, PICTURES)
     assert found["brightness_correlation"] == -1
     assert abs(found["complexity_correlation"]) < 1
     means = PICTURES.reshape(12, -1).mean(1)
@@ -101,7 +102,7 @@ def test_a_likelihood_of_complexity_alone_is_found_out():
     amounts = np.linspace(0, 255, 9).astype(int)
     images = np.stack([random.integers(0, a + 1, (1, 16, 16)) for a in amounts]).astype(np.uint8)
     nats = Packed().score(images, 0).values
-    found = caution.check(Packed(), images, nats, images)
+    found = caution.check(Packed(), images, nats, caution.png_bits(images), images)
     assert found["complexity_correlation"] == 1
     # One grey packs best: likelier than all that has any detail.
     assert found["constants"]["mean"]["likelier_than"] == pytest.approx(8 / 9)

@@ -72,7 +72,11 @@ def _detection(**changes):
         },
         "notes": [],
         "extremes": {"most": [], "least": []},
-        "pictures": {"most": "detection/most.png", "least": "detection/least.png"},
+        "pictures": {
+            "most": "detection/most.png",
+            "least": "detection/least.png",
+            "maps_of": "reconstruction",
+        },
     } | changes
 
 
@@ -120,6 +124,7 @@ def test_every_number_is_the_files(page):
     terms = page.rows("table-detection_terms")
     assert terms["suspects"][0].text() == "<capsules>"
     assert _numbers(terms["held_out"][0]) == [4]
+    assert terms["maps"][0].text() == "reconstruction error"
     (result,) = page.results()["runs"]
     assert result["problems"] == []
     assert result["detected"]["scorers"]["likelihood"]["quality"]["auroc"][0] == 0.8

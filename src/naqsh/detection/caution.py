@@ -59,13 +59,16 @@ def corrected(nats: Floats, bits: Floats) -> Floats:
     return nats / math.log(2) - bits
 
 
-def check(scorer: Likelihood, normal: Pixels, nats: Floats, images: Pixels) -> dict[str, Any]:
+def check(
+    scorer: Likelihood, normal: Pixels, nats: Floats, bits: Floats, images: Pixels
+) -> dict[str, Any]:
     """How far a likelihood's scores of pictures are explained by their plainness.
 
     Args:
         scorer: what scored them.
         normal: normal pictures that the method was not fitted to, if there are any such.
         nats: the scores of `images`.
+        bits: their sizes as PNGs.
         images: the pictures examined.
 
     Returns:
@@ -88,9 +91,7 @@ def check(scorer: Likelihood, normal: Pixels, nats: Floats, images: Pixels) -> d
         value = float(scorer.score(picture, 0).values[0])
         constants[name] = {"nats": value, "likelier_than": float((own > value).mean())}
     return {
-        "complexity_correlation": measure.rank_correlation(nats, png_bits(images))
-        if many
-        else None,
+        "complexity_correlation": measure.rank_correlation(nats, bits) if many else None,
         "brightness_correlation": measure.rank_correlation(nats, brightness) if many else None,
         "constants": constants,
         "normal": len(own),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from naqsh.core import Encodes, HasLogProb, Reconstructs
 from naqsh.detection import caution, heat, result
@@ -15,7 +14,7 @@ from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.detection.maps import feature_maps
 from naqsh.detection.result import Detection, Figures
-from naqsh.detection.scores import Likelihood, Pixels, Reconstruction, Scorer, Scores, joined
+from naqsh.detection.scores import Likelihood, Maps, Pixels, Reconstruction, Scorer, Scores, joined
 from naqsh.detection.suspects import Normal, Suspects, normal, repeated, suspects
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics import detection as measure
@@ -105,7 +104,8 @@ def detect(
         found |= _corrected(scored, examined, reference, false_alarms, seed)
         likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
         nats = scored["likelihood"][0].values
-        likelihood = caution.check(likely, reference.held_out, nats, examined.images)
+        bits = scored["complexity"][0].values
+        likelihood = caution.check(likely, reference.held_out, nats, bits, examined.images)
     for figures in found.values():
         if not figures.baseline and examined.anomalous is not None:
             pca = found["pca"].scores.values
@@ -240,10 +240,12 @@ def _corrected(
 def _kept(run: Run, found: Detection) -> Detection:
     """Write the files; the heat maps first, so that the JSON names what is there."""
     make_folder(run.folder.path / heat.FOLDER)
-    shown: NDArray[np.float32] | None = found.deciding.scores.maps
-    if shown is None:  # the best map there is, of another score
-        others = (figures.scores.maps for figures in found.figures.values())
-        shown = next((maps for maps in others if maps is not None), None)
+    # Of the score that decides, or of the next one that has maps.
+    shown: Maps | None = None
+    for name, figures in found.figures.items():
+        if figures.scores.maps is not None:
+            shown, found.pictures["maps_of"] = figures.scores.maps, name
+            break
     found.pictures.update(heat.save(run.folder.path, found, shown))
     write_text(run.folder.path / "detection.csv", found.to_csv())
     write_json(run.folder.path / "detection.json", found.to_dict())

@@ -82,7 +82,7 @@ class Detection:
         figures: of each scorer, by name, the deciding one first.
         likelihood: what :func:`naqsh.detection.caution.check` found; None without a likelihood.
         notes: names out of :data:`REASONS`.
-        pictures: files of heat maps, relative to the run folder.
+        pictures: files of heat maps, relative to the run folder, and ``maps_of``, whose they are.
     """
 
     step: int

@@ -1,5 +1,6 @@
 """What is examined, and the normal pictures that it is held against."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,9 @@ HELD_OUT = 0.2
 
 MOST_NORMAL = 10_000
 """Most normal pictures that baselines learn from, and a fifth of it that thresholds come from."""
+
+MOST_NUMBERS = 1 << 27
+"""Most pixels of these in all, half a GiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,8 @@ def normal(
         origin = "training"
         notes.append("seen")
         fitted, held = whole.hold_out(HELD_OUT, seed)
-    fitted, held = _some(fitted, MOST_NORMAL, seed), _some(held, MOST_NORMAL // 5, seed)
+    most = min(MOST_NORMAL, max(2, MOST_NUMBERS // math.prod(whole.shape)))
+    fitted, held = _some(fitted, most, seed), _some(held, max(1, most // 5), seed)
     return Normal(whole.name, np.array(fitted.images), np.array(held.images), origin), notes
 
 

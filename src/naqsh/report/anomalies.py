@@ -208,6 +208,9 @@ def _terms(maker: Maker, found: Found) -> Table:
         "fitted": [words.data(d.fitted) for _, d in found],
         "held_out": [words.data(d.held_out) for _, d in found],
         "decides": [_scorer(words, d.deciding.name) for _, d in found],
+        "maps": [
+            _scorer(words, d.maps_of) if d.maps_of else words.text("absent") for _, d in found
+        ],
         "false_alarms": [
             words.data(d.false_alarms, words.percent(d.false_alarms)) for _, d in found
         ],

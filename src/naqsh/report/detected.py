@@ -98,6 +98,7 @@ class Detected:
         warnings: about the likelihood, where there is one.
         notes: names of what must be known.
         pictures: files of the extremes, ``most`` and ``least`` anomalous.
+        maps_of: the score whose heat maps they show; None where there are none.
     """
 
     step: int
@@ -113,6 +114,7 @@ class Detected:
     warnings: Warnings | None
     notes: tuple[str, ...]
     pictures: dict[str, Path]
+    maps_of: str | None
 
     @property
     def deciding(self) -> Scorer:
@@ -153,6 +155,7 @@ def parse(plain: Any, folder: Path) -> Detected:
         None if plain["likelihood"] is None else _warnings(plain["likelihood"]),
         tuple(str(note) for note in plain["notes"]),
         {name: folder / "detection" / Path(file).name for name, file in named.items()},
+        str(plain["pictures"]["maps_of"]) if "maps_of" in plain["pictures"] else None,
     )
 
 
