@@ -35,7 +35,7 @@ def _no_gradients() -> Iterator[None]:
 
 def method(classes: int = 3, **changes: object) -> Diffusion:
     """A tiny method whose network says something."""
-    numbers: dict[str, object] = {"width": 8, "multipliers": (1, 2), "steps": 3, "patch": 1}
+    numbers: dict[str, object] = {"width": 8, "multipliers": (1, 2), "steps": 3}
     torch.manual_seed(0)
     one = Spec(**(numbers | changes)).build(SHAPE, classes).eval()  # type: ignore[arg-type]
     with torch.no_grad():

@@ -151,20 +151,6 @@ def test_any_size_that_halves_evenly(
     assert network(torch.zeros(2, *shape), torch.zeros(2)).shape == (2, 5, *shape[1:])
 
 
-def test_patches_fold_pixels_into_channels_and_back() -> None:
-    torch.manual_seed(0)
-    network = UNet((2, 8, 12), 8, (1, 2), patch=2)
-    assert network.first.in_channels == network.last.out_channels == 8
-    torch.nn.init.normal_(network.last.weight)
-    x, time = Noise(1, 2).normal(2, 8, 12), torch.tensor([3.0, 500.0])
-    # The same network without patches, on pictures whose patches are folded by hand.
-    plain = UNet((8, 4, 6), 8, (1, 2))
-    plain.load_state_dict(network.state_dict())
-    folded = x.view(2, 2, 4, 2, 6, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 8, 4, 6)
-    said = plain(folded, time).view(2, 2, 2, 2, 4, 6).permute(0, 1, 4, 2, 5, 3).reshape(2, 2, 8, 12)
-    torch.testing.assert_close(network(x, time), said)
-
-
 def test_groups_divide_the_channels() -> None:
     groups = {channels: group_norm(channels).num_groups for channels in (1, 6, 8, 24, 96, 128, 384)}
     assert groups == {1: 1, 6: 1, 8: 2, 24: 6, 96: 24, 128: 32, 384: 32}
@@ -183,7 +169,6 @@ def test_more_width_or_levels_cost_more_and_classes_cost_their_vectors() -> None
     ("numbers", "complaint"),
     [
         ({"shape": (1, 30, 28), "multipliers": (1, 2, 2)}, "divide by 4, got 30x28"),
-        ({"shape": (1, 8, 30), "patch": 2}, "2 levels of patches of 2 need sides that divide by 4"),
         ({"shape": (1, 28, 28), "multipliers": ()}, "at least one multiplier"),
         ({"shape": (1, 8, 8), "width": 7, "multipliers": (1,)}, "even length"),
         ({"shape": (1, 8, 8), "width": 8, "heads": 3}, "3 attention heads do not divide 8"),

@@ -68,8 +68,7 @@ class Spec(MethodSpec):
         gamma: where the ``min-snr`` weighting cuts.
         variance: of DDPM's reverse steps.
         data_deviation: standard deviation of pixels in [-1, 1], for ``edm``.
-        patch: pixels on a side of what the U-Net's first level sees as one, in channels.
-        width: channels of that level.
+        width: channels of the U-Net's first level.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down.
         attention: sides of the levels with self-attention; the middle always has it.
@@ -88,9 +87,8 @@ class Spec(MethodSpec):
     gamma: float = 5.0
     variance: Variance = "large"
     data_deviation: float = 0.5
-    patch: int = 2
-    width: int = 64
-    multipliers: tuple[int, ...] = (1, 1)
+    width: int = 16
+    multipliers: tuple[int, ...] = (1, 2, 6)
     blocks: int = 1
     attention: tuple[int, ...] = ()
     heads: int = 1
@@ -134,7 +132,6 @@ class Diffusion(Method):
             heads=spec.heads,
             dropout=spec.dropout,
             classes=classes,
-            patch=spec.patch,
             outputs=2 * shape[0] if spec.variance == "learned" else None,
         )
         self.denoiser = Denoiser(
