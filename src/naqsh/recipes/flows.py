@@ -3,8 +3,19 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
+from typing import Any
+
 from naqsh.recipe import Data, Recipe, Training, recipe
 from naqsh.spec import Adam
+
+_CAPSULE_64: dict[str, Any] = {
+    "blocks": 5,
+    "hidden": (128, 128),
+    "logit": 0.05,
+    "normalisation": "actnorm",
+    "optimizer": Adam(5e-4, weight_decay=0.1),
+}
+_CAPSULE_64_TRAINING = Training(epochs=60, batch=8, schedule="cosine", validation=0.1)
 
 
 @recipe
@@ -46,19 +57,19 @@ def maf_capsule() -> Recipe:
 
 @recipe
 def maf_capsule_64() -> Recipe:
-    """MAF on the good capsules at 64x64, of a size for a laptop."""
+    """MAF on the good capsules at 64x64, small enough for a laptop: minutes on two cores.
+
+    Chosen by the likelihood of held-out good capsules: each colour normalised, a smaller network
+    with a larger learning rate that falls to 0 about when held-out pictures stop gaining.
+    """
     from naqsh.methods import maf
 
-    spec = maf.Spec(logit=0.05, optimizer=Adam(1e-4))
-    training = Training(epochs=100, batch=8, validation=0.1)
-    return Recipe("", Data("capsule", size=64), spec, training)
+    return Recipe("", Data("capsule", size=64), maf.Spec(**_CAPSULE_64), _CAPSULE_64_TRAINING)
 
 
 @recipe
 def iaf_capsule_64() -> Recipe:
-    """The network of maf-capsule-64 turned round, to compare their times."""
+    """The network of maf-capsule-64 turned round, to compare the times of the two."""
     from naqsh.methods import iaf
 
-    spec = iaf.Spec(logit=0.05, optimizer=Adam(1e-4))
-    training = Training(epochs=100, batch=8, validation=0.1)
-    return Recipe("", Data("capsule", size=64), spec, training)
+    return Recipe("", Data("capsule", size=64), iaf.Spec(**_CAPSULE_64), _CAPSULE_64_TRAINING)
