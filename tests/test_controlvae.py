@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from contract import tiny, tiny_data, trainer
+from naqsh import ranks
 from naqsh.core import Batch
 from naqsh.methods.controlvae import Controller, ControlVAE, Spec
 from naqsh.noise import Noise
@@ -137,14 +138,12 @@ def test_parts_of_a_step_move_the_state_once_by_their_mean() -> None:
 
 
 def test_ranks_share_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    from naqsh.methods import controlvae
-
     def sum_with_the_other_rank(error: Tensor) -> None:
         error += -6.0  # what the other rank saw
 
-    monkeypatch.setattr(controlvae.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(controlvae.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(controlvae.dist, "all_reduce", sum_with_the_other_rank)
+    monkeypatch.setattr(ranks.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(ranks.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(ranks.dist, "all_reduce", sum_with_the_other_rank)
     one = controller()
     answer(one, -2.0)
     assert float(one.integral) == pytest.approx(0.001 * 4)

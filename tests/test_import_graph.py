@@ -13,9 +13,9 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "core"),
+    *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
-    *("evaluation", "detection", "tune", "comparison", "cli"),
+    *("evaluation", "samplers", "detection", "tune", "comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors"},
@@ -23,8 +23,8 @@ SIDE = {  # these stand beside: all that each may import
     "report": {"errors", "runfolder", "pictures"},
 }
 USERS = {  # who may import what stands beside
-    "data": {"training", "run", "evaluation", "detection", "tune", "cli"},
-    "metrics": {"run", "evaluation", "detection", "tune", "cli"},
+    "data": {"training", "run", "evaluation", "samplers", "detection", "tune", "cli"},
+    "metrics": {"run", "evaluation", "samplers", "detection", "tune", "cli"},
     "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }
 APART = {("training", "methods")}  # the trainer knows no method by name

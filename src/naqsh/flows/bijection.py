@@ -4,9 +4,9 @@ If :math:`z = f(x)` and z has density :math:`p_Z`, then
 
 .. math:: \log p_X(x) = \log p_Z(f(x)) + \log \left|\det \frac{\partial f}{\partial x}\right|.
 
-The Jacobian of every layer here is triangular in some order of the dimensions, so its determinant is
-a product with one factor for each of them. Layers give the logarithms of these factors apart: their
-sum is the log-determinant, and each says which pixel it came from.
+The Jacobian of every layer here is triangular in some order of the dimensions, so its determinant
+is a product with one factor for each of them. Layers give the logarithms of these factors apart:
+their sum is the log-determinant, and each says which pixel it came from.
 
 References:
     Normalizing Flows for Probabilistic Modeling and Inference (Papamakarios et al., 2021),

@@ -23,12 +23,11 @@ References:
 """
 
 from abc import abstractmethod
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from naqsh import ranks
 from naqsh.flows.bijection import Bijection
 
 
@@ -132,22 +131,6 @@ class BatchNormFlow(Normalise):
         return mean, variance
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over ranks; its gradient is the sum of the ranks' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
 def moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Mean and biased variance of each channel over batch, pixels and all ranks.
 
@@ -157,15 +140,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
     Returns:
         both with shape (channels,), differentiable, and of how many numbers each is.
     """
-    ranks = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    count = ranks * x.shape[0] * x.shape[2]
-    mean = _over_ranks(x.sum((0, 2)), ranks) / count
+    count = ranks.count() * x.shape[0] * x.shape[2]
+    mean = ranks.total(x.sum((0, 2))) / count
     squares = (x - mean[:, None]).square().sum((0, 2))
-    return mean, _over_ranks(squares, ranks) / count, count
-
-
-def _over_ranks(values: Tensor, ranks: int) -> Tensor:
-    if ranks == 1:
-        return values
-    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
-    return total
+    return mean, ranks.total(squares) / count, count

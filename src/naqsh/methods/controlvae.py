@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from naqsh import ranks
 from naqsh.core import Losses, Phase
 from naqsh.methods.vae import VAE, Common
 from naqsh.spec import Shape
@@ -137,9 +137,7 @@ class Controller(nn.Module):
         """Move the state by the mean of the errors seen since the last call, over all ranks."""
         error = torch.stack(self._errors).mean()
         self._errors.clear()
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(error)
-            error = error / dist.get_world_size()
+        error = ranks.total(error) / ranks.count()
         output, integral = self._law(error)
         self.previous.copy_(output)
         self.integral.copy_(integral)

@@ -9,13 +9,13 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from naqsh import ranks
 from naqsh.errors import NaqshError
 
 
@@ -131,22 +131,6 @@ def _device(name: str, local_rank: int, size: int) -> torch.device:
     return device
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over ranks; its gradient is the sum of the ranks' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
 class GlobalBatchNorm(nn.Module):
     """Batch normalisation with statistics over all ranks; PyTorch's own needs a GPU for it."""
 
@@ -168,11 +152,11 @@ class GlobalBatchNorm(nn.Module):
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        count = x.numel() // x.shape[1] * dist.get_world_size()
+        count = x.numel() // x.shape[1] * ranks.count()
         shape = [1, -1] + [1] * (x.dim() - 2)
-        mean = _sum(x.sum(axes)) / count
+        mean = ranks.total(x.sum(axes)) / count
         centred = x - mean.view(shape)
-        variance = _sum(centred.square().sum(axes)) / count
+        variance = ranks.total(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
@@ -180,11 +164,6 @@ class GlobalBatchNorm(nn.Module):
         scale: Tensor = self.weight * (variance + self.eps).rsqrt()
         normalised: Tensor = centred * scale.view(shape) + self.bias.view(shape)
         return normalised
-
-
-def _sum(values: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
-    return total
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:

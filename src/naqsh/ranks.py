@@ -1,0 +1,37 @@
+"""Sums over the processes that train together, with gradients, for what methods measure."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def count() -> int:
+    """How many processes train together; 1 without ``torchrun``."""
+    joined = dist.is_available() and dist.is_initialized()
+    return dist.get_world_size() if joined else 1
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum of the ranks' `values`, each of one shape; differentiable on every rank."""
+    if count() == 1:
+        return values
+    summed: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return summed
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks; its gradient is the sum of the ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        summed = gradients[0].contiguous().clone()
+        dist.all_reduce(summed)
+        return summed
