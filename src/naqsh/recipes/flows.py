@@ -24,7 +24,7 @@ def maf_digits() -> Recipe:
     from naqsh.methods import maf
 
     spec = maf.Spec(blocks=5, hidden=(256, 256), optimizer=Adam(5e-4, weight_decay=0.1))
-    return Recipe("", Data("digits"), spec, Training(epochs=100, validation=0.1))
+    return Recipe("", Data("digits"), spec, Training(epochs=40, schedule="cosine", validation=0.1))
 
 
 @recipe
@@ -33,7 +33,7 @@ def iaf_digits() -> Recipe:
     from naqsh.methods import iaf
 
     spec = iaf.Spec(blocks=5, hidden=(256, 256), optimizer=Adam(5e-4, weight_decay=0.1))
-    return Recipe("", Data("digits"), spec, Training(epochs=20, validation=0.1))
+    return Recipe("", Data("digits"), spec, Training(epochs=20, schedule="cosine", validation=0.1))
 
 
 @recipe
