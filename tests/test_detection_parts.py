@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from naqsh import metrics
-from naqsh.detection import caution, density, heat, maps
+from naqsh.detection import caution, conditional, density, heat, maps
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.scores import Reconstruction, Scores, smooth
 from naqsh.errors import NaqshError
@@ -117,9 +117,9 @@ def test_png_bits_are_those_of_the_file():
     assert caution.png_bits(PICTURES[:, :1]).shape == (12,)
 
 
-def _flow(dimensions: int = 5) -> density.ConditionalFlow:
+def _flow(dimensions: int = 5) -> conditional.ConditionalFlow:
     torch.manual_seed(0)
-    flow = density.ConditionalFlow(dimensions, code=3, couplings=3, hidden=8).double()
+    flow = conditional.ConditionalFlow(dimensions, code=3, couplings=3, hidden=8).double()
     for parameter in flow.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return flow
@@ -150,11 +150,11 @@ def test_conditional_flow_is_a_density():
 
 
 def test_place_codes_tell_places_apart():
-    codes = density.place_codes(9, 7)
-    assert codes.shape == (63, density.CODE)
+    codes = conditional.place_codes(9, 7)
+    assert codes.shape == (63, conditional.CODE)
     assert codes.abs().max() <= 1
     assert torch.cdist(codes, codes).fill_diagonal_(1).min() > 0.1
-    half = density.CODE // 2
+    half = conditional.CODE // 2
     assert torch.equal(codes[:7, :half], codes[:1, :half].expand(7, -1))  # one row, one first half
 
 

@@ -7,6 +7,7 @@ measure how good the scores are.
 """
 
 from naqsh.detection.detect import detect
-from naqsh.detection.result import Detection, lines, table
+from naqsh.detection.printed import lines, table
+from naqsh.detection.result import Detection
 
 __all__ = ["Detection", "detect", "lines", "table"]

@@ -22,33 +22,21 @@ is the largest of its map, since faults are small.
 References:
     CFLOW-AD (Gudovskiy et al., 2022), arXiv:2107.12571, sections 4.2 and 4.3.
     FastFlow (Yu et al., 2021), arXiv:2111.07677, section 3.2.
-    Density estimation using Real NVP (Dinh et al., 2017), arXiv:1605.08803, equations 4 to 6.
     PaDiM (Defard et al., 2020), arXiv:2011.08785, section III.
-    Attention Is All You Need (Vaswani et al., 2017), arXiv:1706.03762, section 3.5: the code of a
-    place.
 """
-
-import math
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from naqsh.detection.conditional import CODE, ConditionalFlow, place_codes
 from naqsh.detection.maps import FeatureMaps
 from naqsh.detection.scores import Maps, Pixels, Scores, finite, smooth
 from naqsh.errors import NaqshError
-from naqsh.flows.bijection import Bijection
-from naqsh.flows.coupling import Coupling, dense_conditioner
-from naqsh.flows.method import Chain
 from naqsh.metrics.features import Progress
 from naqsh.noise import Noise, derive
 
-CODE = 32
-"""Numbers that say where a place is: half for its row, half for its column."""
-
-COUPLINGS = 6
-HIDDEN = 128
 STEPS = 800
 PLACES = 1024
 """Vectors of features in one step of training."""
@@ -71,60 +59,6 @@ SHRUNK = 0.1
 """Part of a channel's mean variance that is added to its variance at each place."""
 
 BATCH = 32
-
-
-def place_codes(height: int, width: int) -> Tensor:
-    """Sines and cosines of row and column at wavelengths from 2 pi to 2,000 pi: (h * w, CODE)."""
-    quarter = CODE // 4
-    rates = torch.exp(-math.log(1000.0) * torch.arange(quarter) / max(quarter - 1, 1))
-    codes = []
-    for axis in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"):
-        angles = axis.reshape(-1, 1) * rates
-        codes += [angles.sin(), angles.cos()]
-    return torch.cat(codes, dim=1)
-
-
-class ConditionalFlow(nn.Module):
-    """Affine couplings of random halves, conditioned on a code that they keep and never change.
-
-    Args:
-        dimensions: D, of a vector, at least 2.
-        code: numbers of a code.
-        couplings: how many; two of them change everything once.
-        hidden: units of each of the two hidden layers of a coupling's network.
-    """
-
-    def __init__(
-        self, dimensions: int, code: int, couplings: int = COUPLINGS, hidden: int = HIDDEN
-    ) -> None:
-        super().__init__()
-        self.dimensions = dimensions
-        codes = torch.arange(dimensions, dimensions + code)
-        layers: list[Bijection] = []
-        for number in range(couplings):
-            if number % 2 == 0:
-                halves = torch.randperm(dimensions).tensor_split(2)
-            kept, changed = halves if number % 2 == 0 else halves[::-1]
-            network = dense_conditioner(len(kept) + code, 2 * len(changed), hidden, depth=2)
-            layers.append(Coupling(torch.cat([kept, codes]), changed, network, affine=True))
-        self.chain = Chain(layers)
-
-    def forward(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
-        """Towards the normal: z, shape (N, D), and the log-determinant, shape (N,)."""
-        z, log_factors = self.chain.normalise(torch.cat([x, code], dim=1))
-        return z[:, : self.dimensions], log_factors.sum(1)
-
-    def inverse(self, z: Tensor, code: Tensor) -> Tensor:
-        """Away from the normal, shape (N, D)."""
-        x: Tensor = self.chain(torch.cat([z, code], dim=1))[:, : self.dimensions]
-        return x
-
-    def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
-        """Nats of each vector given its code, shape (N,)."""
-        z, log_det = self(x, code)
-        normal = z.square().sum(1) / 2 + z.shape[1] * math.log(2 * math.pi) / 2
-        log_density: Tensor = log_det - normal
-        return log_density
 
 
 class Standard:

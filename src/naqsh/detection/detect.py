@@ -1,9 +1,8 @@
 """From a run and pictures to scores, figures and files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -83,34 +82,17 @@ def detect(
     decides = _deciding(score, [scorer.name for scorer in scorers])
     examined = suspects(source, run, n, data_home)
     reference, notes = normal(run, given_normal, seed, data_home)
-    if repeated(examined, reference):
-        notes.append("repeated")
-    if false_alarms < 1 / (len(reference.held_out) + 1):
-        notes.append("few")
-    if examined.anomalous is None:
-        notes.append("unlabelled")
-    with_maps = examined.images[:, 0].size <= MOST_PIXELS
-    if not with_maps:
-        notes.append("no_maps")
+    notes += _remarks(examined, reference, false_alarms)
+    with_maps = "no_maps" not in notes
     scored = {
         scorer.name: _run(scorer, examined, reference, batch, told, with_maps) for scorer in scorers
     }
-    found = {}
-    for scorer in scorers:
-        own, held = scored[scorer.name]
-        found[scorer.name] = _figures(scorer, own, held, examined, false_alarms, seed)
+    found = _figures(scorers, scored, examined, false_alarms, seed)
     likelihood = None
     if "likelihood" in scored:
-        found |= _corrected(scored, examined, reference, false_alarms, seed)
         likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
-        nats = scored["likelihood"][0].values
-        bits = scored["complexity"][0].values
+        nats, bits = (scored[name][0].values for name in ("likelihood", "complexity"))
         likelihood = caution.check(likely, reference.held_out, nats, bits, examined.images)
-    for figures in found.values():
-        if not figures.baseline and examined.anomalous is not None:
-            pca = found["pca"].scores.values
-            less = result.less(figures.scores.values, pca, examined, seed)
-            figures.measured["less_pca"] = less
     if "reconstruction" in scored and result.is_rounding(scored["reconstruction"][0]):
         notes.append("round_trip")
     detection = Detection(
@@ -204,37 +186,41 @@ def _run(
     return scores(examined.images, len(reference.held_out), with_maps), held
 
 
+def _remarks(examined: Suspects, reference: Normal, false_alarms: float) -> list[str]:
+    """What a reader must know of the pictures, by name."""
+    remarks = {
+        "repeated": repeated(examined, reference) > 0,
+        "few": false_alarms < 1 / (len(reference.held_out) + 1),
+        "unlabelled": examined.anomalous is None,
+        "no_maps": examined.images[:, 0].size > MOST_PIXELS,
+    }
+    return [name for name, holds in remarks.items() if holds]
+
+
 def _figures(
-    scorer: Any, own: Scores, held: Scores, examined: Suspects, false_alarms: float, seed: int
-) -> Figures:
-    return Figures(
-        scorer.name,
-        scorer.detail,
-        scorer.baseline,
-        own,
-        measure.threshold_at(held.values, false_alarms),
-        held.values,
-        result.measured(own.values, examined, own.maps, seed),
-    )
-
-
-def _corrected(
+    scorers: Sequence[Scorer],
     scored: dict[str, tuple[Scores, Scores]],
     examined: Suspects,
-    reference: Normal,
     false_alarms: float,
     seed: int,
 ) -> dict[str, Figures]:
-    """The likelihood less what the pictures' complexity accounts for, from the scores of both."""
-    pairs = zip(scored["likelihood"], scored["complexity"], strict=True)
-    values = [caution.corrected(nats.values, bits.values) for nats, bits in pairs]
-
-    class Corrected:
-        name, baseline = CORRECTED, False
-        detail = "negative log-likelihood less the size as a PNG, in bits"
-
-    own, held = (Scores(part, None) for part in values)
-    return {CORRECTED: _figures(Corrected, own, held, examined, false_alarms, seed)}
+    """What each scorer found, and how far it is above the plainest one."""
+    about = {scorer.name: (scorer.detail, scorer.baseline) for scorer in scorers}
+    if "likelihood" in scored:
+        about[CORRECTED] = ("negative log-likelihood less the size as a PNG, in bits", False)
+        pairs = zip(scored["likelihood"], scored["complexity"], strict=True)
+        own, held = (Scores(caution.corrected(a.values, b.values), None) for a, b in pairs)
+        scored = scored | {CORRECTED: (own, held)}
+    found = {}
+    for name, (detail, baseline) in about.items():
+        own, held = scored[name]
+        threshold = measure.threshold_at(held.values, false_alarms)
+        measured = result.measured(own.values, examined, own.maps, seed)
+        if measured and not baseline:
+            pca = scored["pca"][0].values
+            measured["less_pca"] = result.less(own.values, pca, examined, seed)
+        found[name] = Figures(name, detail, baseline, own, threshold, held.values, measured)
+    return found
 
 
 def _kept(run: Run, found: Detection) -> Detection:
