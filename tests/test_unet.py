@@ -171,7 +171,7 @@ def test_more_width_or_levels_cost_more_and_classes_cost_their_vectors() -> None
         ({"shape": (1, 30, 28), "multipliers": (1, 2, 2)}, "divide by 4, got 30x28"),
         ({"shape": (1, 28, 28), "multipliers": ()}, "at least one multiplier"),
         ({"shape": (1, 8, 8), "width": 7, "multipliers": (1,)}, "even length"),
-        ({"shape": (1, 8, 8), "width": 8, "heads": 3}, "3 attention heads do not divide 8"),
+        ({"shape": (1, 8, 8), "width": 8, "heads": 5}, "5 attention heads do not divide 48"),
     ],
 )
 def test_what_does_not_fit_is_refused(numbers: dict[str, object], complaint: str) -> None:

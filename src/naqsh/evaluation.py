@@ -1,7 +1,7 @@
 """Measuring runs, folders and data sets: pictures in, measures with all that they depend on out."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from naqsh.errors import NaqshError
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Likelihood, Measure, Speed
 from naqsh.noise import Noise, derive
-from naqsh.run import Run, load_data
+from naqsh.run import Run, load_data, sample_options
 from naqsh.run import open as open_run
 from naqsh.runfolder import write_json
 
@@ -42,6 +42,7 @@ class Evaluation:
         seed: of the samples.
         measures: in a fixed order.
         speed: of sampling, on the device that was asked for.
+        sampling: options that the pictures were drawn with, where they are not the recipe's.
         likelihood: of the reference, where the method has one and it was asked for.
     """
 
@@ -50,6 +51,7 @@ class Evaluation:
     measures: list[Measure]
     speed: Speed
     likelihood: Likelihood | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -58,6 +60,7 @@ class Evaluation:
             "seed": self.seed,
             "measures": [measure.to_dict() for measure in self.measures],
             "speed": self.speed.to_dict(),
+            "sampling": dict(self.sampling),
             "likelihood": self.likelihood and self.likelihood.to_dict(),
         }
 
@@ -94,6 +97,7 @@ def evaluate(
     device: str = "cpu",
     data_home: Path | str | None = None,
     progress: Progress | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure a run's samples against real pictures and write ``evaluation.json`` in its folder.
 
@@ -109,6 +113,7 @@ def evaluate(
         device: where pictures are drawn and features taken.
         data_home: where data sets are looked for first.
         progress: told how far it is.
+        sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
 
     Raises:
         NaqshError: the run makes no pictures, or an argument does not fit.
@@ -117,12 +122,12 @@ def evaluate(
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
     told = progress or (lambda what, done, total: None)
-    names = list(names)
+    names, options = list(names), sample_options(method, sampling or {})
     likely = _likelihood_wanted(run, names)
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real = load_data(run.recipe, reference, data_home)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
-    drawn = _draw(run, n, seed, batch, device, told)
+    drawn = draw(run, n, seed, batch, device, told, options)
     generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
     measures = metrics.measure(
         [name for name in names if name != LIKELIHOOD],
@@ -137,11 +142,12 @@ def evaluate(
     if likely:
         likelihood = _likelihood(run, real, f"{real.name} {reference}", seed, batch, device, told)
     speed = metrics.sampling_speed(
-        lambda count: run.sample(count, batch=batch, device=device),
+        lambda count: run.sample(count, batch=batch, device=device, **options),
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    result = Evaluation(run.folder.steps()[-1], seed, measures, speed, likelihood)
+    step = run.folder.steps()[-1]
+    result = Evaluation(step, seed, measures, speed, likelihood, options)
     write_json(run.folder.evaluation, result.to_dict())
     return result
 
@@ -187,14 +193,22 @@ def _likelihood(
     )
 
 
-def _draw(run: Run, n: int, seed: int, batch: int, device: str, told: Progress) -> NDArray[Any]:
+def draw(
+    run: Run,
+    n: int,
+    seed: int,
+    batch: int,
+    device: str,
+    told: Progress,
+    options: Mapping[str, Any],
+) -> NDArray[np.uint8]:
     """Samples as uint8, the form in which every generator's pictures are measured."""
     if n < 2:
         raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
     parts: list[NDArray[np.uint8]] = []
     for first in range(0, n, batch):
         count = min(batch, n - first)
-        images = run.sample(count, seed=seed, first=first, batch=batch, device=device)
+        images = run.sample(count, seed=seed, first=first, batch=batch, device=device, **options)
         parts.append(pictures.to_pixels(images.numpy()))
         told("samples", first + count, n)
     return np.concatenate(parts)
@@ -222,7 +236,7 @@ def distance(run: Run, features: str, n: int, data_home: Path | str | None = Non
     """The Frechet distance of a run's samples to the test pictures, and nothing else."""
     measured_by = extractor(features)
     real = load_data(run.recipe, "test", data_home)
-    generated = _draw(run, n, 0, 100, "cpu", lambda what, done, total: None)
+    generated = draw(run, n, 0, 100, "cpu", lambda what, done, total: None, {})
     return metrics.frechet_distance_features(
         metrics.extract(measured_by, real.images, cache=True),
         metrics.extract(measured_by, generated),

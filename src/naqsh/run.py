@@ -297,7 +297,7 @@ class Run:
             raise NaqshError(
                 f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
             )
-        chosen = _sample_options(method, options)
+        chosen = sample_options(method, options)
         place = torch.device(device)
         method.to(place)
         parts = []
@@ -385,7 +385,7 @@ class Run:
         return path
 
 
-def _sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
+def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options for a method's ``sample``, checked and read by their type hints."""
     hints = typing.get_type_hints(method.sample)
     known = {name: hint for name, hint in hints.items() if name not in ("noise", "return")}

@@ -9,6 +9,7 @@
 ``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
 ``grids/00000938.png``     pictures from fixed latents after that step
 ``evaluation.json``        what `naqsh evaluate` measured, once it has
+``samplers.json``          what `naqsh samplers` measured, once it has; ``nearest.png`` beside it
 ``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
 =========================  ========================================================================
 
@@ -43,6 +44,7 @@ class RunFolder:
         self.diagnosis = self.path / "diagnosis.jsonl"
         self.stages = self.path / "stages.jsonl"
         self.evaluation = self.path / "evaluation.json"
+        self.samplers = self.path / "samplers.json"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
 

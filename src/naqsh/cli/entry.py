@@ -88,6 +88,7 @@ def _run(arguments: list[str]) -> int:
         making.add_sample,
         measuring.add_evaluate,
         measuring.add_measure,
+        measuring.add_samplers,
         detecting.add_detect,
         showing.add_report,
         comparing.add_compare,

@@ -15,7 +15,8 @@ def add_evaluate(verbs: Any) -> None:
         "evaluate",
         "Measure a run's samples against real pictures, and the speed of sampling.",
         "  naqsh evaluate runs/gan-digits\n"
-        "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist",
+        "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist\n"
+        "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
     )
     parser.add_argument("run", type=Path, help="a run folder; RUN/evaluation.json is written")
     parser.add_argument(
@@ -43,7 +44,6 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--metrics --n --reference --features --seed --batch --device --json")
     from naqsh import evaluation, run
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
@@ -61,6 +61,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
             device=str(world.device),
             data_home=options.data_home,
             progress=counter.update,
+            sampling=named,
         )
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
@@ -70,6 +71,50 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     if result.likelihood:
         print(f"  likelihood    {result.likelihood}")
     print(result.speed)
+    return 0
+
+
+def add_samplers(verbs: Any) -> None:
+    """The options of `samplers`."""
+    parser = verb(
+        verbs,
+        "samplers",
+        "Measure one model's samplers: distance to real pictures by network evaluations.",
+        "  naqsh samplers runs/ddpm-mnist\n"
+        "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
+        "what was measured before is kept; RUN/samplers.json grows",
+    )
+    parser.add_argument("run", type=Path, help="a run folder; RUN/samplers.json is written")
+    parser.add_argument("--samplers", nargs="+", help="which (default: all that the method has)")
+    parser.add_argument(
+        "--steps", nargs="+", type=int, default=[5, 10, 20, 50], help="of each (5 10 20 50)"
+    )
+    parser.add_argument("--n", type=int, default=2000, help="pictures drawn each (default 2000)")
+    _add_measuring(parser)
+    parser.set_defaults(do=_samplers)
+
+
+def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
+    none_left(named, "--samplers --steps --n --features --seed --batch --device --json")
+    from naqsh import run, samplers
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    trained = run.open(options.run)
+    with join(options.device) as world, Counter() as counter:
+        study = samplers.study(
+            trained,
+            options.samplers,
+            options.steps,
+            features=options.features,
+            n=options.n,
+            seed=options.seed,
+            batch=options.batch,
+            device=str(world.device),
+            data_home=options.data_home,
+            progress=counter.update,
+        )
+    print(json.dumps(study, indent=1) if options.json else samplers.table(study))
     return 0
 
 
