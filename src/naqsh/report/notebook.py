@@ -5,6 +5,7 @@ moment of its execution, so that the same runs give the same notebook. It needs 
 ``notebook`` extra.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -39,6 +40,8 @@ def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+        importlib.import_module("ipykernel")  # the notebook's Python needs it, not this one
     except ImportError as error:
         raise NaqshError(
             f"a notebook needs the package {error.name}; try: pip install 'naqsh[notebook]'"
@@ -73,10 +76,8 @@ def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
         except CellExecutionError as error:
             last = str(error).strip().splitlines()[-1]
             raise NaqshError(f"the notebook could not be executed: {last}") from error
-        except DeadKernelError as error:
-            raise NaqshError(
-                "the notebook's Python did not start; try: pip install 'naqsh[notebook]'"
-            ) from error
+        except (DeadKernelError, RuntimeError) as error:
+            raise NaqshError(f"the notebook's Python stopped: {error}") from error
     notebook["metadata"] = _metadata()
     nbformat.validate(notebook)
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
