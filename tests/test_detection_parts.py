@@ -185,12 +185,13 @@ def _planted(count: int, fault: bool, first: int) -> np.ndarray:
     return images
 
 
-def test_densities_find_what_single_channels_do_not():
+def test_densities_find_what_single_channels_do_not(monkeypatch):
+    monkeypatch.setattr(density, "PLACES", 128)
     normal = _planted(60, False, 0)
     good, bad = _planted(10, False, 100), _planted(10, True, 110)
     for scorer in (
         density.GaussianOnFeatures(Planted(), seed=0),
-        density.FlowOnFeatures(Planted(), seed=0, steps=150),
+        density.FlowOnFeatures(Planted(), seed=0, steps=100),
     ):
         scorer.fit(normal)
         values = scorer.score(np.concatenate([good, bad]), 0)
@@ -202,7 +203,8 @@ def test_densities_find_what_single_channels_do_not():
         assert abs(column - 4.5) < 2.5
 
 
-def test_a_flow_on_features_is_the_same_again():
+def test_a_flow_on_features_is_the_same_again(monkeypatch):
+    monkeypatch.setattr(density, "PLACES", 32)
     normal = _planted(6, False, 0)
     scores = []
     for seed in (0, 0, 1):
