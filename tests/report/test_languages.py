@@ -10,6 +10,7 @@ from folders import make_run
 from pages import Page
 
 from naqsh import report
+from naqsh.cli import main
 from naqsh.errors import NaqshError
 from naqsh.report.words import END, ISOLATE, LANGUAGES, Words
 from naqsh.training.diagnosis import watchers
@@ -81,9 +82,13 @@ def test_the_main_persian_texts_are_persian():
     assert latin == []
 
 
-def test_an_unknown_language_is_refused():
+def test_an_unknown_language_is_refused(folder, tmp_path, capsys):
     with pytest.raises(NaqshError, match="language"):
         Words("de")
+    out = tmp_path / "page.html"
+    assert main(["report", str(folder), "--out", str(out), "--language", "de"]) == 2
+    assert "language" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

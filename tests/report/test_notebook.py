@@ -93,6 +93,7 @@ def test_names_are_not_read_as_formulas_or_markdown(tmp_path):
     assert all(line.startswith("<") for text in texts for line in text.split("\n") if line)
 
 
+@pytest.mark.slow
 def test_a_notebook_is_executed_with_its_outputs_stored(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("nbclient")
@@ -113,6 +114,19 @@ def test_a_notebook_is_executed_with_its_outputs_stored(tmp_path):
     assert 'dir="rtl"' in stored
     assert str(tmp_path) not in out.read_text(encoding="utf-8")
     assert all(not cell.metadata for cell in book.cells)
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_told_in_one_line(opened, tmp_path, monkeypatch):
+    for name in ("nbformat", "nbclient", "ipykernel"):
+        pytest.importorskip(name)
+    cell = {"cell_type": "code", "metadata": {}, "source": "1 / 0", "id": "a"}
+    book = {"cells": [cell | {"execution_count": None, "outputs": []}], "metadata": {}}
+    book |= {"nbformat": 4, "nbformat_minor": 5}
+    monkeypatch.setattr(notebook, "build", lambda *_: book)
+    with pytest.raises(NaqshError, match="ZeroDivisionError: division by zero") as error:
+        notebook.execute(opened, [], tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_what_is_missing_is_told_in_one_line(folder, tmp_path, monkeypatch):

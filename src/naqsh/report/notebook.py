@@ -39,7 +39,7 @@ def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
         from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
+        from nbclient.exceptions import CellExecutionError
 
         importlib.import_module("ipykernel")  # the notebook's Python needs it, not this one
     except ImportError as error:
@@ -74,10 +74,11 @@ def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
             # Ours to end too: the client would leave a manager that it was given running.
             client.execute(env=settings, cleanup_kc=True)
         except CellExecutionError as error:
-            last = str(error).strip().splitlines()[-1]
-            raise NaqshError(f"the notebook could not be executed: {last}") from error
-        except (DeadKernelError, RuntimeError) as error:
-            raise NaqshError(f"the notebook's Python stopped: {error}") from error
+            said = " ".join(f"{error.ename}: {error.evalue}".split())
+            raise NaqshError(f"the notebook could not be executed: {said}") from error
+        except (RuntimeError, TimeoutError) as error:
+            said = " ".join(str(error).split())
+            raise NaqshError(f"the notebook's Python stopped or hung: {said}") from error
     notebook["metadata"] = _metadata()
     nbformat.validate(notebook)
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
