@@ -4,6 +4,7 @@
 ``gather``     reads run folders into :class:`~naqsh.report.gather.Facts`; says what is missing
 ``curves``     running means and thinning of long series
 ``figures``    series and histograms to inline SVG
+``scatter``    measures in a plane, as inline SVG
 ``images``     grids of pictures to data URIs
 ``words``      the texts of a language, and how it writes numbers
 ``document``   sections, figures and tables, numbered in the order they are made

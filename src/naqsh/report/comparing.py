@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report import figures, palette
+from naqsh.report import palette, scatter
 from naqsh.report.document import Figure, Key, Maker, Panel, Row, Table
 from naqsh.report.gather import Facts
 from naqsh.report.panels import labelled
@@ -43,10 +43,10 @@ def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figur
             values = runs[n].measured.values  # type: ignore[union-attr]
             if x in values and y in values:
                 sign, colour = maker.words.number(n + 1), palette.colour(n)
-                series.append(figures.Point(values[x][0], values[y][0], sign, colour, area))
+                series.append(scatter.Point(values[x][0], values[y][0], sign, colour, area))
                 legend.append(_key(runs[n], sign, colour))
         if series:
-            drawn = figures.points(series, x, y, words=maker.words, name=f"trilemma-{number}")
+            drawn = scatter.points(series, x, y, words=maker.words, name=f"trilemma-{number}")
             title = maker.words.text(f"figures.trilemma.{x}")
             made.append(Panel(title, labelled(drawn, title), legend))
     return maker.figure("trilemma", made) if made else None
@@ -62,11 +62,11 @@ def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | 
         sign, colour = maker.words.number(n + 1), palette.colour(n)
         value, interval = found.values["fid"]
         seconds = 1 / found.pictures_per_second
-        series.append(figures.Point(seconds, value, sign, colour, interval=interval))
+        series.append(scatter.Point(seconds, value, sign, colour, interval=interval))
         legend.append(_key(run, sign, colour))
     if not series:
         return None
-    drawn = figures.points(series, "seconds", "fid", words=maker.words, name="cost", log_x=True)
+    drawn = scatter.points(series, "seconds", "fid", words=maker.words, name="cost", log_x=True)
     return maker.figure("cost", [Panel("", labelled(drawn, maker.words.plain("axes.fid")), legend)])
 
 

@@ -62,27 +62,6 @@ class Line:
     faint: bool = False
 
 
-@dataclass(frozen=True)
-class Point:
-    """A thing in the plane of two measures.
-
-    Attributes:
-        x: to the right.
-        y: upwards.
-        sign: what stands at it, such as its number in the legend.
-        colour: of its circle.
-        area: of its circle, in square points.
-        interval: of `y`, drawn as a bar.
-    """
-
-    x: float
-    y: float
-    sign: str
-    colour: str
-    area: float = 150.0
-    interval: tuple[float, float] | None = None
-
-
 def lines(
     series: Sequence[Line],
     axis: str,
@@ -105,18 +84,18 @@ def lines(
         y_range: the vertical axis, where several panels share it.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel(words)
+        figure, axes = panel(words)
         points = max(60, min(POINTS, 6000 // max(len(series), 1)))
         for line in series:
             _draw(axes, line, points, raw=raw, log=log)
         if log and any(value > 0 for line in series for value in line.curve.values):
-            _log_axis(axes, words)
+            log_axis(axes, words)
         if y_range:
             axes.set_ylim(y_range)
         axes.set_xlabel(words.plain(f"axes.{axis}"))
         axes.margins(x=0.02)
         axes.set_xlim(left=0)
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def histograms(
@@ -124,7 +103,7 @@ def histograms(
 ) -> str:
     """Outlines of histograms as densities on a logarithmic axis, each with its colour."""
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel(words)
+        figure, axes = panel(words)
         lowest: list[float] = []
         for spread, colour in spreads:
             edges, counts = np.array(spread.edges), np.array(spread.counts)
@@ -132,59 +111,11 @@ def histograms(
             axes.stairs(density, edges, baseline=None, color=colour, linewidth=1.3)
             lowest += density[density > 0].tolist()
         if lowest:
-            _log_axis(axes, words)
+            log_axis(axes, words)
             axes.set_ylim(bottom=min(lowest) / 2)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(words.plain(f"axes.{axis}"))
-        return _svg(figure, name)
-
-
-def points(
-    series: Sequence[Point], x: str, y: str, *, words: Words, name: str, log_x: bool = False
-) -> str:
-    """Circles in a plane.
-
-    Args:
-        series: what to draw, the first below.
-        x: what the horizontal axis is called, a name in the texts' ``axes``.
-        y: the same of the vertical axis.
-        words: the language of numbers and names.
-        name: unique on the page; the ids inside the SVG begin with it.
-        log_x: a logarithmic horizontal axis.
-    """
-    with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel(words)
-        figure.subplots_adjust(left=0.175)
-        # Large circles first, so that they hide none.
-        for point in sorted(series, key=lambda point: -point.area):
-            if point.interval:
-                low, high = point.interval
-                axes.plot([point.x] * 2, [low, high], color=point.colour, linewidth=1.6, zorder=2)
-            axes.scatter(
-                [point.x], [point.y], point.area, point.colour, alpha=0.3, linewidths=0, zorder=2
-            )
-            axes.scatter(
-                [point.x], [point.y], point.area, "none", edgecolors=point.colour, zorder=3
-            )
-            # A bar would strike its number through.
-            aside = (9, 9) if point.interval else (0, 0)
-            axes.annotate(
-                point.sign,
-                (point.x, point.y),
-                aside,
-                textcoords="offset points",
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                zorder=4,
-            )
-        if log_x:
-            _log_axis(axes, words, "x")
-            _few_decades(axes, [point.x for point in series])
-        axes.margins(x=0.12, y=0.16)
-        axes.set_xlabel(words.plain(f"axes.{x}"))
-        axes.set_ylabel(words.plain(f"axes.{y}"))
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def ridges(
@@ -205,7 +136,7 @@ def ridges(
         mark: a value where a line stands.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel(words)
+        figure, axes = panel(words)
         figure.set_size_inches(SIZE[0], max(SIZE[1], 0.5 + 0.33 * len(spreads)))
         figure.subplots_adjust(left=0.29)
         places = range(len(spreads) - 1, -1, -1)
@@ -221,7 +152,7 @@ def ridges(
         axes.set_ylim(-0.1, len(spreads))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(words.plain(f"axes.{axis}"))
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) -> str:
@@ -235,7 +166,7 @@ def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) ->
         name: unique on the page; the ids inside the SVG begin with it.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure, axes = _panel(words)
+        figure, axes = panel(words)
         axes.plot([0, 1], [0, 1], ":", color=palette.INK, linewidth=0.8)
         for line in series:
             axes.plot(
@@ -245,10 +176,11 @@ def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) ->
         axes.set_ylim(0, 1.01)
         axes.set_xlabel(words.plain(f"axes.{x}"))
         axes.set_ylabel(words.plain(f"axes.{y}"))
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
-def _panel(words: Words) -> tuple[Figure, "Axes"]:
+def panel(words: Words) -> tuple[Figure, "Axes"]:
+    """An empty figure with its axes."""
     figure = Figure(figsize=SIZE)
     # Fixed margins: a layout engine would draw every figure twice more. Seven digits fit.
     figure.subplots_adjust(left=0.145, right=0.98, bottom=0.19, top=0.97)
@@ -288,7 +220,8 @@ def _draw(axes: "Axes", line: Line, points: int, *, raw: bool, log: bool) -> Non
     axes.plot(*evenly(x, mean, points), line.dash, color=line.colour, linewidth=1.7)
 
 
-def _log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> None:
+def log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic, with few ticks."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log", nonpositive="mask")
     axis.set_major_locator(LogLocator(numticks=6))
@@ -296,20 +229,11 @@ def _log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> Non
     axis.set_minor_locator(NullLocator())
 
 
-def _few_decades(axes: "Axes", values: Sequence[float]) -> None:
-    """Enough ticks on a logarithmic horizontal axis that spans less than two decades."""
-    span = max(values) / min(values)
-    if span < 4:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    elif span < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
-
-
 def _ticks(words: Words) -> FuncFormatter:
     return FuncFormatter(lambda value, position: words.tick(value))
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element to stand inside a page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
