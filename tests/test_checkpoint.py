@@ -260,19 +260,54 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path):
     def save(step, best=None):
         checkpoint.save(folder, checkpoint.State(step, 1.5, best), method, None, optimizers, {})
 
+    checkpoint.save_best(folder, 20, method, {})
     for step in (10, 20, 30):
         save(step)
     assert folder.steps() == [20, 30]
     save(40, best=(0.25, 20))
     save(50, best=(0.25, 20))
-    assert folder.steps() == [20, 40, 50]
+    assert folder.steps() == [40, 50]
+    assert folder.best.exists()
     state = checkpoint.restore(folder, 50, method, None, optimizers)
     assert (state.step, state.seconds, state.best) == (50, 1.5, (0.25, 20))
-    save(60, best=(0.125, 60))
-    assert folder.steps() == [50, 60]
     # After 60 could not be read, the run went on from 50 and came to 55: two that can, are kept.
+    save(60)
     save(55)
     assert folder.steps() == [50, 55]
+
+
+def test_the_best_weights_can_be_opened(tmp_path):
+    changes = LONGER | {"training.validation": 0.1, "training.epochs": 3.0, "training.steps": None}
+    trained = run.train("vae-digits", out=tmp_path, overrides=changes, device="cpu", quiet=True)
+    best, last = run.open(tmp_path, "best"), run.open(tmp_path)
+    state = runfolder.read_json(tmp_path / "checkpoints" / f"{last.step:08d}" / "state.json")
+    assert best.step == state["best"][1]
+    assert trained.best_validation() == state["best"][0]
+    assert best.sample(2).shape == last.sample(2).shape
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_run_without_best_weights_says_so(folder):
+    with pytest.raises(NaqshError, match="has no best weights: no pictures were held out"):
+        run.open(folder, "best")
+    with pytest.raises(NaqshError, match="best"):
+        run.open(folder, "bset")
+
+
+def test_best_weights_that_cannot_be_written_leave_what_stood(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    method = torch.nn.Linear(2, 2)
+    checkpoint.save_best(folder, 20, method, {})
+    before = folder.best.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "sync", full)
+    with pytest.raises(NaqshError, match=r"cannot write the best weights, of step 30, in .* Make"):
+        checkpoint.save_best(folder, 30, method, {})
+    assert folder.best.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
 
 
 def test_the_weights_file_needs_nothing_beside_itself(folder, tmp_path):

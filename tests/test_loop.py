@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from naqsh import run as run_module
 from naqsh.core import Method, Phase
 from naqsh.data import DataSet
 from naqsh.errors import NaqshError
@@ -208,7 +209,12 @@ def test_the_best_on_held_out_pictures_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "validate", lambda *arguments: {"validation.total": next(scores)})
     trainer.run()
     assert trainer.state.best == (1.0, 3)
-    assert trainer.folder.steps() == [3, 11, 12]
+    assert trainer.folder.steps() == [11, 12]
+    assert run_module._header(trainer.folder.best)["step"] == "3"
+    (note,) = read_lines(trainer.folder.diagnosis)
+    assert note["rule"] == "overfitting"
+    # Five epochs on end above the least, 1; the fifth is at 3.
+    assert note["value"] == 2.0
     told = [r["losses"] for r in read_lines(trainer.folder.metrics) if "speed" not in r]
     assert [losses["validation.total"] for losses in told[:4]] == [5.0, 4.0, 1.0, 2.0]
 

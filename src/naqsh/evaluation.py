@@ -146,7 +146,7 @@ def evaluate(
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    step = run.folder.steps()[-1]
+    step = run.step
     result = Evaluation(step, seed, measures, speed, likelihood, options)
     write_json(run.folder.evaluation, result.to_dict())
     return result

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SAMPLE_BATCH = 100
 
+WEIGHTS = ("last", "best")
+"""Which weights of a run can be opened."""
+
 
 def train(
     recipe: str | Recipe,
@@ -236,16 +239,31 @@ def _write_about(
     write_json(folder.networks, cost.to_dict()["networks"])
 
 
-def open(path: Path | str) -> "Run":
-    """The run in a folder; raises NaqshError when there is none."""
-    return Run(RunFolder(path).require())
+def open(path: Path | str, weights: str = "last") -> "Run":
+    """The run in a folder.
+
+    Args:
+        path: the folder.
+        weights: the ``last``, or those that did ``best`` on held-out pictures.
+
+    Raises:
+        NaqshError: there is no run, or it kept no such weights.
+    """
+    return Run(RunFolder(path).require(), weights)
 
 
 class Run:
     """A run folder, opened: it samples and reports without anything beside it."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder, weights: str = "last") -> None:
+        if weights not in WEIGHTS:
+            raise one_of("weights", weights, WEIGHTS)
+        if weights == "best" and not folder.best.exists():
+            raise NaqshError(
+                f"{folder.path} has no best weights: no pictures were held out, or no epoch has "
+                "ended; take the last, or train with training.validation 0.1"
+            )
+        self.folder, self.weights = folder, weights
         self.recipe = recipe_module.read(folder.recipe)
         self._method: Method | None = None
 
@@ -256,13 +274,24 @@ class Run:
     def method(self) -> Method:
         """The trained method on the CPU in eval mode: averaged weights where the run has them."""
         if self._method is None:
-            steps = self.folder.steps()
-            if not steps:
-                raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
-            place = self.folder.checkpoint(steps[-1])
-            averaged = place / checkpoint.AVERAGE
-            self._method = _load(averaged if averaged.exists() else place / checkpoint.WEIGHTS)
+            if self.weights == "best":
+                file = self.folder.best
+            else:
+                place = self.folder.checkpoint(self.step)
+                averaged = place / checkpoint.AVERAGE
+                file = averaged if averaged.exists() else place / checkpoint.WEIGHTS
+            self._method = _load(file)
         return self._method
+
+    @property
+    def step(self) -> int:
+        """The step that the weights are of."""
+        if self.weights == "best":
+            return int(_header(self.folder.best)["step"])
+        steps = self.folder.steps()
+        if not steps:
+            raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
+        return steps[-1]
 
     def sample(
         self,
@@ -344,8 +373,7 @@ class Run:
         path = Path(out) if out else self.folder.path / "samples.png"
         if path.is_dir() or path.suffix.lower() != ".png":
             raise NaqshError(f"{path}: a grid is one file ending in .png; --folder takes a folder")
-        step = self.folder.steps()[-1]
-        caption = f"{self.recipe.name} after {step} steps: {n} samples of seed {seed}"
+        caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
         pictures.save_grid(path, pixels, caption, columns)
         return path
 
@@ -398,17 +426,23 @@ def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _load(path: Path) -> Method:
-    """The method in a weights file, which needs nothing beside itself."""
+def _header(path: Path) -> dict[str, str]:
+    """The texts in a weights file."""
     try:
         with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+            header: dict[str, str] = file.metadata() or {}
     except FileNotFoundError:
         raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
     except SafetensorError as error:
         raise NaqshError(f"{path} is damaged: {error}") from error
     if not {"recipe", "shape", "classes"} <= header.keys():
         raise NaqshError(f"{path} was not written by Naqsh: its header names no recipe")
+    return header
+
+
+def _load(path: Path) -> Method:
+    """The method in a weights file, which needs nothing beside itself."""
+    header = _header(path)
     try:
         recipe = recipe_module.from_yaml(header["recipe"])
         channels, height, width = json.loads(header["shape"])

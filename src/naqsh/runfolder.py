@@ -11,6 +11,7 @@
 ``evaluation.json``        what `naqsh evaluate` measured, once it has
 ``samplers.json``          what `naqsh samplers` measured, once it has; ``nearest.png`` beside it
 ``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
+``best.safetensors``       the weights that did best on held-out pictures, where some are held out
 =========================  ========================================================================
 
 Nothing here needs PyTorch, so that a report opens at once.
@@ -47,6 +48,7 @@ class RunFolder:
         self.samplers = self.path / "samplers.json"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best.safetensors"
 
     def exists(self) -> bool:
         """Whether a run was begun here."""

@@ -85,7 +85,7 @@ def study(
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real = load_data(run.recipe, "test", data_home)
     shared = {
-        "step": run.folder.steps()[-1],
+        "step": run.step,
         "n": n,
         "seed": seed,
         "features": measured_by.name,

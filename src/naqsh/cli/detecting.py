@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import none_left, verb
+from naqsh.cli.parsing import add_run, none_left, verb
 
 FOUND = 3
 """Exit code where anything was flagged, if it was asked for."""
@@ -27,7 +27,7 @@ def add_detect(verbs: Any) -> None:
         "listed. Written into the run folder: detection.json, detection.csv, detection/*.png.\n"
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
-    parser.add_argument("run", type=Path, help="a run folder, trained on normal pictures")
+    add_run(parser, "a run folder, trained on normal pictures")
     parser.add_argument("pictures", help="what to examine: a folder, a picture, a data set's name")
     parser.add_argument("--normal", help="normal pictures instead of those the run was trained on")
     parser.add_argument(
@@ -58,14 +58,14 @@ def add_detect(verbs: Any) -> None:
 def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(
         named,
-        "--normal --features --score --false-alarms --draws --n --seed --batch --device "
+        "--weights --normal --features --score --false-alarms --draws --n --seed --batch --device "
         "--data-home --json --fail-on-anomaly",
     )
     from naqsh import detection, run
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
 
-    trained = run.open(options.run)
+    trained = run.open(options.run, options.weights)
     with join(options.device) as world, Counter() as counter:
         found = detection.detect(
             trained,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import verb
+from naqsh.cli.parsing import add_run, verb
 from naqsh.errors import one_of
 
 
@@ -108,7 +108,7 @@ def add_sample(verbs: Any) -> None:
         "  naqsh sample runs/gan-digits --n 64 --seed 3 --out grid.png\n"
         "  naqsh sample runs/gan-digits --n 10000 --folder fakes/",
     )
-    parser.add_argument("run", type=Path, help="a run folder")
+    add_run(parser)
     parser.add_argument("--n", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="which pictures (default 0)")
     parser.add_argument("--columns", type=int, help="pictures in a row of the grid")
@@ -122,7 +122,7 @@ def add_sample(verbs: Any) -> None:
 def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import run
 
-    trained = run.open(options.run)
+    trained = run.open(options.run, options.weights)
     path = trained.save_samples(
         options.n,
         seed=options.seed,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import none_left, verb
+from naqsh.cli.parsing import add_run, none_left, verb
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -18,7 +18,7 @@ def add_evaluate(verbs: Any) -> None:
         "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist\n"
         "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
     )
-    parser.add_argument("run", type=Path, help="a run folder; RUN/evaluation.json is written")
+    add_run(parser, "a run folder; RUN/evaluation.json is written")
     parser.add_argument(
         "--metrics", nargs="+", default=["all"], help="out of fid kid pr dc likelihood all"
     )
@@ -48,7 +48,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
 
-    trained = run.open(options.run)
+    trained = run.open(options.run, options.weights)
     with join(options.device) as world, Counter() as counter:
         result = evaluation.evaluate(
             trained,
@@ -84,7 +84,7 @@ def add_samplers(verbs: Any) -> None:
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
         "what was measured before is kept; RUN/samplers.json grows",
     )
-    parser.add_argument("run", type=Path, help="a run folder; RUN/samplers.json is written")
+    add_run(parser, "a run folder; RUN/samplers.json is written")
     parser.add_argument("--samplers", nargs="+", help="which (default: all that the method has)")
     parser.add_argument(
         "--steps", nargs="+", type=int, default=[5, 10, 20, 50], help="of each (5 10 20 50)"
@@ -95,12 +95,12 @@ def add_samplers(verbs: Any) -> None:
 
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--samplers --steps --n --features --seed --batch --device --json")
+    none_left(named, "--weights --samplers --steps --n --features --seed --batch --device --json")
     from naqsh import run, samplers
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
 
-    trained = run.open(options.run)
+    trained = run.open(options.run, options.weights)
     with join(options.device) as world, Counter() as counter:
         study = samplers.study(
             trained,

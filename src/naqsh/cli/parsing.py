@@ -1,6 +1,7 @@
 """Reading the words of a command: what argparse knows, and the numbers of a recipe."""
 
 import argparse
+from pathlib import Path
 from typing import Any, NoReturn
 
 from naqsh.errors import NaqshError, one_of
@@ -61,6 +62,17 @@ def named(rest: list[str]) -> dict[str, str]:
             value = following
         named[name] = value
     return named
+
+
+def add_run(parser: argparse.ArgumentParser, what: str = "a run folder") -> None:
+    """The run that a verb opens, and with which weights."""
+    parser.add_argument("run", type=Path, help=what)
+    parser.add_argument(
+        "--weights",
+        choices=["last", "best"],
+        default="last",
+        help="the last, or those that did best on held-out pictures (default last)",
+    )
 
 
 def none_left(named: dict[str, str], known: str) -> None:

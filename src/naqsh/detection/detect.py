@@ -96,7 +96,7 @@ def detect(
     if "reconstruction" in scored and result.is_rounding(scored["reconstruction"][0]):
         notes.append("round_trip")
     detection = Detection(
-        step=run.folder.steps()[-1],
+        step=run.step,
         seed=seed,
         suspects=examined,
         normal={

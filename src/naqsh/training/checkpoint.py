@@ -4,8 +4,11 @@ The weights lie in safetensors with the recipe in the header, so that the file a
 optimiser state is read with ``weights_only``. No generator state is kept: see :mod:`naqsh.noise`.
 """
 
+import contextlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_json, whole_folder, write_json
+from naqsh.runfolder import RunFolder, read_json, sync, whole_folder, write_json
 
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 OPTIMIZERS, STATE = "optimizers.pt", "state.json"
@@ -46,7 +49,7 @@ def save(
     optimizers: dict[str, torch.optim.Optimizer],
     header: dict[str, str],
 ) -> None:
-    """Write one step's checkpoint aside, sync and rename it; then drop old ones but the best.
+    """Write one step's checkpoint aside, sync and rename it; then drop old ones.
 
     Args:
         header: texts for the weights' header: the recipe, the pictures' shape and the classes.
@@ -55,24 +58,51 @@ def save(
         NaqshError: the disk is full or not writable; what stood before still stands.
     """
     states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
-    try:
-        with whole_folder(folder.checkpoint(state.step)) as aside:
-            save_weights(aside / WEIGHTS, method, header)
-            if average is not None:
-                save_weights(aside / AVERAGE, average, header)
-            torch.save(states, aside / OPTIMIZERS)
-            write_json(aside / STATE, vars(state))
-    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own
-        reason = str(error).strip().splitlines()[0]
-        raise NaqshError(
-            f"cannot write the checkpoint of step {state.step} in {folder.path}: {reason}; the one "
-            "before it stands. Make room there, then the same command goes on"
-        ) from error
+    with (
+        _writing(folder, f"the checkpoint of step {state.step}"),
+        whole_folder(folder.checkpoint(state.step)) as aside,
+    ):
+        save_weights(aside / WEIGHTS, method, header)
+        if average is not None:
+            save_weights(aside / AVERAGE, average, header)
+        torch.save(states, aside / OPTIMIZERS)
+        write_json(aside / STATE, vars(state))
     # One of a later step could not be read, or the run would have gone on from there.
     done = [step for step in folder.steps() if step <= state.step]
-    keep = set(done[-KEEP_LAST:]) | ({state.best[1]} if state.best else set())
-    for step in set(folder.steps()) - keep:
+    for step in set(folder.steps()) - set(done[-KEEP_LAST:]):
         shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
+
+
+def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str, str]) -> None:
+    """Write the weights of `step`, which did best on held-out pictures until now.
+
+    Args:
+        header: as for :func:`save`; the step is added to it.
+
+    Raises:
+        NaqshError: the disk is full or not writable; what stood before still stands.
+    """
+    aside = folder.best.with_name(f".{folder.best.name}.{os.getpid()}.part")
+    with _writing(folder, f"the best weights, of step {step},"):
+        try:
+            save_weights(aside, method, header | {"step": str(step)})
+            sync(aside)
+            aside.replace(folder.best)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(folder: RunFolder, what: str) -> Iterator[None]:
+    """Say in one line that a file could not be written; each library has its own error for it."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NaqshError(
+            f"cannot write {what} in {folder.path}: {reason}; the one before it stands. Make room "
+            "there, then the same command goes on"
+        ) from error
 
 
 def save_weights(path: Path, method: nn.Module, header: dict[str, str]) -> None:

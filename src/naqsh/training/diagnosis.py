@@ -8,6 +8,7 @@ has been out of bounds for several intervals on end, and once more when it is ba
 ``*.diversity``    variance of generated pictures over that of real ones
 ``*.kl``           nats that the latents of a picture carry
 ``*.saturated``    how often a controller stands at a bound that it pushes against, from 0 to 1
+``*.gap``          how far the loss on held-out pictures is above its least, as a part of that
 ================== =========================================================================
 """
 
@@ -113,6 +114,14 @@ def watchers() -> list[Watcher]:
             " steps, so the KL cannot come to its set point. Try another set point kl, or a wider"
             " beta_min or beta_max.",
             patience=20,
+        ),
+        Watcher(
+            "overfitting",
+            "gap",
+            lambda value: value > 0.01,
+            "The loss on held-out pictures is {value:.1%} above its least and was so for several"
+            " epochs: the model learns its pictures by heart. Try fewer epochs, a smaller network"
+            " or weight_decay, or open the best weights.",
         ),
     ]
 

@@ -307,8 +307,18 @@ class Trainer:
         total = losses["validation.total"]
         if self.state.best is None or total < self.state.best[0]:
             self.state.best = (total, self.state.step)
+            if self.world.leads:
+                checkpoint.save_best(self.folder, self.state.step, method, self._header())
         if self.world.leads:
             append_line(self.folder.metrics, self._record() | {"losses": losses})
+        least = self.state.best[0]
+        for said in self.diagnosis.read(
+            {"validation.gap": (total - least) / max(abs(least), 1e-3)}
+        ):
+            self._diagnose(said.words, asdict(said))
+
+    def _header(self) -> dict[str, str]:
+        return checkpoint.header(self.recipe.to_yaml(), self.method.shape, self.data.classes)
 
     def save(self) -> None:
         """Write a checkpoint, unless a loss or a weight is not finite."""
@@ -321,7 +331,7 @@ class Trainer:
                 self.method,
                 self.average.method if self.average else None,
                 self.optimizers,
-                checkpoint.header(self.recipe.to_yaml(), self.method.shape, self.data.classes),
+                self._header(),
             )
         self._saved_at = time.monotonic()
 
