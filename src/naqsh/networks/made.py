@@ -41,7 +41,7 @@ def boundaries(degrees: Tensor, features: int, groups: int) -> list[int]:
 
     Each group has about as many of the units with the sorted `degrees`, and begins with one.
     """
-    chosen = degrees[torch.arange(1, groups) * len(degrees) // groups]
+    chosen = degrees[torch.arange(1, groups, device="cpu") * len(degrees) // groups]
     return [0, *sorted({int(degree) for degree in chosen} - {0}), features]
 
 
