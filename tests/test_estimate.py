@@ -87,7 +87,7 @@ def test_parameters_and_layers_are_exact(name):
             p.numel() for m in phase.modules for p in m.parameters()
         )
         assert len({layer.name for layer in layers}) == len(layers)
-        assert all(isinstance(size, int) for layer in layers for size in layer.output)
+        assert all(isinstance(size, int) for layer in layers for size in layer.output or [])
     assert cost.to_dict()["networks"].keys() == cost.networks.keys()
 
 

@@ -60,7 +60,8 @@ def another(recipe: Recipe, key: str, value) -> str:
     if isinstance(value, bool):
         return str(not value)
     if isinstance(value, list):
-        return ",".join(str(item / 2 + 0.01) for item in value)
+        whole = all(isinstance(item, int) for item in value)
+        return ",".join(str(item + 1 if whole else item / 2 + 0.01) for item in value) or "4"
     if key in ("name", "data.name"):
         return f"{value}-2"
     if isinstance(value, str):
@@ -68,14 +69,13 @@ def another(recipe: Recipe, key: str, value) -> str:
             recipe.override({key: Text("zzzz")})
         known = re.search("known: (.*)", str(caught.value)).group(1).split(", ")
         return next(choice for choice in known if choice != value)
-    for candidate in ("3", "0.25", "8", "7", "5", "2"):
-        if candidate == str(value):
-            continue
+    for candidate in ("3", "0.25", "0.001", "8", "7", "5", "2"):
         try:
-            recipe.override({key: Text(candidate)})
+            changed = recipe.override({key: Text(candidate)})
         except NaqshError:
             continue
-        return candidate
+        if changed != recipe:
+            return candidate
     raise AssertionError(f"found no other value for {key}")
 
 

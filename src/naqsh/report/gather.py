@@ -323,7 +323,7 @@ def _networks(plain: Any) -> dict[str, list[dict[str, Any]]]:
             {
                 "name": str(layer["name"]),
                 "kind": str(layer["kind"]),
-                "output": [int(size) for size in layer["output"]],
+                "output": layer["output"] and [int(size) for size in layer["output"]],
                 "parameters": int(layer["parameters"]),
             }
             for layer in layers

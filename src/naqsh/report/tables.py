@@ -221,7 +221,9 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
                 [
                     layer["name"],
                     layer["kind"],
-                    words.shape(layer["output"]),
+                    words.plain("absent")
+                    if layer["output"] is None
+                    else words.shape(layer["output"]),
                     words.data(layer["parameters"]),
                 ],
             )

@@ -6,8 +6,8 @@ from the device, which no step of ours may do.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -21,11 +21,19 @@ from naqsh.spec import Adam, RMSprop, Shape
 
 @dataclass(frozen=True)
 class Layer:
-    """A row of a network's table; `output` leaves the batch out."""
+    """A row of a network's table: one module with numbers of its own, or without any inside it.
+
+    Attributes:
+        name: of the module in its network.
+        kind: of module.
+        output: shape of what it gives, without the batch; None where its weights are used without
+            a call, as in the inversion of a flow.
+        parameters: its own numbers.
+    """
 
     name: str
     kind: str
-    output: list[int]
+    output: list[int] | None
     parameters: int
 
 
@@ -71,7 +79,8 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         for parameter in trained:
             parameter.requires_grad_(True)
         layers: dict[str, Layer] = {}
-        hooks = _watch(phase.modules, layers)
+        rows = _rows(phase.modules)
+        hooks = [module.register_forward_hook(_note(layers, row)) for module, row in rows]
         # What backward keeps is a line in the batch's size: two small traces give it.
         two, four = (_kept(phase.loss, _batch(method, n, classes), own) for n in (2, 4))
         if micro == 1:
@@ -79,6 +88,9 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         kept = max(kept, two + (four - two) // 2 * (micro - 2))
         for hook in hooks:
             hook.remove()
+        for _, row in rows:
+            if row.parameters:
+                layers.setdefault(row.name, row)
         networks[phase.name] = list(layers.values())
         copies = {Adam: 2, RMSprop: 1}.get(type(phase.optimizer), 0)
         state += copies * sum(parameter.nbytes for parameter in trained)
@@ -105,25 +117,30 @@ def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> N
         ) from error
 
 
-def _watch(modules: Any, layers: dict[str, Layer]) -> list[Any]:
-    """Hooks that note each innermost module's output the first time it runs."""
-
-    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and name not in layers:
-                count = sum(p.numel() for p in module.parameters())
-                kind = type(module).__name__.removeprefix("Parametrized")
-                layers[name] = Layer(name, kind, list(output.shape[1:]), count)
-
-        return hook
-
-    handles = []
+def _rows(modules: Sequence[nn.Module]) -> list[tuple[nn.Module, Layer]]:
+    """The modules that a table shows, each with its row as far as it is known before a call."""
+    rows = []
     for module in modules:
         for name, child in module.named_modules():
-            inner = [c for n, c in child.named_children() if n != "parametrizations"]
-            if not inner and "parametrizations" not in name:
-                handles.append(child.register_forward_hook(note(name or type(child).__name__)))
-    return handles
+            if "parametrizations" in name:
+                continue
+            innermost = not [n for n, _ in child.named_children() if n != "parametrizations"]
+            count = sum(p.numel() for p in child.parameters(recurse=innermost))
+            if innermost or count:
+                kind = type(child).__name__.removeprefix("Parametrized")
+                rows.append((child, Layer(name or kind, kind, None, count)))
+    return rows
+
+
+def _note(layers: dict[str, Layer], row: Layer) -> Callable[[nn.Module, Any, Any], None]:
+    """A hook that notes what a module gives the first time it runs."""
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor):
+            layers.setdefault(row.name, replace(row, output=list(first.shape[1:])))
+
+    return hook
 
 
 def _kept(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch, weights: set[int]) -> int:
