@@ -5,9 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test lint docs clean
 
 demo: .venv/demo
-	$(BIN)/naqsh train gan-digits --out runs/demo
-	$(BIN)/naqsh evaluate runs/demo --n 2000
-	$(BIN)/naqsh report runs/demo
+	$(BIN)/naqsh compare --out runs/demo
 	@echo "open runs/demo/report.html"
 
 test: .venv/test
