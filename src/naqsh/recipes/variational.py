@@ -65,3 +65,13 @@ def vae_cifar10() -> Recipe:
     )
     training = Training(epochs=40, batch=128, validation=0.05)
     return Recipe("", Data("cifar10", flip=True), spec, training)
+
+
+@recipe
+def vae_capsule() -> Recipe:
+    """VAE with Gaussian pixels on the good capsules of MVTec AD at 64x64, for anomaly detection."""
+    from naqsh.methods import vae
+
+    spec = vae.Spec(likelihood="gaussian", learn_scale=True, latent=32, optimizer=Adam(5e-4))
+    training = Training(epochs=300, batch=32, validation=0.1)
+    return Recipe("", Data("capsule", size=64), spec, training)
