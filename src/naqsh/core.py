@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -170,6 +170,57 @@ class HasLogProb(Protocol):
             images: in the method's value range with shape (N, C, H, W). A density is with respect
                 to these values.
             noise: of these N pictures; not drawn from where the likelihood is exact.
+        """
+        ...
+
+
+Told = Callable[[int, int], None]
+"""Told how much of a long computation is done, and of how much."""
+
+
+class BoundParts(NamedTuple):
+    """Minus a lower bound of the log2-probability of N pictures, part by part, float64.
+
+    Attributes:
+        times: from which a step goes back, rising, shape (S,), on the CPU.
+        terms: of each picture and time in bits a number, shape (N, S); the first is the step into
+            the picture.
+        prior: what the start of sampling costs in bits a number, shape (N,).
+        errors: mean squared error of the noise that the network sees, no weights, shape (N, S).
+    """
+
+    times: Tensor
+    terms: Tensor
+    prior: Tensor
+    errors: Tensor
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """A method whose lower bound of the log-likelihood is a sum over times."""
+
+    def bound(self, images: Tensor, noise: Noise, told: Told | None = None) -> BoundParts:
+        """Every term of the bound; one evaluation of the network a time.
+
+        Args:
+            images: of 256 levels in the method's value range with shape (N, C, H, W).
+            noise: of these N pictures.
+            told: called after each time.
+        """
+        ...
+
+
+@runtime_checkable
+class HasFlowLogProb(Protocol):
+    """A method that also estimates likelihood along an equation from pictures to noise."""
+
+    def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
+        """An estimate of each picture's log-probability in nats, shape (N,).
+
+        Args:
+            images: of 256 levels in the method's value range with shape (N, C, H, W).
+            noise: of these N pictures.
+            told: called after each step.
         """
         ...
 

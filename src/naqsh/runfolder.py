@@ -10,6 +10,7 @@
 ``grids/00000938.png``     pictures from fixed latents after that step
 ``evaluation.json``        what `naqsh evaluate` measured, once it has
 ``samplers.json``          what `naqsh samplers` measured, once it has; ``nearest.png`` beside it
+``bound.json``             what `naqsh bound` measured, once it has
 ``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
 ``best.safetensors``       the weights that did best on held-out pictures, where some are held out
 =========================  ========================================================================
@@ -46,6 +47,7 @@ class RunFolder:
         self.stages = self.path / "stages.jsonl"
         self.evaluation = self.path / "evaluation.json"
         self.samplers = self.path / "samplers.json"
+        self.bound = self.path / "bound.json"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best.safetensors"

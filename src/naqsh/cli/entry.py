@@ -89,6 +89,7 @@ def _run(arguments: list[str]) -> int:
         measuring.add_evaluate,
         measuring.add_measure,
         measuring.add_samplers,
+        measuring.add_bound,
         detecting.add_detect,
         showing.add_report,
         comparing.add_compare,

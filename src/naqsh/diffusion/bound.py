@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naqsh.core import LogProbKind
+from naqsh.core import LogProbKind, Told
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import level_nats, log_variance, step_divergence
@@ -73,6 +73,7 @@ def bound(
     steps: int | None = None,
     spacing: Spacing | None = None,
     clip: bool = True,
+    told: Told | None = None,
 ) -> Bound:
     """Every term of the bound; one network evaluation a time.
 
@@ -84,6 +85,7 @@ def bound(
         steps: how many; all where the schedule has whole steps, else 1000.
         spacing: where they lie.
         clip: cut the denoiser's clean picture to [-1, 1].
+        told: called after each time with how many are done, and of how many.
     """
     schedule = denoiser.schedule
     if steps is None:
@@ -107,6 +109,8 @@ def bound(
         else:
             terms.append(level_nats(exact, guess, variance))
         errors.append((seen.epsilon - epsilon).double().square().flatten(1).mean(1))
+        if told:
+            told(len(terms), steps)
     by_time = torch.stack(terms[::-1], 1) / math.log(2)
     prior = prior_nats(schedule, exact) / math.log(2)
     return Bound(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))

@@ -32,7 +32,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from naqsh.core import LogProbKind
+from naqsh.core import LogProbKind, Told
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.errors import NaqshError
 from naqsh.noise import Noise
@@ -48,6 +48,7 @@ def log_likelihood(
     labels: Tensor | None = None,
     steps: int = 50,
     probes: int | Literal["exact"] = 1,
+    told: Told | None = None,
 ) -> Tensor:
     """The log-density of each picture in nats, shape (N,), float64.
 
@@ -60,6 +61,7 @@ def log_likelihood(
         steps: of the Runge-Kutta method.
         probes: random signs that the trace is estimated from, one backward pass each an
             evaluation, or ``exact`` for one pass a number of the picture.
+        told: called after each step with how many are done, and of how many.
 
     Raises:
         NaqshError: no step or no probe.
@@ -87,6 +89,8 @@ def log_likelihood(
         fourth, d = rates(y + h * third, tau + h)
         y = y + h / 6 * (first + 2 * second + 2 * third + fourth)
         gained += h / 6 * (a + 2 * b + 2 * c + d)
+        if told:
+            told(i + 1, steps)
     alpha, sigma = (float(number) for number in schedule(schedule.time(-2 * most)))
     # Flow matching's most noise lies before its end, and is not yet that of the prior.
     deviation = schedule.prior if float(schedule(schedule.end)[0]) else sigma

@@ -24,6 +24,7 @@ References:
     arXiv:2206.00364. Flow Matching for Generative Modeling (Lipman et al., 2023), arXiv:2210.02747.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -31,11 +32,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch, LogProbKind, LogProbOf, Losses, Method, Phase
+from naqsh.core import Batch, BoundParts, LogProbKind, LogProbOf, Losses, Method, Phase, Told
 from naqsh.diffusion import strips
+from naqsh.diffusion.bound import bound
 from naqsh.diffusion.catalogue import SAMPLERS
 from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
 from naqsh.diffusion.guidance import Guided, drop
+from naqsh.diffusion.likelihood import log_likelihood
 from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import ddim, invert
@@ -257,6 +260,30 @@ class Diffusion(Method):
                 the more there are, the less chance is in the sum of the others.
         """
         return partial_bound(self.denoiser, images, noise, evaluations=evaluations)
+
+    def bound(self, images: Tensor, noise: Noise, told: Told | None = None) -> BoundParts:
+        """Every term of the whole bound, in bits a number.
+
+        A conditional model is asked without labels.
+        """
+        parts = bound(self.denoiser, images, noise, told=told)
+        return BoundParts(parts.times, parts.terms, parts.prior, parts.errors)
+
+    def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
+        """The probability-flow equation's estimate of log-probabilities in nats, shape (N,).
+
+        Noise evenly spread over a level's width is added, so that a level's probability is the
+        density's mean over it; the log of one draw is below the log of the mean, on average.
+
+        Args:
+            images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
+            noise: of these N pictures.
+            told: called after each step.
+        """
+        width = 2 / 255
+        spread = (noise.uniform(*images.shape[1:]).to(images) - 0.5) * width
+        densities = log_likelihood(self.denoiser, images + spread, noise, told=told)
+        return densities + images[0].numel() * math.log(width)
 
     def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
         """Film strips: a jump and a walk into noise, ways out of it, and between latents.
