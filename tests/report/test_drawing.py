@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from naqsh.report import figures, palette
+from naqsh.report import figures, palette, panels
 from naqsh.report.curves import envelope, evenly, running_mean, window
 from naqsh.report.gather import Curve, Histogram
 from naqsh.report.words import Words
@@ -127,3 +127,19 @@ def test_numbers_are_written_to_be_read(value, text):
 )
 def test_times(seconds, text):
     assert Words("en").time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "far"),
+    [
+        ([[3000.0, 100.0, 20.0]], True),
+        ([[3000.0, 100.0, 20.0], [3000.0, 300.0, 200.0]], False),  # one of them stays up
+        ([[3.0, 2.0, 1.0]], False),
+        ([[3000.0, 1.0, -5.0]], False),
+        ([[0.0, 0.0]], False),
+        ([[]], False),
+    ],
+)
+def test_a_curve_that_falls_far_gets_a_logarithmic_axis(values, far):
+    curves = [Curve(list(range(len(one))), one) for one in values]
+    assert panels.falls_far(curves) == far

@@ -16,6 +16,9 @@ TARGETS = {"set_point"}
 HELD_OUT = "validation"
 """The phase whose terms are taken on held-out pictures; dashed beside those of training."""
 
+FAR = 20.0
+"""How many times its end a curve begins at, for its axis to be logarithmic."""
+
 Curves = Sequence[tuple[str, Curve]]
 Found = Sequence[tuple[Facts, Mapping[str, Curve]]]
 """Some of each run's curves."""
@@ -48,7 +51,8 @@ def plot(maker: Maker, name: str, title: str, lines: Curves, order: Sequence[str
         figures.Line(curve, palette.colour(number), dash[0])
         for number, dash, (_, curve) in zip(numbers, dashes, lines, strict=True)
     ]
-    drawn = figures.lines(series, "epochs", words=maker.words, name=name)
+    log = falls_far([curve for _, curve in lines])
+    drawn = figures.lines(series, "epochs", words=maker.words, name=name, log=log)
     legend = [
         Key(label, palette.css(palette.colour(number)), dash[1])
         for number, dash, (label, _) in zip(numbers, dashes, lines, strict=True)
@@ -58,6 +62,14 @@ def plot(maker: Maker, name: str, title: str, lines: Curves, order: Sequence[str
     # One run: a single term needs no legend, and several are named by theirs.
     single = len(lines) == 1
     return Panel(title if single else "", labelled(drawn, title), () if single else legend)
+
+
+def falls_far(curves: Sequence[Curve]) -> bool:
+    """Whether positive curves end so far below their start that a linear axis would hide it."""
+    values = [value for curve in curves for value in curve.values]
+    if not values or min(values) <= 0:
+        return False
+    return max(values) > FAR * max(curve.values[-1] for curve in curves if curve.values)
 
 
 def titled(panel: Panel, title: str, lines: Curves) -> Panel:
