@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from naqsh.errors import NaqshError
+from naqsh.report.bounded import Bounded
+from naqsh.report.bounded import parse as parse_bounded
 from naqsh.report.detected import Detected
 from naqsh.report.detected import parse as parse_detected
 from naqsh.report.measured import Measured
 from naqsh.report.measured import parse as parse_measured
+from naqsh.report.sampled import Sampled
+from naqsh.report.sampled import parse as parse_sampled
 from naqsh.runfolder import FORMAT, RunFolder, read_json, read_lines
 
 T = TypeVar("T")
@@ -111,6 +115,8 @@ class Facts:
         checkpoint: the step of the last checkpoint.
         measured: what the run was evaluated to, once it was.
         detected: how well it tells anomalies, once it was asked.
+        sampled: its samplers, once they were compared.
+        bound: its variational bound by time, once it was taken.
         problems: what of the folder is missing or damaged.
     """
 
@@ -125,6 +131,8 @@ class Facts:
     checkpoint: int | None = None
     measured: Measured | None = None
     detected: Detected | None = None
+    sampled: Sampled | None = None
+    bound: Bounded | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -254,16 +262,17 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     stage = _each(lambda plain: _stage(plain, folder.grids))
     facts.stages = _read(facts, folder.stages, read_lines, stage, [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
-    if folder.evaluation.exists():
-        facts.measured = _read(facts, folder.evaluation, read_json, parse_measured, None)
-    detection = folder.path / "detection.json"
-    if detection.exists():
-
-        def parse(plain: Any) -> Detected | None:
-            return parse_detected(plain, folder.path)
-
-        facts.detected = _read(facts, detection, read_json, parse, None)
+    facts.measured = _later(facts, folder.evaluation, parse_measured)
+    place = folder.path
+    facts.detected = _later(facts, place / "detection.json", lambda p: parse_detected(p, place))
+    facts.sampled = _later(facts, folder.samplers, lambda plain: parse_sampled(plain, place))
+    facts.bound = _later(facts, folder.bound, parse_bounded)
     return facts
+
+
+def _later(facts: Facts, path: Path, parse: Callable[[Any], T]) -> T | None:
+    """What a file holds that training does not leave; None where it is not there, or damaged."""
+    return _read(facts, path, read_json, parse, None) if path.exists() else None
 
 
 def _read(

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from naqsh.report import anomalies, losses, plots, tables
+from naqsh.report import anomalies, bound, losses, plots, samplers, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.gather import Facts, Note, Record
 from naqsh.report.words import Words
@@ -25,6 +25,8 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "glance": _glance,
         "samples": _samples,
         "quality": _quality,
+        "samplers": samplers.blocks,
+        "bound": bound.blocks,
         "detection": anomalies.blocks,
         "losses": _losses,
         "diagnosis": diagnosis,
@@ -245,6 +247,8 @@ def results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "results": run.results(),
                 "measured": run.measured and run.measured.as_plain(),
                 "detected": run.detected and run.detected.as_plain(),
+                "sampled": run.sampled and run.sampled.as_plain(),
+                "bound": run.bound and run.bound.as_plain(),
                 "recipe": run.recipe,
                 "about": run.about,
                 "networks": run.networks,

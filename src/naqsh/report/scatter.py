@@ -1,17 +1,20 @@
-"""Things in the plane of two measures, as inline SVG."""
+"""Things in the plane of two measures, and ways through it, as inline SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib.style
+import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from naqsh.report.figures import STYLE, log_axis, panel, svg
+from naqsh.report.curves import evenly
+from naqsh.report.figures import POINTS, STYLE, log_axis, panel, svg
 from naqsh.report.words import Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,77 @@ def points(
             )
         if log_x:
             log_axis(axes, words, "x")
-            _few_decades(axes, [point.x for point in series])
+            _few_decades(axes.xaxis, [point.x for point in series])
         axes.margins(x=0.12, y=0.16)
         axes.set_xlabel(words.plain(f"axes.{x}"))
         axes.set_ylabel(words.plain(f"axes.{y}"))
         return svg(figure, name)
 
 
-def _few_decades(axes: "Axes", values: Sequence[float]) -> None:
-    """Enough ticks on a logarithmic horizontal axis that spans less than two decades."""
+@dataclass(frozen=True)
+class Way:
+    """Points joined by a line.
+
+    Attributes:
+        x: to the right, rising.
+        y: upwards; on the logarithmic axis what is not above 0 is left out.
+        colour: of the line.
+        dash: its style.
+        intervals: of `y`, drawn as thin bars, where they are known.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    dash: str = "-"
+    intervals: Sequence[tuple[float, float] | None] = ()
+
+
+def ways(
+    series: Sequence[Way], x: str, y: str, *, words: Words, name: str, log_x: bool = False
+) -> str:
+    """Lines in a plane whose vertical axis is logarithmic; few points have dots.
+
+    Args:
+        series: what to draw.
+        x: what the horizontal axis is called, a name in the texts' ``axes``.
+        y: the same of the vertical axis.
+        words: the language of numbers and names.
+        name: unique on the page; the ids inside the SVG begin with it.
+        log_x: a logarithmic horizontal axis.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure, axes = panel(words)
+        figure.subplots_adjust(left=0.175)
+        for way in series:
+            _draw(axes, way)
+        log_axis(axes, words)
+        shown = [value for way in series for value in way.y if value > 0]
+        _few_decades(axes.yaxis, shown)
+        if log_x:
+            log_axis(axes, words, "x")
+            _few_decades(axes.xaxis, [value for way in series for value in way.x])
+        axes.set_xlabel(words.plain(f"axes.{x}"))
+        axes.set_ylabel(words.plain(f"axes.{y}"))
+        return svg(figure, name)
+
+
+def _draw(axes: "Axes", way: Way) -> None:
+    x, y = np.array(way.x), np.array(way.y)
+    for place, between in zip(way.x, way.intervals, strict=False):
+        if between:
+            axes.plot([place] * 2, between, color=way.colour, linewidth=0.8, alpha=0.6)
+    x, y = x[y > 0], y[y > 0]
+    marker = "o" if len(y) <= POINTS // 10 else None
+    axes.plot(*evenly(x, y, POINTS), way.dash, color=way.colour, linewidth=1.4, marker=marker, ms=3)
+
+
+def _few_decades(axis: "Axis", values: Sequence[float]) -> None:
+    """Enough ticks on a logarithmic axis that spans less than two decades."""
+    if not values:
+        return
     span = max(values) / min(values)
     if span < 4:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(4))
     elif span < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+        axis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))

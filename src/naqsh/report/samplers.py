@@ -1,0 +1,137 @@
+"""The section on samplers: distance by evaluations, and whether samples are copies."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from naqsh.report import images, palette, scatter
+from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
+from naqsh.report.gather import Facts
+from naqsh.report.panels import labelled, panel_title, picture, union
+from naqsh.report.sampled import Nearest, Point, Sampled
+from naqsh.report.words import Words
+
+PICTURE_BYTES = 400_000
+"""Bytes of one grid of pictures."""
+
+NEAR = 5
+"""So many samples nearer than all held-out pictures are a sign of copies: were both equally near,
+the k nearest of all would be samples with a chance below 1 in 2 to the k."""
+
+Found = Sequence[tuple[Facts, Sampled]]
+
+
+def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """The section; empty where no run's samplers were compared."""
+    found = [(run, run.sampled) for run in runs if run.sampled]
+    if not found:
+        lost = any(run.lost("samplers.json") for run in runs)
+        return [Paragraph(maker.words.text("samplers.lost"))] if lost else []
+    made: list[Block | None] = [
+        _by_evaluations(maker, runs, found),
+        _table(maker, found),
+        _pictures(maker, runs, found),
+    ]
+    said = [
+        Listing(run.label if len(runs) > 1 else "", _said(maker.words, sampled))
+        for run, sampled in found
+    ]
+    return [*[block for block in made if block is not None], *said]
+
+
+def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
+    """A panel a run, a line a sampler; a sampler has one colour on all panels."""
+    names = union(_by_sampler(sampled) for _, sampled in found)
+    panels = []
+    for number, (run, sampled) in enumerate(found):
+        series, legend = [], []
+        for name, points in _by_sampler(sampled).items():
+            colour, dash = palette.colour(names.index(name)), palette.dash(names.index(name))
+            points = sorted(points, key=lambda point: point.evaluations)
+            series.append(
+                scatter.Way(
+                    [point.evaluations for point in points],
+                    [point.fid for point in points],
+                    colour,
+                    dash[0],
+                    [point.interval for point in points],
+                )
+            )
+            legend.append(Key(name, palette.css(colour), dash[1]))
+        drawn = scatter.ways(
+            series, "evaluations", "fid", words=maker.words, name=f"samplers-{number}", log_x=True
+        )
+        title = panel_title(maker, runs, run, maker.words.text("figures.samplers.title"))
+        panels.append(Panel(title if len(runs) > 1 else "", labelled(drawn, title), legend))
+    return maker.figure("samplers", panels)
+
+
+def _by_sampler(sampled: Sampled) -> dict[str, list[Point]]:
+    found: dict[str, list[Point]] = {}
+    for point in sampled.points:
+        found.setdefault(point.sampler, []).append(point)
+    return found
+
+
+def _table(maker: Maker, found: Found) -> Table:
+    """A row a point; where there are several runs, the first column names them."""
+    words, several = maker.words, len(found) > 1
+    columns = ["run"] if several else []
+    columns += ["sampler", "steps", "evaluations", "fid", "pictures_per_second"]
+    rows = [
+        Row(
+            f"{run.label} {point.sampler} {point.steps}",
+            [*([words.own(run.label)] if several else []), *_cells(words, point)],
+        )
+        for run, sampled in found
+        for point in sampled.points
+    ]
+    head = [words.text(f"tables.samplers.columns.{column}") for column in columns]
+    return maker.table("samplers", head, rows, numeric=len(columns) - 4)
+
+
+def _cells(words: Words, point: Point) -> list[Markup | str]:
+    fid = words.data(point.fid, words.rounded(point.fid))
+    if point.interval:
+        low, high = (words.rounded(bound) for bound in point.interval)
+        fid = words.text("tables.measured.cell", value=fid, low=low, high=high)
+    speed = words.data(point.pictures_per_second, words.rounded(point.pictures_per_second))
+    evaluations = words.data(point.evaluations)
+    return [words.own(point.sampler), words.data(point.steps), evaluations, fid, speed]
+
+
+def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:
+    """Samples with the nearest training pictures below them."""
+    panels = []
+    for run, sampled in found:
+        if sampled.nearest:
+            title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
+            image = images.inline(sampled.picture, PICTURE_BYTES)
+            shown = picture(maker, title, image)
+            panels.append(Panel(title if len(runs) > 1 else "", shown))
+    return maker.figure("nearest", panels, columns=1) if panels else None
+
+
+def _said(words: Words, sampled: Sampled) -> list[Markup]:
+    """How it was measured, and what the look for copies found."""
+    measured = words.text(
+        "samplers.how",
+        n=words.number(sampled.n),
+        seed=words.number(sampled.seed),
+        step=words.number(sampled.step),
+        reference=sampled.reference,
+        features=sampled.features,
+    )
+    near = [_near(words, sampled.nearest)] if sampled.nearest else []
+    return [measured, *[words.foreign(note) for note in sampled.notes], *near]
+
+
+def _near(words: Words, nearest: Nearest) -> Markup:
+    copies = round(nearest.closer * nearest.n) >= NEAR
+    return words.text(
+        f"samplers.nearest.{'copies' if copies else 'own'}",
+        samples=words.rounded(nearest.samples),
+        held_out=words.rounded(nearest.held_out),
+        n=words.number(nearest.n),
+        percent=words.percent(nearest.closer),
+    )

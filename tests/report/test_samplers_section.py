@@ -1,0 +1,236 @@
+"""The sections on samplers and on the bound: their numbers are the files', words follow."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from folders import make_run
+from pages import Page
+from PIL import Image
+
+from naqsh import report
+
+SAMPLERS = ("ancestral", "ddim", "dpm-solver++")
+
+
+def _point(sampler, steps, fid):
+    note = "12 pictures are few for 64 features"
+    measures = [
+        {"name": "fid", "value": fid, "interval": [fid - 1, fid + 1], "notes": [note]},
+        {"name": "fid_infinity", "value": fid / 2, "interval": None, "notes": ["rough"]},
+    ]
+    return {
+        "sampler": sampler,
+        "steps": steps,
+        "evaluations": float(steps),
+        "measures": measures,
+        "pictures_per_second": 100 / steps,
+    }
+
+
+def _sampled(**changes):
+    points = [_point(n, s, 40.25 / s + i) for i, n in enumerate(SAMPLERS) for s in (5, 10, 20)]
+    return {
+        "step": 400,
+        "n": 12,
+        "seed": 3,
+        "features": "pixels",
+        "fingerprint": "0123456789abcdef",
+        "reference": "<digits> test",
+        "points": points,
+        "nearest": {
+            "space": "pixels",
+            "n": 100,
+            "samples": np.linspace(0.1, 0.2, 100).tolist(),
+            "held_out": np.linspace(0.05, 0.25, 100).tolist(),
+            "training_pictures": list(range(100)),
+            "closer_than_any_held_out": 0.04,
+        },
+    } | changes
+
+
+def _bound(**changes):
+    terms = [2.0, *np.geomspace(0.5, 1e-5, 39).tolist()]
+    bits = {"prior": 1e-5, "steps": sum(terms[1:]), "last": 2.0, "total": sum(terms) + 1e-5}
+    return {
+        "format": 1,
+        "step": 400,
+        "n": 16,
+        "seed": 0,
+        "reference": "digits test",
+        "kind": "lower bound",
+        **{name: {"value": value, "error": 0.03125} for name, value in bits.items()},
+        "times": list(range(1, 41)),
+        "terms": terms,
+        "errors": np.linspace(0.3, 0.01, 40).tolist(),
+        "flow": {"value": 3.25, "error": 0.0625, "kind": "estimate"},
+    } | changes
+
+
+def _run(path, *, samplers=None, bound=None, **options):
+    run = make_run(path, records=5, plain=True, **options)
+    for name, plain in (("samplers", samplers), ("bound", bound)):
+        if plain:
+            (run / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 40), dtype=np.uint8)
+    Image.fromarray(pixels).save(run / "nearest.png")
+    return run
+
+
+def _page(runs, out, language="en"):
+    return Page(report.write(runs, out, language).read_text(encoding="utf-8"))
+
+
+def _numbers(cell):
+    return [json.loads(e.get("value")) for e in cell.all("data")]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    place = tmp_path_factory.mktemp("page")
+    return _page(_run(place / "run", samplers=_sampled(), bound=_bound()), place / "page.html")
+
+
+def test_every_number_of_the_samplers_is_the_files(page):
+    points = _sampled()["points"]
+    rows = page.rows("table-samplers")
+    assert list(rows) == [f"gan-tiny {p['sampler']} {p['steps']}" for p in points]
+    for point, cells in zip(points, rows.values(), strict=True):
+        steps, evaluations, fid, speed = cells
+        value = point["measures"][0]["value"]
+        assert [_numbers(cell) for cell in (steps, evaluations, speed)] == [
+            [point["steps"]],
+            [point["evaluations"]],
+            [point["pictures_per_second"]],
+        ]
+        assert _numbers(fid) == [value]
+        assert fid.text() == f"{value:.3g} ({value - 1:.3g} to {value + 1:.3g})"
+    (result,) = page.results()["runs"]
+    assert result["problems"] == []
+    assert result["sampled"]["points"][0]["fid"] == points[0]["measures"][0]["value"]
+    text = page.by_id("samplers").text()
+    assert "<digits> test" in text
+    assert "12 pictures are few" in text
+    assert "rough" not in text
+
+
+def test_a_line_a_sampler_and_a_bar_a_point(page):
+    figure = page.by_id("figure-samplers")
+    assert [li.text() for li in figure.all("li")] == list(SAMPLERS)
+    (drawn,) = figure.all("svg")
+    words = [text.text() for text in drawn.all("text")]
+    assert {"network evaluations a picture", "FID"} <= set(words)
+    # Lines of data are cut to the axes; bars and lines: nine points and three samplers.
+    data = [p for p in drawn.all("path") if p.get("clip-path") and "fill: none" in p.get("style")]
+    assert len([p for p in data if "opacity: 0.6" in p.get("style")]) == 9
+    (image,) = page.by_id("figure-nearest").all("img")
+    assert (image.get("width"), image.get("height")) == ("40", "20")
+
+
+@pytest.mark.parametrize(
+    ("closer", "words"),
+    [(0.04, "no sign that pictures were learnt by heart"), (0.05, "may have learnt pictures")],
+)
+def test_the_sentence_on_copies_follows_from_the_count(closer, words, tmp_path):
+    found = _sampled()
+    found["nearest"]["closer_than_any_held_out"] = closer
+    page = _page(_run(tmp_path / "run", samplers=found), tmp_path / "page.html")
+    text = page.by_id("samplers").text()
+    assert words in text
+    assert f"is 0.15, from a held-out picture 0.15 (medians of 100 each; {100 * closer:.1f}%" in (
+        text.replace("root mean square of the differences of pixels in [0, 1]). ", "")
+    )
+
+
+def test_the_bounds_parts_are_the_files(page):
+    plain = _bound()
+    rows = page.rows("table-bound")
+    for name in ("prior", "steps", "last", "total", "flow"):
+        (cell,) = rows[name]
+        assert _numbers(cell) == [plain[name]["value"]]
+        assert cell.text().endswith(f"\u00a0±\u00a0{plain[name]['error']:.3g}")
+    assert rows["kind"][0].text() == "lower bound"
+    assert rows["flow_kind"][0].text() == "estimate"
+    first = sum(plain["terms"][:4]) / plain["total"]["value"]
+    errors = sum(plain["errors"][:4]) / sum(plain["errors"])
+    text = page.by_id("bound").text()
+    assert f"holds {100 * first:.1f}% of the bits of the bound, and {100 * errors:.1f}%" in text
+    assert "spends less on the finest detail" in text
+    assert len(list(page.by_id("figure-bound").all("svg"))) == 2
+
+
+def test_without_an_estimate_there_is_no_row_for_it_and_shares_turn_the_words(tmp_path):
+    terms = [0.1] * 40
+    plain = _bound(flow=None, terms=terms, total={"value": 4.0, "error": 0.1})
+    page = _page(_run(tmp_path / "run", bound=plain), tmp_path / "page.html")
+    assert not {"flow", "flow_kind"} & set(page.rows("table-bound"))
+    assert "does not take effort away" in page.by_id("bound").text()
+    assert "samplers" not in page.ids()
+
+
+def test_several_runs_stand_side_by_side(tmp_path):
+    runs = [
+        _run(tmp_path / "a", name="ddpm-a", samplers=_sampled(), bound=_bound()),
+        _run(
+            tmp_path / "b", name="edm-b", samplers=_sampled(nearest=None), bound=_bound(flow=None)
+        ),
+        make_run(tmp_path / "c", name="gan-c", records=5, plain=True),
+    ]
+    page = _page(runs, tmp_path / "page.html")
+    rows = page.rows("table-samplers")
+    assert len(rows) == 18
+    assert rows["edm-b ddim 10"][0].text() == "ddim"
+    assert [cell.text() for cell in page.rows("table-bound")["flow"]][1] == "–"
+    assert len(list(page.by_id("figure-samplers").all("svg"))) == 2
+    assert len(list(page.by_id("figure-nearest").all("img"))) == 1
+    assert len(list(page.by_id("figure-bound").all("svg"))) == 4
+
+
+def test_a_run_without_them_has_no_such_sections(tmp_path):
+    page = _page(make_run(tmp_path / "run", records=5, plain=True), tmp_path / "page.html")
+    assert not {"samplers", "bound"} & set(page.ids())
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("samplers", lambda d: d.pop("points")),
+        ("samplers", lambda d: d.update(points=[])),
+        ("samplers", lambda d: d["points"][0]["measures"].pop(0)),
+        ("samplers", lambda d: d["points"][0].update(evaluations=0)),
+        ("samplers", lambda d: d["nearest"]["samples"].pop()),
+        ("samplers", lambda d: d["nearest"].update(closer_than_any_held_out=4)),
+        ("bound", lambda d: d.update(format=9)),
+        ("bound", lambda d: d["terms"].pop()),
+        ("bound", lambda d: d["terms"].__setitem__(3, float("nan"))),
+        ("bound", lambda d: d.pop("prior")),
+        ("bound", lambda d: d["total"].update(value=0)),
+    ],
+)
+def test_a_damaged_file_is_told(name, spoil, tmp_path):
+    plain = {"samplers": _sampled(), "bound": _bound()}[name]
+    spoil(plain)
+    page = _page(_run(tmp_path / "run", **{name: plain}), tmp_path / "page.html")
+    assert f"{name}.json could not be used" in page.text()
+    assert "could not be read." in page.by_id(name).text()
+
+
+def test_a_lost_picture_is_told(tmp_path):
+    run = _run(tmp_path / "run", samplers=_sampled())
+    (run / "nearest.png").write_bytes(b"no picture")
+    page = _page(run, tmp_path / "page.html")
+    assert "missing or damaged" in page.by_id("figure-nearest").text()
+
+
+def test_persian_says_it_all(tmp_path):
+    found = _sampled()
+    for point in found["points"]:
+        point["measures"][0]["notes"] = []  # these are English
+    page = _page(_run(tmp_path / "run", samplers=found, bound=_bound()), tmp_path / "fa.html", "fa")
+    for section in ("samplers", "bound"):
+        for item in page.by_id(section).all("p", "li", "figcaption", "caption", "h2", "th"):
+            text = re.sub(r"\u2068[^\u2069]*\u2069", "", item.text())
+            for word in ("FID", "features", "L_simple", "probability flow", "ddim", "dpm-solver++"):
+                text = text.replace(word, "")
+            assert not re.search("[A-Za-z]{3}|[0-9]", text), text
