@@ -46,7 +46,9 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
     for number, (run, sampled) in enumerate(found):
         series, legend = [], []
         for name, points in _by_sampler(sampled).items():
-            colour, dash = palette.colour(names.index(name)), palette.dash(names.index(name))
+            # Some samplers are the same in exact arithmetic, or nearly: lines lie on each other.
+            place = names.index(name)
+            colour, dash = palette.colour(place), palette.DASHES[place % len(palette.DASHES)]
             points = sorted(points, key=lambda point: point.evaluations)
             series.append(
                 scatter.Way(

@@ -121,7 +121,8 @@ def ways(
     with matplotlib.style.context(["default", STYLE]):
         figure, axes = panel(words)
         figure.subplots_adjust(left=0.175)
-        for way in series:
+        # Whole lines below: through the gaps of the others a hidden one is seen.
+        for way in sorted(series, key=lambda way: way.dash != "-"):
             _draw(axes, way)
         log_axis(axes, words)
         shown = [value for way in series for value in way.y if value > 0]
