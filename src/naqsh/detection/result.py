@@ -173,15 +173,21 @@ def _plain(figures: Figures, examined: Suspects) -> dict[str, Any]:
     }
 
 
+FENCE = 3.0
+"""Interquartile ranges from a quartile to where a histogram ends."""
+
+
 def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
     """Counts of scores by kind between shared edges, the held-out normal pictures among them.
 
-    The outermost bins reach to the 1 % and 99 % quantile and hold what lies beyond: one score may
-    be larger than all others by orders.
+    The outermost bins reach to Tukey's far fences, three interquartile ranges beyond the quartiles,
+    and hold what lies beyond: the scores of one kind may be larger than all others by orders.
     """
     values, held = figures.scores.values, figures.held_out
     everything = np.concatenate([values, held])
-    low, high = np.quantile(everything, [0.01, 0.99])
+    lower, upper = np.quantile(everything, [0.25, 0.75])
+    low = max(everything.min(), lower - FENCE * (upper - lower))
+    high = min(everything.max(), upper + FENCE * (upper - lower))
     if not high > low:
         low, high = low - 0.5 * max(abs(low), 1e-6), high + 0.5 * max(abs(high), 1e-6)
     edges = np.linspace(low, high, BINS + 1)
