@@ -209,7 +209,7 @@ def _advance(
                 steps = _steps(recipe, plan, share, device, home)
                 entry = entries[number] = replace(entry, steps=steps)
                 _save(plan, folder, entries)
-            trained = train(
+            train(
                 recipe,
                 out=folder / entry.folder,
                 overrides={"training.steps": entry.steps},
@@ -217,9 +217,7 @@ def _advance(
                 data_home=home,
                 quiet=quiet,
             )
-        else:
-            trained = open_run(folder / entry.folder)
-        _measure(trained, plan, device, home, quiet)
+        _measure(_opened(folder / entry.folder), plan, device, home, quiet)
     except Interrupted:
         raise
     except Exception as error:  # whatever it is, the other runs are to be had
@@ -229,6 +227,11 @@ def _advance(
             words = f"{type(error).__name__}: {words}"
         return replace(entry, state="failed", error=words)
     return replace(entry, state="done")
+
+
+def _opened(folder: Path) -> Run:
+    """A run with its best weights, where pictures were held out to tell: time may be too much."""
+    return open_run(folder, "best" if RunFolder(folder).best.exists() else "last")
 
 
 def _source(plan: Plan, entry: Entry) -> str:
@@ -255,7 +258,7 @@ def _steps(recipe: Recipe, plan: Plan, share: float, device: str, home: Path | N
 def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bool) -> None:
     """Measure a run, unless it is measured so already."""
     features = plan.features or evaluation.features_for(plan.data)
-    if _is_measured(trained.folder, features, plan):
+    if _is_measured(trained, features, plan):
         return
     with join(device) as world, contextlib.ExitStack() as stack:
         counter = None if quiet else stack.enter_context(Counter())
@@ -270,12 +273,12 @@ def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bo
         )
 
 
-def _is_measured(folder: RunFolder, features: str, plan: Plan) -> bool:
-    if not folder.evaluation.exists():
+def _is_measured(run: Run, features: str, plan: Plan) -> bool:
+    if not run.folder.evaluation.exists():
         return False
-    there = read_json(folder.evaluation)
+    there = read_json(run.folder.evaluation)
     return (
-        there["step"] == folder.steps()[-1]
+        there["step"] == run.step
         and there["seed"] == plan.seed
         and {measure["name"] for measure in there["measures"]} >= MEASURES
         and all(
