@@ -178,6 +178,7 @@ def invert(
     steps: int,
     spacing: Spacing | None = None,
     labels: Tensor | None = None,
+    clip: bool = False,
     rounds: int = 5,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -196,6 +197,8 @@ def invert(
         steps: as in :func:`ddim`.
         spacing: as in :func:`ddim`.
         labels: passed on to the denoiser.
+        clip: as in :func:`ddim`; without it a schedule that ends in nearly no signal, as the cosine
+            does, makes of a small error in epsilon a large one in the picture.
         rounds: how often the right side is put in, one network evaluation each. One solves the
             equation forwards by Euler's method, as in the paper; more come as near as one likes to
             DDIM's exact inverse where steps are short.
@@ -217,7 +220,7 @@ def invert(
         z = x / here
         guess = there * z
         for _ in range(rounds):
-            seen = denoiser(guess, way.times[i], labels)
+            seen = see(denoiser, guess, way, i, labels, clip)
             guess = there * (z + width * (seen.epsilon - seen.x0))
         x = guess
         if callback:

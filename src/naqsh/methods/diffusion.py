@@ -238,13 +238,13 @@ class Diffusion(Method):
 
     def encode(self, images: Tensor) -> Tensor:
         """The noise from which DDIM makes these pictures, shape of `images`, which is its range."""
-        return invert(self.denoiser, images, steps=self.spec.steps)
+        return invert(self.denoiser, images, steps=self.spec.steps, clip=True)
 
     def decode(self, codes: Tensor) -> Tensor:
         """What DDIM makes of noise with shape (N, C, H, W): float32 in [0, 1] of that shape."""
         noise = Noise(0, len(codes), device=codes.device)  # not drawn from: the start is given
         steps = self.spec.steps
-        return visible(ddim(self.denoiser, noise, self.shape, steps=steps, start=codes))
+        return visible(ddim(self.denoiser, noise, self.shape, steps=steps, clip=True, start=codes))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Pictures to noise and back, float32 in [0, 1]."""
