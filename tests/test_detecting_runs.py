@@ -106,7 +106,7 @@ def test_figures_are_those_of_the_kept_scores(run, discs):
 
 
 def test_scores_are_the_methods(run, discs):
-    found = detection.detect(run, str(discs), draws=3, seed=5, batch=24)
+    found = run.detect(str(discs), draws=3, seed=5, batch=24)
     images = torch.from_numpy(found.suspects.images / np.float32(255))
     with torch.inference_mode():
         noise = Noise(derive(5, "detect"), 24)

@@ -28,7 +28,7 @@ USERS = {  # who may import what stands beside
     "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }
 APART = {("training", "methods")}  # the trainer knows no method by name
-DOORS = {("run", "evaluation")}  # Run.evaluate opens it when it is asked for
+DOORS = {("run", "evaluation"), ("run", "detection")}  # a Run opens them when it is asked to
 TOP = {"__init__", "__main__"}
 
 

@@ -25,6 +25,7 @@ from naqsh.training.loop import Trainer
 from naqsh.training.tracking import sink as tracking_sink
 
 if TYPE_CHECKING:
+    from naqsh.detection import Detection
     from naqsh.evaluation import Evaluation
 
 SAMPLE_BATCH = 100
@@ -389,6 +390,12 @@ class Run:
         from naqsh import evaluation
 
         return evaluation.evaluate(self, metrics, features=features, **options)
+
+    def detect(self, source: str, **options: Any) -> "Detection":
+        """Score pictures for what is unlike the run's own; see :func:`naqsh.detection.detect`."""
+        from naqsh import detection
+
+        return detection.detect(self, source, **options)
 
     def report(
         self,
