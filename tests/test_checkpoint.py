@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from naqsh import run, runfolder
+from naqsh import launch, run, runfolder
 from naqsh.errors import NaqshError
 from naqsh.runfolder import RunFolder, read_lines
 from naqsh.training import checkpoint
@@ -21,7 +21,7 @@ LONGER = TINY | {"training.steps": 6}
 
 
 def go_on(folder: Path, **changes) -> None:
-    run.train("gan-digits", out=folder, overrides=LONGER | changes, device="cpu")
+    launch.train("gan-digits", out=folder, overrides=LONGER | changes, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def longer(finished, tmp_path_factory):
     """What the finished run becomes when it is trained two steps further."""
     folder = tmp_path_factory.mktemp("longer") / "run"
     shutil.copytree(finished, folder)
-    run.train("gan-digits", out=folder, overrides=LONGER, device="cpu", quiet=True)
+    launch.train("gan-digits", out=folder, overrides=LONGER, device="cpu", quiet=True)
     return everything(folder)
 
 
@@ -184,7 +184,7 @@ def test_when_none_can_be_read_nothing_is_touched(folder, tmp_path):
 def test_an_average_that_is_missing_counts_as_damage(tmp_path, capsys):
     folder = tmp_path / "run"
     averaged = {"training.ema": 0.9}
-    run.train("gan-digits", out=folder, overrides=TINY | averaged, device="cpu", quiet=True)
+    launch.train("gan-digits", out=folder, overrides=TINY | averaged, device="cpu", quiet=True)
     (folder / "checkpoints" / "00000004" / "average.safetensors").unlink()
     go_on(folder, **averaged)
     assert "average.safetensors is missing" in capsys.readouterr().err
@@ -278,7 +278,7 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path):
 
 def test_the_best_weights_can_be_opened(tmp_path):
     changes = LONGER | {"training.validation": 0.1, "training.epochs": 3.0, "training.steps": None}
-    trained = run.train("vae-digits", out=tmp_path, overrides=changes, device="cpu", quiet=True)
+    trained = launch.train("vae-digits", out=tmp_path, overrides=changes, device="cpu", quiet=True)
     best, last = run.open(tmp_path, "best"), run.open(tmp_path)
     state = runfolder.read_json(tmp_path / "checkpoints" / f"{last.step:08d}" / "state.json")
     assert best.step == state["best"][1]

@@ -71,7 +71,7 @@ def test_help_has_examples(verb, capsys):
 )
 def test_options_may_stand_anywhere(words, monkeypatch):
     asked = {}
-    monkeypatch.setattr("naqsh.run.train", lambda recipe, **options: asked.update(options))
+    monkeypatch.setattr("naqsh.launch.train", lambda recipe, **options: asked.update(options))
     assert cli.main(words) == 0
     assert asked["overrides"] == {
         "training.batch": "16",
@@ -83,7 +83,7 @@ def test_options_may_stand_anywhere(words, monkeypatch):
 
 def test_epochs_win_over_the_steps_of_a_recipe(monkeypatch):
     asked = {}
-    monkeypatch.setattr("naqsh.run.train", lambda recipe, **options: asked.update(options))
+    monkeypatch.setattr("naqsh.launch.train", lambda recipe, **options: asked.update(options))
     cli.main(["train", "gan-digits", "--epochs", "3", "--seed", "5", "--data", "x y", "--quiet"])
     recipe = by_name("gan-digits").override({"training.steps": 100}).override(asked["overrides"])
     assert (recipe.training.epochs, recipe.training.steps, recipe.training.seed) == (3, None, 5)
@@ -242,7 +242,7 @@ def test_ctrl_c_before_training_begins(monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("naqsh.run.train", interrupted)
+    monkeypatch.setattr("naqsh.launch.train", interrupted)
     assert cli.main(["train", "gan-digits"]) == 130
     assert capsys.readouterr().err == "naqsh: stopped\n"
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from naqsh import run
+from naqsh import launch, run
 from naqsh.errors import NaqshError
 from naqsh.runfolder import RunFolder, read_lines
 from naqsh.training import loop
@@ -181,7 +181,7 @@ def train_as_rank(rank: int, where: str) -> None:
 
     loop.Trainer.run = keep  # type: ignore[method-assign]
     for name, changes in RECIPES.items():
-        run.train(name, out=Path(where) / name, overrides=changes, device="cpu", quiet=True)
+        launch.train(name, out=Path(where) / name, overrides=changes, device="cpu", quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def trained(tmp_path_factory):
     two, one = tmp_path_factory.mktemp("two"), tmp_path_factory.mktemp("one")
     assert ranks(2, train_as_rank, str(two)) == [0, 0]
     for name, changes in RECIPES.items():
-        run.train(name, out=one / name, overrides=changes, device="cpu", quiet=True)
+        launch.train(name, out=one / name, overrides=changes, device="cpu", quiet=True)
     return two, one
 
 

@@ -556,11 +556,11 @@ def test_a_folder_that_may_not_be_written(alone, capsys):
 
 
 def test_a_fault_of_ours_is_not_dressed_up(alone, monkeypatch):
-    from naqsh import run
+    from naqsh import launch
 
     def broken(*arguments, **options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(run, "train", broken)
+    monkeypatch.setattr(launch, "train", broken)
     with pytest.raises(RuntimeError, match="a bug"):  # Python leaves with 1 and a traceback
         cli.main(TINY)

@@ -15,7 +15,7 @@ SOURCE = Path(naqsh.__file__).parent
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
-    *("evaluation", "samplers", "bounds", "detection", "tune", "comparison", "cli"),
+    *("launch", "evaluation", "samplers", "bounds", "detection", "tune", "comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors"},
@@ -23,7 +23,10 @@ SIDE = {  # these stand beside: all that each may import
     "report": {"errors", "runfolder", "pictures"},
 }
 USERS = {  # who may import what stands beside
-    "data": {"training", "run", "evaluation", "samplers", "bounds", "detection", "tune", "cli"},
+    "data": {
+        *("training", "run", "launch", "evaluation", "samplers", "bounds", "detection", "tune"),
+        "cli",
+    },
     "metrics": {"run", "evaluation", "samplers", "detection", "tune", "cli"},
     "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }

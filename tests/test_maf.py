@@ -12,10 +12,11 @@ from naqsh.errors import NaqshError
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
+from naqsh.launch import train
 from naqsh.methods import iaf, maf
 from naqsh.noise import Noise
 from naqsh.recipes import by_name
-from naqsh.run import build, train
+from naqsh.run import build
 
 SHAPE = (3, 4, 2)
 SMALL = {"blocks": 2, "hidden": (12, 12)}

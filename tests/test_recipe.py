@@ -11,7 +11,7 @@ from naqsh.errors import NaqshError
 from naqsh.methods import gan, names, spec_class
 from naqsh.recipe import Data, Recipe, Training, from_dict, from_yaml
 from naqsh.recipes import all_recipes, by_name
-from naqsh.run import flat
+from naqsh.runfolder import flat
 from naqsh.spec import SGD, Adam, RMSprop
 
 RECIPES = sorted(all_recipes())

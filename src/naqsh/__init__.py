@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from naqsh.errors import NaqshError as NaqshError
+    from naqsh.launch import train as train
     from naqsh.run import Run as Run
     from naqsh.run import open as open
-    from naqsh.run import train as train
 
 __version__ = "0.1.0"
 
-_LAZY = {"NaqshError": "errors", "Run": "run", "open": "run", "train": "run"}
+_LAZY = {"NaqshError": "errors", "Run": "run", "open": "run", "train": "launch"}
 _SUBMODULES = {"data", "metrics", "recipes"}
 
 __all__ = ["NaqshError", "Run", "__version__", "data", "metrics", "open", "recipes", "train"]

@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from naqsh import evaluation, recipes, report
 from naqsh.errors import Interrupted, NaqshError
+from naqsh.launch import resolve, train
 from naqsh.recipe import Recipe
-from naqsh.run import Run, load_data, resolve, train
+from naqsh.run import Run, load_data
 from naqsh.run import open as open_run
 from naqsh.runfolder import RunFolder, make_folder, read_json, read_lines, write_json, write_text
 from naqsh.training.distributed import join

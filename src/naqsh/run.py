@@ -1,4 +1,4 @@
-"""A run: the folder that training a recipe leaves, and the object that opens it."""
+"""A run: the object that opens the folder which training a recipe leaves."""
 
 import json
 import typing
@@ -10,19 +10,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-import naqsh
-from naqsh import codec, data, environment, pictures, recipes
+from naqsh import codec, data, pictures
 from naqsh import recipe as recipe_module
 from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Recipe
-from naqsh.runfolder import FORMAT, RunFolder, flat, read_json, write_json, write_text
+from naqsh.runfolder import RunFolder, read_json
 from naqsh.training import checkpoint, distributed
-from naqsh.training.estimate import Estimate, estimate, readable_bytes
-from naqsh.training.log import readable_time
-from naqsh.training.loop import Trainer
-from naqsh.training.tracking import sink as tracking_sink
 
 if TYPE_CHECKING:
     from naqsh.detection import Detection
@@ -32,135 +27,6 @@ SAMPLE_BATCH = 100
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""
-
-
-def train(
-    recipe: str | Recipe,
-    *,
-    out: Path | str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    epochs: float | None = None,
-    seed: int | None = None,
-    device: str = "auto",
-    data_home: Path | str | None = None,
-    tracking: str | None = None,
-    quiet: bool = False,
-) -> "Run":
-    """Train a recipe, or go on where an interrupted training of it stopped.
-
-    Args:
-        recipe: a recipe's name, the path of its YAML file, or a recipe.
-        out: the run folder; ``runs/<recipe>`` by default.
-        overrides: numbers to change, by dotted name, for example ``{"method.latent": 32}``.
-        epochs: short for the override ``training.epochs``.
-        seed: short for the override ``training.seed``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-        data_home: where data sets are looked for first.
-        tracking: copy the curves to ``tensorboard`` or ``wandb`` as well.
-        quiet: show no progress.
-
-    Returns:
-        the finished run.
-
-    Raises:
-        NaqshError: anything that cannot be done as asked, in one line.
-        naqsh.training.loop.Interrupted: a signal came; the same call goes on.
-    """
-    changes: dict[str, Any] = dict(overrides or {})
-    changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
-    changes |= {} if seed is None else {"training.seed": seed}
-    wanted = resolve(recipe).override(changes)
-    if not out and (wanted.name in ("", "..") or Path(wanted.name).name != wanted.name):
-        raise NaqshError(f"the recipe's name {wanted.name!r} cannot be a folder's; give --out")
-    folder = RunFolder(out or Path("runs") / wanted.name)
-    with distributed.join(device) as world:
-        if not world.leads:
-            _train(wanted, folder, world, data_home, tracking, quiet)
-        else:
-            with folder.locked():
-                _train(wanted, folder, world, data_home, tracking, quiet)
-    return Run(folder)
-
-
-def resolve(recipe: str | Recipe) -> Recipe:
-    """The recipe that a name or the path of a YAML file stands for.
-
-    Raises:
-        NaqshError: no such recipe or file, or the file does not fit.
-    """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe.endswith((".yaml", ".yml")):
-        return recipe_module.read(Path(recipe))
-    return recipes.by_name(recipe)
-
-
-def _train(
-    wanted: Recipe,
-    folder: RunFolder,
-    world: distributed.World,
-    data_home: Path | str | None,
-    tracking: str | None,
-    quiet: bool,
-) -> None:
-    _same_recipe(wanted, folder)
-    pictures = load_data(wanted, "train", data_home)
-    _same_pictures(pictures, folder)
-    cost = _estimate(wanted, pictures, world)
-    method = build(wanted, pictures.shape, len(pictures.classes))
-    sink = None
-    if tracking and world.leads:
-        sink = tracking_sink(tracking, folder.path, wanted.name, flat(wanted.to_dict()))
-    trainer = Trainer(wanted, method, pictures, folder, world, quiet, sink)
-    done = folder.steps()
-    if done and done[-1] > trainer.plan.total:
-        raise NaqshError(
-            f"{folder.path} was trained for {done[-1]} steps already, more than the "
-            f"{trainer.plan.total} asked for; give another --out for a shorter run"
-        )
-    if world.leads:
-        _write_about(wanted, folder, pictures, cost, world)
-        trainer.display.say(
-            f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
-            f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
-            f"{trainer.plan.total:,} steps on {world.device}"
-        )
-    trainer.run()
-    trainer.display.say(
-        f"done: {folder.path}, {readable_time(trainer.state.seconds)} of training in all"
-    )
-
-
-def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
-    """Refuse a folder that holds a run of other numbers; a longer training of the same goes on."""
-    if not folder.exists():
-        if folder.path.is_dir() and any(p.name[0] != "." for p in folder.path.iterdir()):
-            raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
-        return
-    there = flat(recipe_module.read(folder.recipe).to_dict())
-    here = flat(wanted.to_dict())
-    longer = {"training.epochs", "training.steps"}
-    for key in here | there:
-        if key not in longer and there.get(key) != here.get(key):
-            raise NaqshError(
-                f"{folder.path} holds a run with {key} {there.get(key)}, not {here.get(key)}; "
-                "give another --out to start a new run"
-            )
-
-
-def _same_pictures(pictures: "data.DataSet", folder: RunFolder) -> None:
-    """Refuse to go on with other pictures than the run began with."""
-    if not folder.steps() or not folder.about.exists():
-        return
-    try:
-        begun = read_json(folder.about)["data"]["fingerprint"]
-    except (TypeError, KeyError) as error:
-        raise NaqshError(f"{folder.about} is damaged: it names no data") from error
-    if begun != pictures.fingerprint:
-        raise NaqshError(
-            f"{folder.path} was begun with other pictures than {pictures.name} has now; "
-            "give another --out to start a new run"
-        )
 
 
 def load_data(
@@ -183,61 +49,14 @@ def build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Method:
         try:
             return recipe.method.build(shape, classes)
         except ValueError as error:
-            raise NaqshError(f"{recipe.name} on pictures of {_size(shape)}: {error}") from error
+            raise NaqshError(
+                f"{recipe.name} on pictures of {readable_size(shape)}: {error}"
+            ) from error
 
 
-def _size(shape: tuple[int, int, int]) -> str:
+def readable_size(shape: tuple[int, int, int]) -> str:
+    """The shape (C, H, W) of pictures as people say it: height by width by channels."""
     return f"{shape[1]}x{shape[2]}x{shape[0]}"
-
-
-def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:
-    where = f"{recipe.name} on pictures of {_size(pictures.shape)}"
-    try:
-        cost = estimate(recipe, pictures.shape, len(pictures.classes), world.size)
-    except ValueError as error:
-        raise NaqshError(f"{where}: {error}") from error
-    except (RuntimeError, TypeError) as error:
-        if "overflow" not in str(error).lower():
-            raise
-        raise NaqshError(f"{where}: a network of that size has no place in any memory") from error
-    room = environment.memory(world.device)
-    if room and cost.memory > room:
-        raise NaqshError(
-            f"{where}: training needs about {readable_bytes(cost.memory)} of memory and there are "
-            f"{readable_bytes(room)}; try a smaller training.batch or method, or a larger "
-            "training.accumulate"
-        )
-    return cost
-
-
-def _write_about(
-    recipe: Recipe,
-    folder: RunFolder,
-    pictures: "data.DataSet",
-    cost: Estimate,
-    world: distributed.World,
-) -> None:
-    # The recipe comes first: it makes the folder a run, which the same command may then go on with.
-    write_text(folder.recipe, recipe.to_yaml())
-    folder.grids.mkdir(parents=True, exist_ok=True)
-    folder.checkpoints.mkdir(exist_ok=True)
-    about = {
-        "format": FORMAT,
-        "naqsh": naqsh.__version__,
-        "recipe": recipe.fingerprint(),
-        "data": {
-            "name": pictures.name,
-            "fingerprint": pictures.fingerprint,
-            "count": len(pictures),
-            "shape": list(pictures.shape),
-            "classes": list(pictures.classes),
-        },
-        "parameters": cost.parameters,
-        "memory": cost.memory,
-        "environment": environment.describe(world.device, world.size),
-    }
-    write_json(folder.about, about)
-    write_json(folder.networks, cost.to_dict()["networks"])
 
 
 def open(path: Path | str, weights: str = "last") -> "Run":

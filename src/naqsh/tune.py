@@ -16,8 +16,9 @@ from naqsh import codec
 from naqsh.core import Samples
 from naqsh.errors import NaqshError
 from naqsh.evaluation import distance, features_for
+from naqsh.launch import resolve, train
 from naqsh.recipe import Recipe
-from naqsh.run import Run, resolve, train
+from naqsh.run import Run
 from naqsh.runfolder import flat, make_folder, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:

@@ -63,9 +63,9 @@ def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, 
 
 def _train(options: argparse.Namespace, named: dict[str, str]) -> int:
     changes = _overrides(options, named)
-    from naqsh import run
+    from naqsh import launch
 
-    run.train(
+    launch.train(
         options.recipe,
         out=options.out,
         overrides=changes,
@@ -85,7 +85,7 @@ def asks_help(arguments: list[str]) -> bool:
 
 def train_help(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """The help of `train` and every number of the recipe that was named."""
-    from naqsh.run import resolve
+    from naqsh.launch import resolve
     from naqsh.runfolder import flat
 
     recipe = resolve(next(word for word in arguments[1:] if not word.startswith("-")))
