@@ -125,11 +125,11 @@ def test_a_budget_must_be_above_nothing() -> None:
             Plan(**budget)  # type: ignore[arg-type]
 
 
-def test_minutes_become_steps_by_the_last_speed(
+def test_minutes_become_steps_by_the_highest_speed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder(tmp_path)
-    for step, speed in ((50, 10.0), (100, 640.0)):
+    for step, speed in ((50, 10.0), (100, 640.0), (150, 300.0)):  # cold, steady, with a stage
         append_line(folder.metrics, {"step": step, "seen": step * 64, "speed": speed})
     monkeypatch.setattr(comparison, "train", lambda *_, **__: SimpleNamespace(folder=folder))
     recipe = recipes.by_name("gan-digits")

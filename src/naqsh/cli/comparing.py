@@ -27,7 +27,7 @@ def add_compare(verbs: Any) -> None:
     parser.add_argument("--runs", nargs="+", default=[], help="trained runs, taken as they are")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
-        "--minutes", type=float, default=4.0, help="of training for all together (default 4)"
+        "--minutes", type=float, default=3.5, help="of training for all together (default 3.5)"
     )
     budget.add_argument("--pictures", type=int, help="that each recipe sees, instead of minutes")
     parser.add_argument("--n", type=int, default=2000, help="pictures drawn of each (default 2000)")
