@@ -59,6 +59,13 @@ def test_another_plan_is_refused(finished: Path) -> None:
         compare(Plan(SMALL.data, SMALL.recipes, pictures=1500, n=41, features="pixels"), finished)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"plan": {}}', '{"plan": {}, "entries": [{}]}'])
+def test_a_damaged_comparison_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "comparison.json").write_text(text)
+    with pytest.raises(NaqshError, match=r"comparison\.json is damaged"):
+        compare(SMALL, tmp_path, quiet=True)
+
+
 def test_what_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = comparison.train
 

@@ -144,18 +144,20 @@ def _begin(plan: Plan, folder: Path, home: Path | None) -> list[Entry]:
     kept = folder / "comparison.json"
     if kept.exists():
         there = read_json(kept)
+        try:
+            before, entries = dict(there["plan"]), [Entry(**entry) for entry in there["entries"]]
+        except (TypeError, KeyError, ValueError) as error:
+            raise NaqshError(f"{kept} is damaged: it names no plan and entries") from error
         for key, value in _plain(plan, folder).items():
-            if there["plan"].get(key) != value:
+            if before.get(key) != value:
                 raise NaqshError(
-                    f"{folder} holds a comparison with {key} {there['plan'].get(key)}, not {value};"
-                    " give another --out to start a new one"
+                    f"{folder} holds a comparison with {key} {before.get(key)}, not {value}; "
+                    "give another --out to start a new one"
                 )
         # What failed is tried once more: the reason may be gone.
         return [
-            replace(Entry(**entry), state="planned", error=None)
-            if entry["state"] == "failed"
-            else Entry(**entry)
-            for entry in there["entries"]
+            replace(entry, state="planned", error=None) if entry.state == "failed" else entry
+            for entry in entries
         ]
     names = plan.recipes or (() if plan.runs else _families(plan.data))
     wanted = [_recipe(name, plan) for name in names]

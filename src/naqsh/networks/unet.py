@@ -239,7 +239,7 @@ class UNet(nn.Module):
         outputs = channels if outputs is None else outputs
         self.last = nn.Conv2d(now, outputs, 3, padding=1)
         initialise(self.last, zero=True)
-        # On a CPU a convolution of this layout takes half the time.
+        # On a CPU a convolution of this layout was 1.2 to 2.5 times as fast, by its size.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -7,8 +7,7 @@ from naqsh.recipe import Data, Recipe, Training, recipe
 from naqsh.spec import Adam, MethodSpec
 
 MNIST = Training(epochs=10, batch=64, warmup=500, schedule="cosine", clip_norm=1.0, ema=0.999)
-"""Half an hour on two cores. With so few updates a falling rate and small batches count for more
-than anything else; the papers' constant rate needs ten times as many pictures."""
+"""For a laptop, where there are few updates: small batches, and a rate that falls to 0."""
 
 
 @recipe
