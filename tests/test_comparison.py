@@ -138,9 +138,22 @@ def test_minutes_become_steps_by_the_highest_speed(
     folder = RunFolder(tmp_path)
     for step, speed in ((50, 10.0), (100, 640.0), (150, 300.0)):  # cold, steady, with a stage
         append_line(folder.metrics, {"step": step, "seen": step * 64, "speed": speed})
+    append_line(folder.metrics, {"step": 150, "seen": 9600, "losses": {"validation.total": 1.0}})
     monkeypatch.setattr(comparison, "train", lambda *_, **__: SimpleNamespace(folder=folder))
     recipe = recipes.by_name("gan-digits")
     assert comparison._steps(recipe, Plan(), 30.0, "cpu", None) == 300
+
+
+def test_every_family_trains_under_a_budget_of_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of the README, cut to seconds: some recipes hold pictures out, some do not."""
+    monkeypatch.setattr(comparison, "TRIAL_STEPS", 2)
+    compare(Plan(minutes=1e-6, n=20, features="pixels"), tmp_path, device="cpu", quiet=True)
+    entries = kept(tmp_path)
+    assert list(entries) == comparison._families("digits")
+    assert {entry["error"] for entry in entries.values()} == {None}
+    assert {entry["steps"] for entry in entries.values()} == {1}
 
 
 def test_every_family_has_a_recipe_for_any_data() -> None:

@@ -9,7 +9,7 @@ import torch
 
 import naqsh
 from contract import tiny, tiny_data, trainer
-from naqsh import data, evaluation, metrics, pictures, recipes
+from naqsh import data, measuring, metrics, pictures, recipes
 from naqsh.cli import main
 from naqsh.errors import NaqshError
 from naqsh.noise import Noise
@@ -98,8 +98,8 @@ def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
     np.save(tmp_path / "noise.npy", noise)
     real = str(tmp_path / "real.npy")
-    (same,) = evaluation.measure(["kid"], real, str(tmp_path / "same.npy"), features="pixels")
-    (far,) = evaluation.measure(["kid"], real, str(tmp_path / "noise.npy"), features="pixels")
+    (same,) = measuring.measure(["kid"], real, str(tmp_path / "same.npy"), features="pixels")
+    (far,) = measuring.measure(["kid"], real, str(tmp_path / "noise.npy"), features="pixels")
     assert same.value < 0.1 * far.value
     code = main(["measure", "fid", real, str(tmp_path / "same.npy"), "--features", "pixels"])
     assert code == 0
@@ -111,9 +111,9 @@ def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_n_takes_that_many_the_same_for_a_seed() -> None:
-    first = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
-    again = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=1)
-    other = evaluation.measure(["fid"], "digits:test", "digits", n=50, seed=2)
+    first = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=1)
+    again = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=1)
+    other = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=2)
     for one, two in zip(first, again, strict=True):
         # LAPACK's last digits depend on where its arrays lie in memory.
         assert one.value == pytest.approx(two.value, rel=1e-9), one.name
@@ -124,7 +124,7 @@ def test_n_takes_that_many_the_same_for_a_seed() -> None:
 def test_classifier_of_a_run_gives_features(tmp_path: Path) -> None:
     recipe = tiny(recipes.by_name("classifier-digits"))
     trainer(recipe, tiny_data(1), tmp_path).run()
-    extractor = evaluation.extractor(f"classifier:{tmp_path}")
+    extractor = measuring.extractor(f"classifier:{tmp_path}")
     images = torch.from_numpy(tiny_data(1).images)
     method = naqsh.open(tmp_path).method
     expected = method.network.features(images.float() / 127.5 - 1)

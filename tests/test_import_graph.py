@@ -15,7 +15,17 @@ SOURCE = Path(naqsh.__file__).parent
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
-    *("launch", "evaluation", "samplers", "bounds", "detection", "tune", "comparison", "cli"),
+    *(
+        "launch",
+        "measuring",
+        "evaluation",
+        "samplers",
+        "bounds",
+        "detection",
+        "tune",
+        "comparison",
+        "cli",
+    ),
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors"},
@@ -24,10 +34,20 @@ SIDE = {  # these stand beside: all that each may import
 }
 USERS = {  # who may import what stands beside
     "data": {
-        *("training", "run", "launch", "evaluation", "samplers", "bounds", "detection", "tune"),
+        *(
+            "training",
+            "run",
+            "launch",
+            "measuring",
+            "evaluation",
+            "samplers",
+            "bounds",
+            "detection",
+            "tune",
+        ),
         "cli",
     },
-    "metrics": {"run", "evaluation", "samplers", "detection", "tune", "cli"},
+    "metrics": {"run", "measuring", "evaluation", "samplers", "detection", "tune", "cli"},
     "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }
 APART = {("training", "methods")}  # the trainer knows no method by name

@@ -23,7 +23,7 @@ from torch import Tensor
 from naqsh import data
 from naqsh.core import BoundParts, Bounds, HasFlowLogProb
 from naqsh.errors import NaqshError
-from naqsh.evaluation import Progress
+from naqsh.measuring import Progress
 from naqsh.noise import Noise, derive
 from naqsh.run import Run, load_data
 from naqsh.runfolder import write_json

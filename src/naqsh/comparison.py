@@ -20,6 +20,7 @@ from typing import Any, Literal
 from naqsh import evaluation, recipes, report
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.launch import resolve, train
+from naqsh.measuring import features_for
 from naqsh.recipe import Recipe
 from naqsh.run import Run, load_data
 from naqsh.run import open as open_run
@@ -255,13 +256,14 @@ def _steps(recipe: Recipe, plan: Plan, share: float, device: str, home: Path | N
     seen = float(records[-1]["seen"] / records[-1]["step"])
     if plan.pictures is not None:
         return max(1, round(plan.pictures / seen))
-    speed = max(float(record["speed"]) for record in records)
+    # Records of held-out pictures stand among the others, and know no speed.
+    speed = max(float(record["speed"]) for record in records if "speed" in record)
     return max(1, round(share * speed / seen))
 
 
 def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bool) -> None:
     """Measure a run, unless it is measured so already."""
-    features = plan.features or evaluation.features_for(plan.data)
+    features = plan.features or features_for(plan.data)
     if _is_measured(trained, features, plan):
         return
     with join(device) as world, contextlib.ExitStack() as stack:

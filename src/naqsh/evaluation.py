@@ -1,6 +1,6 @@
-"""Measuring runs, folders and data sets: pictures in, measures with all that they depend on out."""
+"""Measuring runs: samples in, measures with all that they depend on out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,22 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from naqsh import data, metrics, pictures
 from naqsh.core import HasLogProb, Samples
 from naqsh.errors import NaqshError
-from naqsh.methods.classifier import Classifier
-from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Likelihood, Measure, Speed
+from naqsh.measuring import Progress, extractor, features_for
+from naqsh.metrics import Likelihood, Measure, Speed
 from naqsh.noise import Noise, derive
 from naqsh.run import Run, load_data, sample_options
-from naqsh.run import open as open_run
 from naqsh.runfolder import write_json
 
 LIKELIHOOD = "likelihood"
-
-Progress = Callable[[str, int, int], None]
-"""Told what is going on, how much is done, and of how much."""
 
 SPEED_PICTURES = 200
 """Pictures that the sampling speed is timed on."""
@@ -63,26 +58,6 @@ class Evaluation:
             "sampling": dict(self.sampling),
             "likelihood": self.likelihood and self.likelihood.to_dict(),
         }
-
-
-def features_for(name: str) -> str:
-    """The features that pictures of a data set are measured by unless others are asked for."""
-    return name if name in ("digits", "mnist") else "inception"
-
-
-def extractor(name: str, device: str = "cpu") -> FeatureExtractor:
-    """A feature extractor by name, or of a classifier that the user trained: ``classifier:RUN``.
-
-    Raises:
-        NaqshError: an unknown name, weights that cannot be had, or a run of something else.
-    """
-    kind, colon, path = name.partition(":")
-    if kind != "classifier" or not colon:
-        return metrics.by_name(name, device)
-    method = open_run(path).method
-    if not isinstance(method, Classifier):
-        raise NaqshError(f"{path} is no classifier; train one: naqsh train classifier-mnist")
-    return ClassifierFeatures(method.network, name, device)
 
 
 def evaluate(
@@ -214,24 +189,6 @@ def draw(
     return np.concatenate(parts)
 
 
-def table(measures: Sequence[Measure]) -> str:
-    """Measures of one pair of collections as lines: what they share once, then a row each."""
-    first = measures[0]
-    lines = [
-        f"{first.n_generated:,} generated against {first.n_real:,} of {first.reference}; "
-        f"features {first.features} ({first.fingerprint[:8]})"
-    ]
-    for measure in measures:
-        low_high = (
-            "" if measure.interval is None else "95 % {:.4g} to {:.4g}".format(*measure.interval)
-        )
-        lines.append(f"  {measure.name:<13} {measure.value:<10.4g} {low_high}".rstrip())
-    notes = {
-        note: [m.name for m in measures if note in m.notes] for m in measures for note in m.notes
-    }
-    return "\n".join([*lines, *(f"note on {', '.join(n)}: {note}" for note, n in notes.items())])
-
-
 def distance(run: Run, features: str, n: int, data_home: Path | str | None = None) -> float:
     """The Frechet distance of a run's samples to the test pictures, and nothing else."""
     measured_by = extractor(features)
@@ -241,82 +198,3 @@ def distance(run: Run, features: str, n: int, data_home: Path | str | None = Non
         metrics.extract(measured_by, real.images, cache=True),
         metrics.extract(measured_by, generated),
     )
-
-
-def measure(
-    names: Iterable[str],
-    real: str,
-    generated: str,
-    *,
-    features: str | None = None,
-    n: int | None = None,
-    size: int | None = None,
-    seed: int = 0,
-    batch: int = 250,
-    device: str = "cpu",
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
-) -> list[Measure]:
-    """Measure one collection of pictures against another.
-
-    Args:
-        names: out of ``fid kid pr dc``, or ``all``.
-        real: a folder, a .npz or .npy file, or a data set's name, with ``:test`` for its test part.
-        generated: likewise.
-        features: by which features; by default those of the data set `real`, else ``inception``.
-        n: take so many pictures of each, at random; all by default.
-        size: resize both to `size` x `size`.
-        seed: of the choice and of standard errors.
-        batch: pictures at a time.
-        device: where features are taken.
-        data_home: where data sets are looked for first.
-        progress: told how far it is.
-
-    Raises:
-        NaqshError: pictures that cannot be had or do not fit together.
-    """
-    told = progress or (lambda what, done, total: None)
-    measured_by = extractor(features or features_for(real.partition(":")[0]), device)
-    sides = [_pictures(source, size, data_home) for source in (real, generated)]
-    if sides[0].shape != sides[1].shape and measured_by.name != "inception":
-        shapes = ["x".join(map(str, side.shape)) for side in sides]
-        raise NaqshError(
-            f"{real} has pictures of {shapes[0]} and {generated} of {shapes[1]}; give --size"
-        )
-    tables = [
-        _features(measured_by, side, n, seed, batch, partial(told, what))
-        for what, side in zip(("real", "generated"), sides, strict=True)
-    ]
-    return metrics.measure(
-        names,
-        *tables,
-        features=measured_by.name,
-        fingerprint=measured_by.fingerprint,
-        reference=real if ":" in real else sides[0].name,
-        seed=seed,
-    )
-
-
-def _pictures(source: str, size: int | None, home: Path | str | None) -> "data.DataSet":
-    name, _, part = source.rpartition(":")
-    place = Path(home) if home else None
-    if name in data.CATALOG and part in ("train", "test"):
-        split: Literal["train", "test"] = "test" if part == "test" else "train"
-        return data.load(name, split=split, size=size, home=place)
-    return data.load(source, size=size, home=place)
-
-
-def _features(
-    measured_by: FeatureExtractor,
-    side: "data.DataSet",
-    n: int | None,
-    seed: int,
-    batch: int,
-    told: Callable[[int, int], None],
-) -> Tensor:
-    if n is not None:
-        if not 2 <= n <= len(side):
-            raise NaqshError(f"n {n}: {side.name} has {len(side):,} pictures; take 2 to that many")
-        order = torch.randperm(len(side), generator=torch.Generator().manual_seed(seed))
-        side = side.subset(np.sort(order[:n].numpy()))
-    return metrics.extract(measured_by, side.images, batch=batch, progress=told, cache=n is None)

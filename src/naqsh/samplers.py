@@ -25,7 +25,8 @@ from torch import Tensor
 from naqsh import metrics, pictures
 from naqsh.core import Samples
 from naqsh.errors import NaqshError, one_of
-from naqsh.evaluation import Progress, draw, extractor, features_for
+from naqsh.evaluation import draw
+from naqsh.measuring import Progress, extractor, features_for
 from naqsh.metrics import FeatureExtractor
 from naqsh.run import Run, load_data
 from naqsh.runfolder import read_json, write_json

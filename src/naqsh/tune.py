@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from naqsh import codec
 from naqsh.core import Samples
 from naqsh.errors import NaqshError
-from naqsh.evaluation import distance, features_for
+from naqsh.evaluation import distance
 from naqsh.launch import resolve, train
+from naqsh.measuring import features_for
 from naqsh.recipe import Recipe
 from naqsh.run import Run
 from naqsh.runfolder import flat, make_folder, write_bytes, write_json, write_text

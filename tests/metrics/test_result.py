@@ -11,9 +11,10 @@ from naqsh.metrics.evaluate import METRICS, measure
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.manifold import density_coverage, precision_recall
-from naqsh.metrics.result import Measure, compare
+from naqsh.metrics.result import Caution, Measure, compare
 
-FID = Measure("fid", 3.25, 5000, 4000, "mnist", "0123456789abcdef", "mnist test", 0.5, ("few",))
+FEW = Caution("biased", 4000, 8192)
+FID = Measure("fid", 3.25, 5000, 4000, "mnist", "0123456789abcdef", "mnist test", 0.5, (FEW,))
 WHERE = {"features": "mnist", "fingerprint": "0123456789abcdef", "reference": "mnist test"}
 
 
@@ -26,7 +27,9 @@ def tables():
 def test_prints_everything_on_one_line():
     assert str(FID) == (
         "fid 3.25; 95 % interval 2.27 to 4.23; 4,000 generated against 5,000 of mnist test; "
-        "features mnist (01234567); few"
+        "features mnist (01234567); "
+        "4,000 pictures are few for 8,192 features: "
+        "biased upwards, so compare at equal n only, or take kid"
     )
     assert "interval" not in str(replace(FID, standard_error=None))
 
@@ -122,12 +125,12 @@ def test_small_samples_are_said():
     many, few = rng.normal(size=(2100, 2)), rng.normal(size=(100, 2))
     assert not any(m.notes for m in measure(["fid", "kid", "dc"], many, many, **WHERE))
     notes = {m.name: m.notes for m in measure(["all"], many, few, **WHERE)}
-    assert "100 pictures are few: biased upwards" in notes["fid"][0]
-    assert "equal n only" in notes["recall"][0]
+    assert "100 pictures are few: biased upwards" in str(notes["fid"][0])
+    assert "equal n only" in str(notes["recall"][0])
     assert notes["kid"] == notes["fid_infinity"] == ()
     wide = {m.name: m.notes for m in measure(["fid"], *rng.normal(size=(2, 30, 40)), **WHERE)}
-    assert "30 pictures are few for 40 features" in wide["fid"][0]
-    assert "rough" in wide["fid_infinity"][0]
+    assert "30 pictures are few for 40 features" in str(wide["fid"][0])
+    assert "rough" in str(wide["fid_infinity"][0])
 
 
 def test_wrong_requests(tables):

@@ -293,7 +293,7 @@ EVALUATION = {
             "fingerprint": "0123456789abcdef",
             "reference": "digits <test>",
             "standard_error": 0.1,
-            "notes": ["297 pictures are few"],
+            "notes": [{"kind": "biased", "pictures": 297, "dimensions": None}],
             "interval": [1.054, 1.446],
         },
     ],

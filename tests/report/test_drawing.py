@@ -7,7 +7,7 @@ import pytest
 
 from naqsh.report import figures, palette, panels
 from naqsh.report.curves import envelope, evenly, running_mean, window
-from naqsh.report.gather import Curve, Histogram
+from naqsh.report.facts import Curve, Histogram
 from naqsh.report.words import Words
 
 ENGLISH = Words("en")

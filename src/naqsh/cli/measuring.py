@@ -49,7 +49,7 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import evaluation, run
+    from naqsh import evaluation, measuring, run
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
 
@@ -72,7 +72,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
         print(json.dumps(result.to_dict(), indent=1))
         return 0
     if result.measures:
-        print(evaluation.table(result.measures))
+        print(measuring.table(result.measures))
     if result.likelihood:
         print(f"  likelihood    {result.likelihood}")
     print(result.speed)
@@ -191,12 +191,12 @@ def add_measure(verbs: Any) -> None:
 
 def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, "--n --size --features --seed --batch --device --json --data-home")
-    from naqsh import evaluation
+    from naqsh import measuring
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
 
     with join(options.device) as world, Counter() as counter:
-        results = evaluation.measure(
+        results = measuring.measure(
             [options.metric],
             options.real,
             options.generated,
@@ -212,5 +212,5 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
     if options.json:
         print(json.dumps([measure.to_dict() for measure in results], indent=1))
         return 0
-    print(evaluation.table(results))
+    print(measuring.table(results))
     return 0

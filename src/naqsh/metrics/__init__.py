@@ -12,7 +12,7 @@ from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
-from naqsh.metrics.result import Measure, compare
+from naqsh.metrics.result import CAUTIONS, Caution, Measure, compare
 from naqsh.metrics.score import classifier_score
 from naqsh.metrics.speed import Speed, sampling_speed
 from naqsh.metrics.uncertainty import (
@@ -22,8 +22,10 @@ from naqsh.metrics.uncertainty import (
 )
 
 __all__ = [
+    "CAUTIONS",
     "METRICS",
     "NAMES",
+    "Caution",
     "ClassifierFeatures",
     "FeatureExtractor",
     "FunctionFeatures",

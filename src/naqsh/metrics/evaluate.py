@@ -7,7 +7,7 @@ from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.manifold import density_coverage, manifold, precision_recall
-from naqsh.metrics.result import UNBIASED, Measure
+from naqsh.metrics.result import UNBIASED, Caution, Measure
 from naqsh.metrics.uncertainty import frechet_infinity, frechet_standard_error
 
 METRICS = ("fid", "kid", "pr", "dc")
@@ -79,14 +79,12 @@ def measure(
     ]
 
 
-def _notes(name: str, n: int, m: int, d: int) -> tuple[str, ...]:
+def _notes(name: str, n: int, m: int, d: int) -> tuple[Caution, ...]:
     """What small samples do to a metric, said rather than hidden."""
     fewest = min(n, m)
     if fewest >= max(SMALL, d) or name == "kid":
         return ()
-    few = f"{fewest:,} pictures are few" + (f" for {d:,} features" if fewest < d else "")
+    wide = d if fewest < d else None
     if name in UNBIASED:
-        return (f"{few}: the extrapolation is rough",) if fewest < d else ()
-    if name == "fid":
-        return (f"{few}: biased upwards, so compare at equal n only, or take kid",)
-    return (f"{few}: compare at equal n only",)
+        return (Caution("extrapolation", fewest, wide),) if wide else ()
+    return (Caution("biased" if name == "fid" else "equal_n", fewest, wide),)

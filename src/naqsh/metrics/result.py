@@ -11,6 +11,33 @@ LOWER_IS_BETTER = frozenset({"fid", "fid_infinity", "kid"})
 UNBIASED = frozenset({"fid_infinity", "kid"})
 
 
+CAUTIONS = {
+    "extrapolation": "the extrapolation is rough",
+    "biased": "biased upwards, so compare at equal n only, or take kid",
+    "equal_n": "compare at equal n only",
+}
+"""What few pictures do to a metric."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What a reader must know to trust a number that has few pictures behind it.
+
+    Attributes:
+        kind: out of :data:`CAUTIONS`.
+        pictures: the real or the generated ones, whichever are fewer.
+        dimensions: of the features, where there are more than pictures.
+    """
+
+    kind: str
+    pictures: int
+    dimensions: int | None = None
+
+    def __str__(self) -> str:
+        features = "" if self.dimensions is None else f" for {self.dimensions:,} features"
+        return f"{self.pictures:,} pictures are few{features}: {CAUTIONS[self.kind]}"
+
+
 @dataclass(frozen=True)
 class Measure:
     """One result.
@@ -24,7 +51,7 @@ class Measure:
         fingerprint: of the feature extractor.
         reference: the real pictures in words, for example ``"mnist test"``.
         standard_error: of the value over draws of the pictures, where the metric has one.
-        notes: what a reader must know to trust the number, one sentence each.
+        notes: what a reader must know to trust the number.
     """
 
     name: str
@@ -35,7 +62,7 @@ class Measure:
     fingerprint: str
     reference: str
     standard_error: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Caution, ...] = ()
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -51,11 +78,11 @@ class Measure:
             parts.append("95 %% interval %.4g to %.4g" % self.interval)  # noqa: UP031
         parts.append(f"{self.n_generated:,} generated against {self.n_real:,} of {self.reference}")
         parts.append(f"features {self.features} ({self.fingerprint[:8]})")
-        return "; ".join([*parts, *self.notes])
+        return "; ".join([*parts, *map(str, self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, the interval among them for readers of the file."""
-        return asdict(self) | {"notes": list(self.notes), "interval": self.interval}
+        return asdict(self) | {"notes": [asdict(n) for n in self.notes], "interval": self.interval}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
@@ -66,9 +93,10 @@ class Measure:
         """
         given = {key: value for key, value in values.items() if key != "interval"}
         try:
-            return cls(**(given | {"notes": tuple(given.get("notes", ()))}))
+            notes = tuple(Caution(**note) for note in given.get("notes", ()))
+            return cls(**(given | {"notes": notes}))
         except TypeError as error:
-            reason = str(error).removeprefix("Measure.__init__() ")
+            reason = str(error).partition("__init__() ")[2] or str(error)
             raise NaqshError(f"not a stored measure: {reason}; measure again") from None
 
     def better_than(self, other: "Measure") -> bool:

@@ -47,14 +47,26 @@ LEAST_IN_GROUP = 4
 """A group of fewer channels would take most of a narrow layer's mean and scale away."""
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation in float32, whatever comes in, as CUDA's autocast does it.
+
+    On a CPU the kernel for bfloat16 took five times as long, half of a whole training step.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Features (N, C, H, W) to features of that shape and type."""
+        wide = torch.promote_types(input.dtype, torch.float32)
+        return super().forward(input.to(wide)).to(input.dtype)
+
+
+def group_norm(channels: int) -> GroupNorm:
     """Group normalisation of `channels`: 32 groups, fewer where they would be small or unequal."""
     groups = next(
         g
         for g in range(min(GROUPS, max(1, channels // LEAST_IN_GROUP)), 0, -1)
         if channels % g == 0
     )
-    return nn.GroupNorm(groups, channels, eps=1e-6)
+    return GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):

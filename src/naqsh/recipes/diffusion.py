@@ -6,7 +6,15 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 from naqsh.recipe import Data, Recipe, Training, recipe
 from naqsh.spec import Adam, MethodSpec
 
-MNIST = Training(epochs=10, batch=64, warmup=500, schedule="cosine", clip_norm=1.0, ema=0.999)
+MNIST = Training(
+    epochs=10,
+    batch=64,
+    warmup=500,
+    schedule="cosine",
+    clip_norm=1.0,
+    ema=0.999,
+    validation=0.02,
+)
 """For a laptop, where there are few updates: small batches, and a rate that falls to 0."""
 
 

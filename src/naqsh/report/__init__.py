@@ -1,7 +1,8 @@
 """One self-contained HTML page about a run, about several side by side, or about a comparison.
 
 =============  ===================================================================================
-``gather``     reads run folders into :class:`~naqsh.report.gather.Facts`; says what is missing
+``facts``      what is known of a run, as plain data
+``gather``     reads run folders into :class:`~naqsh.report.facts.Facts`; says what is missing
 ``curves``     running means and thinning of long series
 ``figures``    series and histograms to inline SVG
 ``scatter``    measures in a plane, as inline SVG

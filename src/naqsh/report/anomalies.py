@@ -7,7 +7,7 @@ from markupsafe import Markup
 from naqsh.report import figures, images, palette
 from naqsh.report.detected import Detected, Interval, Scorer
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
-from naqsh.report.gather import Curve, Facts, Histogram
+from naqsh.report.facts import Curve, Facts, Histogram
 from naqsh.report.panels import labelled, picture
 from naqsh.report.words import Words
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from naqsh.report import palette, scatter
 from naqsh.report.bounded import PARTS, Bounded
 from naqsh.report.document import Block, Figure, Listing, Maker, Panel, Paragraph, Row, Table
-from naqsh.report.gather import Facts
+from naqsh.report.facts import Facts
 from naqsh.report.panels import labelled, panel_title
 from naqsh.report.words import Words
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from naqsh.report import palette, scatter
 from naqsh.report.document import Figure, Key, Maker, Panel, Row, Table
-from naqsh.report.gather import Facts
+from naqsh.report.facts import Facts
 from naqsh.report.panels import labelled
 from naqsh.report.words import Words
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from naqsh.errors import NaqshError
 from naqsh.report import comparing, gather, losses, page, panels, plots, tables
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph, Section
-from naqsh.report.gather import Facts
+from naqsh.report.facts import Facts
 from naqsh.report.words import Words
 from naqsh.runfolder import read_json
 
@@ -184,11 +184,10 @@ def _paragraph(words: Words, run: Facts, ranked: Sequence[Facts]) -> Markup:
     else:
         said += _ranks(words, run, ranked)
     if measured:
-        values = {
-            "speed": words.number(measured.pictures_per_second),
-            "evaluations": words.number(measured.evaluations),
-        }
-        said.append(words.text("families.speed", **values))
+        speed, evaluations = measured.pictures_per_second, measured.evaluations
+        key = "families.speed_once" if evaluations == 1 else "families.speed"
+        values = {"speed": words.number(speed), "evaluations": words.number(evaluations)}
+        said.append(words.text(key, **values))
         if likely := measured.likelihood:
             said.append(
                 words.text(

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from naqsh.report import palette
 from naqsh.report.curves import envelope, evenly, running_mean, window
-from naqsh.report.gather import Curve, Histogram
+from naqsh.report.facts import Curve, Histogram
 from naqsh.report.words import Words
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from naqsh.report import figures, palette
 from naqsh.report.document import Figure, Key, Maker, Panel
-from naqsh.report.gather import Curve, Facts, tail
+from naqsh.report.facts import Curve, Facts, tail
 from naqsh.report.panels import (
     HELD_OUT,
     TARGETS,

@@ -1,6 +1,6 @@
 """What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -30,6 +30,21 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
+class Caution:
+    """What few pictures do to a metric.
+
+    Attributes:
+        kind: names a text.
+        pictures: that are few.
+        dimensions: of the features, where there are more than pictures.
+    """
+
+    kind: str
+    pictures: int
+    dimensions: int | None
+
+
+@dataclass(frozen=True)
 class Measured:
     """One run's evaluation.
 
@@ -41,7 +56,7 @@ class Measured:
         reference: what these are.
         features: by which both were measured, with the start of their fingerprint.
         values: each metric with the 95 % interval, where it has one.
-        notes: what a reader must know to trust the numbers.
+        notes: what a reader must know to trust the numbers, with the metrics it is about.
         pictures_per_second: of sampling.
         evaluations: of the network, per picture.
         memory: the largest while sampling, in bytes, where it is known.
@@ -55,7 +70,7 @@ class Measured:
     reference: str
     features: str
     values: dict[str, tuple[float, tuple[float, float] | None]]
-    notes: tuple[str, ...]
+    notes: dict[Caution, tuple[str, ...]]
     pictures_per_second: float
     evaluations: float
     memory: int | None
@@ -63,7 +78,8 @@ class Measured:
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
-        return asdict(self)
+        notes = [vars(note) | {"metrics": names} for note, names in self.notes.items()]
+        return asdict(replace(self, notes={})) | {"notes": notes}
 
 
 def parse(plain: Any) -> Measured:
@@ -72,7 +88,8 @@ def parse(plain: Any) -> Measured:
     if not measures:
         raise ValueError("it holds no measures")
     first = measures[0]
-    notes = dict.fromkeys(f"{m['name']}: {note}" for m in measures for note in m["notes"])
+    named = [(caution(note), str(m["name"])) for m in measures for note in m["notes"]]
+    notes = {note: tuple(n for same, n in named if same == note) for note, _ in named}
     return Measured(
         int(plain["step"]),
         int(plain["seed"]),
@@ -81,12 +98,19 @@ def parse(plain: Any) -> Measured:
         str(first["reference"]),
         f"{first['features']} ({first['fingerprint'][:8]})",
         {str(m["name"]): (float(m["value"]), _interval(m["interval"])) for m in measures},
-        tuple(notes),
+        notes,
         float(speed["pictures_per_second"]),
         float(speed["evaluations_per_picture"]),
         None if speed["peak_memory"] is None else int(speed["peak_memory"]),
         _likelihood(plain.get("likelihood")),
     )
+
+
+def caution(plain: Any) -> Caution:
+    """A note of a measure; raises as :func:`parse`."""
+    dimensions = plain["dimensions"]
+    few = int(plain["pictures"]), None if dimensions is None else int(dimensions)
+    return Caution(str(plain["kind"]), *few)
 
 
 def _likelihood(plain: Any) -> Likelihood | None:

@@ -8,7 +8,8 @@ from markupsafe import Markup, escape
 
 from naqsh.report import anomalies, bound, losses, plots, samplers, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
-from naqsh.report.gather import Facts, Note, Record
+from naqsh.report.facts import Facts, Note, Record
+from naqsh.report.measured import Measured
 from naqsh.report.words import Words
 
 RECORDS = 1200
@@ -118,13 +119,24 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     if table is None:
         lost = any(run.lost("evaluation.json") for run in runs)
         return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
-    foreign = maker.words.foreign
     notes = [
-        Listing(run.label if len(runs) > 1 else "", [foreign(n) for n in run.measured.notes])
+        Listing(run.label if len(runs) > 1 else "", _cautions(maker.words, run.measured))
         for run in runs
         if run.measured and run.measured.notes
     ]
     return [table, *_present([tables.likelihood(maker, runs)]), *notes]
+
+
+def _cautions(words: Words, measured: Measured) -> list[Markup]:
+    """Each note with the metrics that it is about."""
+    return [
+        words.text(
+            "cautions.of",
+            metrics=words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names),
+            caution=words.caution(note.kind, note.pictures, note.dimensions),
+        )
+        for note, names in measured.notes.items()
+    ]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

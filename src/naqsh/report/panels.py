@@ -8,7 +8,7 @@ from markupsafe import Markup
 from naqsh.report import figures, images, palette
 from naqsh.report.curves import window
 from naqsh.report.document import Key, Maker, Panel
-from naqsh.report.gather import Curve, Facts, Stage
+from naqsh.report.facts import Curve, Facts, Stage
 
 TARGETS = {"set_point"}
 """Terms that say where another one should be; dashed, where several runs share its axes."""

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from naqsh.report import figures, images, palette
 from naqsh.report.curves import window
 from naqsh.report.document import Figure, Key, Maker, Panel
-from naqsh.report.gather import Curve, Facts
+from naqsh.report.facts import Curve, Facts
 from naqsh.report.panels import (
     columns,
     labelled,

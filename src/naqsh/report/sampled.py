@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from naqsh.report.measured import Caution, caution
+
 
 @dataclass(frozen=True)
 class Point:
@@ -67,7 +69,7 @@ class Sampled:
     reference: str
     features: str
     points: tuple[Point, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Caution, ...]
     nearest: Nearest | None
     picture: Path
 
@@ -94,7 +96,7 @@ def parse(plain: Any, folder: Path) -> Sampled:
         str(plain["reference"]),
         f"{plain['features']} ({plain['fingerprint'][:8]})",
         points,
-        tuple(dict.fromkeys(str(note) for measure in measures for note in measure["notes"])),
+        tuple(dict.fromkeys(caution(note) for measure in measures for note in measure["notes"])),
         None if plain["nearest"] is None else _nearest(plain["nearest"]),
         folder / "nearest.png",
     )

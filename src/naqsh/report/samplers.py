@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from naqsh.report import images, palette, scatter
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
-from naqsh.report.gather import Facts
+from naqsh.report.facts import Facts
 from naqsh.report.panels import labelled, panel_title, picture, union
 from naqsh.report.sampled import Nearest, Point, Sampled
 from naqsh.report.words import Words
@@ -125,7 +125,11 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         features=sampled.features,
     )
     near = [_near(words, sampled.nearest)] if sampled.nearest else []
-    return [measured, *[words.foreign(note) for note in sampled.notes], *near]
+    return [
+        measured,
+        *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
+        *near,
+    ]
 
 
 def _near(words: Words, nearest: Nearest) -> Markup:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from naqsh.report.document import Maker, Row, Table
-from naqsh.report.gather import Facts
+from naqsh.report.facts import Facts
 from naqsh.report.losses import NAMED, family, groups
 from naqsh.report.measured import Measured
 from naqsh.report.words import Words

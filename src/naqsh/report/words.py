@@ -167,6 +167,15 @@ class Words:
         cross = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
         return self.local(cross.join(str(size) for size in shape) or "1")
 
+    def caution(self, kind: str, pictures: int, dimensions: int | None) -> Markup:
+        """What few pictures do to a metric, and for how many features they are few."""
+        few = self.text(
+            "cautions.few" if dimensions is None else "cautions.few_for",
+            pictures=self.number(pictures),
+            dimensions=self.number(dimensions or 0),
+        )
+        return self.text("cautions.said", few=few, then=self.known(f"cautions.kinds.{kind}", kind))
+
     def value(self, value: Any) -> str:
         """A value of a recipe as a user would write it."""
         if value is None:
