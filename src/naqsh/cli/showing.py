@@ -80,7 +80,7 @@ def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
 
     language = options.language
     out = options.out or options.runs[0] / "report.html"
-    print(report.write(options.runs, out, language))
-    if options.notebook:
+    if options.notebook:  # first: it may want packages that are missing
         print(report.write_notebook(options.runs, options.notebook, language))
+    print(report.write(options.runs, out, language))
     return 0
