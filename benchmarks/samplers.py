@@ -1,10 +1,12 @@
 """Pictures per second of the small U-Net on 28x28 by sampler, against a plain loop.
 
 The plain loop is what one writes first: DDIM with 50 evaluations of the same network, 500 pictures
-at once, its coefficients as tensors. Ours takes batches whose features stay in the processor's
-cache; the ratio is that of DDIM with 50 evaluations on both sides. Better samplers with fewer
-evaluations are listed below it; how good their pictures are is measured by `naqsh samplers`. The
-weights are random: time does not depend on them.
+at once, its coefficients as tensors, in float32. Ours takes 100 at once, as `naqsh sample` does:
+smaller batches leave the two cores idle between layers, in larger ones features no longer fit the
+processor's cache. Two ratios, both of DDIM with 50 evaluations on both sides: at equal precision,
+and with `--precision auto` (bfloat16 where the hardware multiplies it), which is what the target is
+for. Better samplers with fewer evaluations are listed below; how good their pictures are is
+measured by `naqsh samplers`. The weights are random: time does not depend on them.
 """
 
 import statistics
@@ -18,13 +20,16 @@ from torch import Tensor
 
 from naqsh.methods.diffusion import Spec
 from naqsh.noise import Noise
+from naqsh.run import SAMPLE_BATCH
+from naqsh.spec import Precision
 
 TARGET = 2.0
-ROUNDS, BATCH, PLAIN_BATCH, PLAIN_STEPS = 3, 25, 500, 50
+ROUNDS, BATCH, PLAIN_BATCH, PLAIN_STEPS = 3, SAMPLE_BATCH, 500, 50
 SHARE = 5
 """The plain loop is timed over a part of its steps, all of which cost the same."""
 
 OURS = [("ddim", 50), ("ddim", 20), ("heun", 10), ("dpm-solver++", 20), ("dpm-solver++", 10)]
+PRECISIONS: list[Precision] = ["float32", "auto"]
 
 
 def plain(count: int, steps: int) -> Callable[[], None]:
@@ -58,15 +63,21 @@ def main() -> int:
     method = Spec().build((1, 28, 28), 0).eval()
     loop = plain(PLAIN_BATCH, PLAIN_STEPS // SHARE)
 
-    def ours(sampler: str, steps: int) -> Callable[[], object]:
+    def ours(sampler: str, steps: int, precision: Precision) -> Callable[[], object]:
         def sample() -> Tensor:
             with torch.inference_mode():
-                return method.sample(Noise(0, BATCH), sampler=sampler, steps=steps)  # type: ignore[arg-type]
+                noise = Noise(0, BATCH)
+                return method.sample(noise, sampler, steps, precision=precision)  # type: ignore[arg-type]
 
         return sample
 
-    samples = {f"{name}, {steps} steps": ours(name, steps) for name, steps in OURS}
-    timed(ours("ddim", 2))
+    samples = {
+        f"{name}, {steps} steps, {precision}": ours(name, steps, precision)
+        for name, steps in OURS
+        for precision in PRECISIONS
+    }
+    for precision in PRECISIONS:
+        timed(ours("ddim", 2, precision))
     rounds = []
     for _ in range(ROUNDS):
         row = {name: timed(sample) / BATCH for name, sample in samples.items()}
@@ -75,9 +86,10 @@ def main() -> int:
     for name, value in seconds.items():
         print(f"{name}: {1 / value:.1f} pictures/s ({seconds['plain loop'] / value:.2f} times)")
     # At as many evaluations: fewer of them are a matter of quality, which is not measured here.
-    ratio = seconds["plain loop"] / seconds["ddim, 50 steps"]
-    print(f"samplers: ratio {ratio:.2f} (target {TARGET})")
-    return 0 if ratio >= TARGET else 1
+    equal, best = (seconds["plain loop"] / seconds[f"ddim, 50 steps, {p}"] for p in PRECISIONS)
+    print(f"samplers, equal precision: ratio {equal:.2f}")
+    print(f"samplers: ratio {best:.2f} (target {TARGET})")
+    return 0 if best >= TARGET else 1
 
 
 if __name__ == "__main__":

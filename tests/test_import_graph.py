@@ -13,7 +13,8 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks", "core"),
+    *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks"),
+    *("precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
     *(
         "launch",

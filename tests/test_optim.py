@@ -1,10 +1,9 @@
 import math
 
 import pytest
-import torch
 
 from naqsh.recipe import Training
-from naqsh.training.optim import autocast_dtype, lr_factor
+from naqsh.training.optim import lr_factor
 
 TOTAL = 100
 
@@ -47,25 +46,3 @@ def test_warmup_as_long_as_the_run():
     training = Training(schedule="cosine", warmup=TOTAL)
     assert [lr_factor(training, step, TOTAL) for step in (0, TOTAL - 1)] == [1 / TOTAL, 1.0]
     assert lr_factor(Training(schedule="linear"), 0, 1) == 1
-
-
-def test_precision():
-    cpu = torch.device("cpu")
-    assert autocast_dtype("float32", cpu) is torch.float32
-    assert autocast_dtype("bfloat16", cpu) is torch.bfloat16
-    assert autocast_dtype("auto", cpu) in (torch.float32, torch.bfloat16)
-
-
-@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_takes_bfloat16_where_the_hardware_has_it(fast, dtype, monkeypatch):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast, raising=False)
-    assert autocast_dtype("auto", cpu) is dtype
-    assert autocast_dtype("float32", cpu) is torch.float32
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9 if fast else 7, 0))
-    assert autocast_dtype("auto", torch.device("cuda")) is dtype
-
-
-def test_auto_without_the_question_is_float32(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
-    assert autocast_dtype("auto", torch.device("cpu")) is torch.float32

@@ -16,7 +16,7 @@ import yaml
 
 from naqsh import codec, methods
 from naqsh.errors import NaqshError
-from naqsh.spec import MethodSpec
+from naqsh.spec import MethodSpec, Precision
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Training:
     warmup: int = 0
     clip_norm: float | None = None
     ema: float | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     validation: float = 0.0
 
     def __post_init__(self) -> None:

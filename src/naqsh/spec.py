@@ -6,7 +6,7 @@ when something is built, not before, so that listing recipes stays quick.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 """Channels, height and width of a picture."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""What networks compute in; auto takes bfloat16 where the hardware has it."""
 
 
 def _not_negative(spec: object, *names: str) -> None:

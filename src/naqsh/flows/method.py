@@ -28,8 +28,8 @@ from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.dequantise import Dequantise, bits_per_dimension
-from naqsh.flows.precision import full_precision
 from naqsh.noise import Noise
+from naqsh.precision import full_precision
 from naqsh.spec import Optimizer, Shape
 
 Sampler = Literal["fast", "naive"]

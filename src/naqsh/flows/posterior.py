@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.flows.autoregressive import Autoregressive
-from naqsh.flows.precision import full_precision
+from naqsh.precision import full_precision
 
 
 class InverseAutoregressive(nn.Module):

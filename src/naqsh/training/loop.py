@@ -21,6 +21,7 @@ from naqsh.core import Batch, Method, Phase, Validates
 from naqsh.data import DataSet, Loader, to_float
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import Noise, derive
+from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, append_line, read_lines, rewrite_lines
 from naqsh.training import checkpoint, stages
@@ -28,7 +29,7 @@ from naqsh.training.diagnosis import Diagnosis
 from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending
-from naqsh.training.optim import autocast_dtype, lr_factor
+from naqsh.training.optim import lr_factor
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
 
@@ -185,7 +186,7 @@ class Trainer:
         parts = self.training.accumulate
         for part in range(parts):
             batch = self._batch(phase.name, step, repeat, part)
-            with torch.autocast(self.world.device.type, self.dtype, self.dtype != torch.float32):
+            with autocast(self.dtype, self.world.device):
                 losses = phase.loss(batch, step)
             (losses["total"] / parts).backward()
             self.pending.add(step, phase.name, losses)

@@ -1,8 +1,6 @@
-"""Learning rates over a run, and the precision that autocast computes in."""
+"""Learning rates over a run."""
 
 import math
-
-import torch
 
 from naqsh.recipe import Training
 
@@ -20,18 +18,3 @@ def lr_factor(training: Training, step: int, total: int) -> float:
     if training.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
     return 1.0
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type that ``precision`` means on a device.
-
-    ``auto`` is bfloat16 only where the hardware multiplies it: emulated, it is slower than float32.
-    """
-    if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.get_device_capability(device) >= (8, 0)
-        else:
-            # No public question exists; one that a later PyTorch lacks is answered with no.
-            fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
