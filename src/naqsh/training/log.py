@@ -15,7 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from naqsh.errors import NaqshError
 from naqsh.training.distributed import World
@@ -63,6 +63,16 @@ class NotFinite(NaqshError):
     def __init__(self, step: int, phase: str, term: str, value: float) -> None:
         super().__init__(f"{term} of phase {phase} is {value} in step {step}")
         self.step = step
+
+
+def check_weights(method: nn.Module, step: int) -> None:
+    """Raise NotFinite for a weight that is not; the loss would only tell in the next step."""
+    named = {n: t for n, t in method.state_dict().items() if t.is_floating_point()}
+    largest = torch.stack(torch._foreach_norm(list(named.values()), math.inf))
+    for name, value in zip(named, largest.tolist(), strict=True):
+        if not math.isfinite(value):
+            phase, _, term = name.partition(".")
+            raise NotFinite(step, phase, term, value)
 
 
 class Display:

@@ -17,18 +17,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from naqsh.core import Batch, Method, Phase, Validates
-from naqsh.data import DataSet, Loader, to_float
+from naqsh.core import Method, Phase, Validates
+from naqsh.data import DataSet
 from naqsh.errors import Interrupted, NaqshError
-from naqsh.noise import Noise, derive
+from naqsh.noise import derive
 from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, append_line, read_lines, rewrite_lines
 from naqsh.training import checkpoint, stages
+from naqsh.training.batches import Batches
 from naqsh.training.diagnosis import Diagnosis
 from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
-from naqsh.training.log import Display, NotFinite, Pending
+from naqsh.training.log import Display, NotFinite, Pending, check_weights
 from naqsh.training.optim import lr_factor
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
@@ -83,17 +84,10 @@ class Trainer:
         self.data, self.held_out = data, None
         if training.validation and isinstance(method, Validates):
             self.data, self.held_out = data.hold_out(training.validation, training.seed)
-        self.loader = Loader(
-            self.data.images,
-            self.data.labels,
-            seed=derive(training.seed, "order"),
-            device=world.device,
-            flip=recipe.data.flip,
-        )
-        self.local = world.share(training.batch, training.accumulate)
+        repeats = max(phase.repeats for phase in self.phases)
+        self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
         self.dtype = autocast_dtype(training.precision, world.device)
-        self.pictures_per_step = training.batch * max(phase.repeats for phase in self.phases)
-        self.plan = stages.plan(training, len(self.data), self.pictures_per_step)
+        self.plan = stages.plan(training, len(self.data), self.batches.per_step)
         self.state = checkpoint.State()
         self.pending, self.diagnosis = Pending(), Diagnosis()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
@@ -103,7 +97,7 @@ class Trainer:
     @property
     def epoch(self) -> float:
         """How often each picture was seen until now, on average."""
-        return self.state.step * self.pictures_per_step / len(self.data)
+        return self.state.step * self.batches.per_step / len(self.data)
 
     def run(self) -> None:
         """Train to the end.
@@ -185,7 +179,7 @@ class Trainer:
     ) -> None:
         parts = self.training.accumulate
         for part in range(parts):
-            batch = self._batch(phase.name, step, repeat, part)
+            batch = self.batches.take(phase.name, step, repeat, part)
             with autocast(self.dtype, self.world.device):
                 losses = phase.loss(batch, step)
             (losses["total"] / parts).backward()
@@ -201,17 +195,6 @@ class Trainer:
         if phase.after:
             phase.after()
 
-    def _batch(self, phase: str, step: int, repeat: int, part: int) -> Batch:
-        """This rank's pictures and noise for one part of one update."""
-        micro = self.local // self.training.accumulate
-        # The ranks share each part, so that batch normalisation sees what one rank would show it.
-        first = (part * self.world.size + self.world.rank) * micro
-        position = step * self.pictures_per_step + repeat * self.training.batch + first
-        images, labels = self.loader.take(position, micro)
-        seed = derive(self.training.seed, "train", phase, step, repeat)
-        noise = Noise(seed, micro, first, self.world.device)
-        return Batch(to_float(images, *self.method.value_range), labels, noise)
-
     def _log(self) -> None:
         """Read the losses of the interval, write one record, say what looks wrong."""
         self._check()
@@ -219,7 +202,7 @@ class Trainer:
         now = time.monotonic()
         steps, seconds = self.state.step - self._logged[0], now - self._logged[1]
         self._logged = (self.state.step, now)
-        speed = steps * self.pictures_per_step / max(seconds, 1e-9)
+        speed = steps * self.batches.per_step / max(seconds, 1e-9)
         losses = {name: value for name, value in means.items() if ".gradient/" not in name}
         if self.world.leads:
             gradients = {
@@ -242,7 +225,7 @@ class Trainer:
         return {
             "step": self.state.step,
             "epoch": self.epoch,
-            "seen": self.state.step * self.pictures_per_step,
+            "seen": self.state.step * self.batches.per_step,
             "seconds": self.state.seconds,
         }
 
@@ -256,7 +239,7 @@ class Trainer:
         found: NaqshError | None = None
         try:
             self.pending.check()
-            self._check_weights()
+            check_weights(self.method, self.state.step)
         except NotFinite as error:
             found = error
         if self.world.any(found is not None):
@@ -269,15 +252,6 @@ class Trainer:
         words = f"{error}; {good}. Try a lower learning rate, clip_norm or precision float32."
         self._diagnose(words)
         return NaqshError(words)
-
-    def _check_weights(self) -> None:
-        """Raise NotFinite for a weight that is not; the loss would only tell in the next step."""
-        named = {n: t for n, t in self.method.state_dict().items() if t.is_floating_point()}
-        largest = torch.stack(torch._foreach_norm(list(named.values()), math.inf))
-        for name, value in zip(named, largest.tolist(), strict=True):
-            if not math.isfinite(value):
-                phase, _, term = name.partition(".")
-                raise NotFinite(self.state.step, phase, term, value)
 
     def _show(self) -> None:
         """The grid and the weights' histograms of a stage."""
@@ -300,7 +274,7 @@ class Trainer:
         """Score the held-out pictures and remember the best step."""
         method = self.average.method if self.average else self.method
         seed = self.training.seed
-        losses = stages.validate(method, held_out, self.local, seed, self.world.device)
+        losses = stages.validate(method, held_out, self.batches.local, seed, self.world.device)
         for name, value in losses.items():
             if not math.isfinite(value):
                 phase, _, term = name.partition(".")
