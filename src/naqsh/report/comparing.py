@@ -16,10 +16,10 @@ PLANES = (("recall", "precision"), ("coverage", "density"))
 """Pairs of measures: how much of the data is covered, and how good the pictures are."""
 
 LOWER = {"fid", "kid", "seconds"}
-"""Columns in which less is better."""
+"""Measures of which less is better."""
 
 HIGHER = {"precision", "recall", "density", "coverage", "speed", "sampling"}
-"""Columns in which more is better; in others nothing is best."""
+"""Measures of which more is better; of others nothing is best."""
 
 AREAS = (60.0, 480.0)
 """Areas of the slowest and the fastest run's circles, in square points."""
@@ -75,7 +75,7 @@ def _key(run: Facts, sign: str, colour: str) -> Key:
 
 
 def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
-    """Everything that was measured of every run, a row each."""
+    """Everything that was measured, a row each; the runs stand side by side."""
     words = maker.words
     known = [_everything(run) for run in runs]
     shown: dict[str, Callable[[Any], Markup | str]] = {
@@ -91,25 +91,27 @@ def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
         "evaluations": words.data,
         "memory": lambda size: words.data(size, words.bytes(size)),
     }
-    columns = [name for name in shown if any(name in values for values in known)]
-    best = {name: _best(name, known, same) for name in columns}
     rows = []
-    for n, (run, values) in enumerate(zip(runs, known, strict=True)):
-        title = words.text("tables.everything.run", number=words.number(n + 1), run=run.label)
-        cells: list[Markup | str] = [title]
-        for name in columns:
+    for name in shown:
+        best = _best(name, known, same)
+        cells: list[Markup | str] = [words.text(f"tables.everything.rows.{name}")]
+        for n, values in enumerate(known):
             cell = shown[name](values[name]) if name in values else words.text("absent")
             wrapped = Markup('<span class="best">{}</span>').format(cell)
-            cells.append(wrapped if n in best[name] else cell)
-        rows.append(Row(run.label, cells))
-    head = [words.text(f"tables.everything.columns.{name}") for name in ("run", *columns)]
+            cells.append(wrapped if n in best else cell)
+        if any(name in values for values in known):
+            rows.append(Row(name, cells))
+    head = [words.text("tables.everything.measure")] + [
+        words.text("tables.everything.run", number=words.number(n), run=run.label)
+        for n, run in enumerate(runs, 1)
+    ]
     otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
     notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
     return maker.table("everything", head, rows, numeric=1, wide=True, notes=notes)
 
 
 def _everything(run: Facts) -> dict[str, Any]:
-    """A run's columns, as far as they are known; a measure comes with its interval."""
+    """What is known of a run; a measure comes with its interval."""
     summary, found = run.summary(), run.measured
     values: dict[str, Any] = {
         name: summary[name] for name in ("parameters", "seconds", "speed") if summary[name]
@@ -143,7 +145,7 @@ def _over(first: Markup, second: Markup) -> Markup:
 
 
 def _best(name: str, known: Sequence[dict[str, Any]], same: Sequence[bool]) -> set[int]:
-    """The best of a column, and those whose intervals do not tell them apart from it."""
+    """The best by a measure, and those whose intervals do not tell them apart from it."""
     if name not in LOWER | HIGHER:
         return set()
     ranges: dict[int, tuple[float, float]] = {}

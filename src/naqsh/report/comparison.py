@@ -7,7 +7,7 @@ has no rank and no place in the figures.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,18 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from naqsh.errors import NaqshError
-from naqsh.report import comparing, gather, losses, page, panels, plots, tables
-from naqsh.report.document import Block, Document, Listing, Maker, Paragraph, Section
+from naqsh.report import (
+    anomalies,
+    bound,
+    comparing,
+    gather,
+    losses,
+    page,
+    panels,
+    plots,
+    samplers,
+)
+from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
 from naqsh.report.facts import Facts
 from naqsh.report.words import Words
 from naqsh.runfolder import read_json
@@ -68,20 +78,22 @@ def build(found: Comparison, words: Words) -> Document:
     """The page of a comparison."""
     maker = Maker(words)
     runs = found.runs
-    parts: dict[str, Callable[[], list[Block]]] = {
-        "compared": lambda: _compared(maker, found),
-        "trilemma": lambda: _trilemma(maker, runs),
-        "families": lambda: [Paragraph(text) for text in paragraphs(words, runs)],
-        "samples": lambda: _samples(maker, runs),
-        "losses": lambda: _losses(maker, runs),
-        "diagnosis": lambda: page.diagnosis(maker, runs),
-        "hyperparameters": lambda: [tables.hyperparameters(maker, runs)],
-        "environment": lambda: page.environment(maker, runs),
-        "again": lambda: page.again(maker, runs),
+    parts: dict[str, page.Make] = {
+        "compared": lambda maker, runs: _compared(maker, runs, found.failures),
+        "trilemma": _trilemma,
+        "families": lambda maker, runs: [Paragraph(text) for text in paragraphs(words, runs)],
+        "samples": _samples,
+        "samplers": samplers.blocks,
+        "bound": bound.blocks,
+        "detection": anomalies.blocks,
+        "losses": _losses,
+        "diagnosis": page.diagnosis,
+        "networks": page.networks,
+        "hyperparameters": page.hyperparameters,
+        "environment": page.environment,
+        "again": page.again,
     }
-    sections = [
-        Section(name, words.text(f"sections.{name}"), make()) for name, make in parts.items()
-    ]
+    sections = page.sections(maker, runs, parts)
     data = found.plan.get("data") or runs[0].summary()["data"]
     title = words.text("comparison.title", data=str(data))
     results = page.results(runs) | {
@@ -124,18 +136,20 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
     return [Markup(" ").join(said)]
 
 
-def _compared(maker: Maker, found: Comparison) -> list[Block]:
+def _compared(
+    maker: Maker, runs: Sequence[Facts], failures: Sequence[tuple[str, str]]
+) -> list[Block]:
     words, blocks = maker.words, list[Block]()
-    if found.failures:
+    if failures:
         said = [
             words.text("comparison.failure", run=name, reason=words.foreign(reason))
-            for name, reason in found.failures
+            for name, reason in failures
         ]
         blocks.append(Listing(words.text("comparison.failures"), said))
-    for run in found.runs:
+    for run in runs:
         if state := page.state(words, run):
             blocks.append(Listing(run.label, state))
-    return [*blocks, comparing.table(maker, found.runs, alike(found.runs))]
+    return [*blocks, comparing.table(maker, runs, alike(runs))]
 
 
 def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -147,7 +161,10 @@ def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.last_grids(maker, runs)
-    return [figure or Paragraph(maker.words.text("absences.none.grids"))]
+    return [
+        figure or Paragraph(maker.words.text("absences.none.grids")),
+        *plots.shown(maker, runs),
+    ]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -1,7 +1,7 @@
 """Which sections the page has, and in what order."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -11,6 +11,9 @@ from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragra
 from naqsh.report.facts import Facts, Note, Record
 from naqsh.report.measured import Measured
 from naqsh.report.words import Words
+
+Make = Callable[[Maker, Sequence[Facts]], list[Block]]
+"""Makes what a section holds."""
 
 RECORDS = 1200
 """Most records of all runs together that the embedded results hold."""
@@ -22,7 +25,7 @@ DIGITS = 6
 def build(runs: Sequence[Facts], words: Words) -> Document:
     """The page about these runs in a language."""
     maker = Maker(words)
-    parts: dict[str, Callable[[Maker, Sequence[Facts]], list[Block]]] = {
+    parts: dict[str, Make] = {
         "glance": _glance,
         "samples": _samples,
         "quality": _quality,
@@ -34,20 +37,26 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "inside": _inside,
         "speed": _speed,
         "data": _data,
-        "networks": _networks,
-        "hyperparameters": lambda maker, runs: [tables.hyperparameters(maker, runs)],
+        "networks": networks,
+        "hyperparameters": hyperparameters,
         "environment": environment,
         "again": again,
     }
-    # Figures and tables are numbered as they are made: one section after the other.
-    sections = [
-        Section(name, words.text(f"sections.{name}"), made)
+    title = words.text("list_comma").join(escape(words.own(run.label)) for run in runs)
+    leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
+    return Document(words, title, leads, sections(maker, runs, parts), results(runs))
+
+
+def sections(maker: Maker, runs: Sequence[Facts], parts: Mapping[str, Make]) -> list[Section]:
+    """The sections that have something in them, in order.
+
+    Figures and tables are numbered as they are made: one section after the other.
+    """
+    return [
+        Section(name, maker.words.text(f"sections.{name}"), made)
         for name, make in parts.items()
         if (made := make(maker, runs))
     ]
-    title = words.text("list_comma").join(escape(words.own(run.label)) for run in runs)
-    leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
-    return Document(words, title, leads, sections, results(runs))
 
 
 def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
@@ -205,13 +214,19 @@ def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [tables.data(maker, runs) if known else _paragraph(maker, "absences.data")]
 
 
+def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Every number of the recipes."""
+    return [tables.hyperparameters(maker, runs)]
+
+
 def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """What the runs were run on."""
     known = any(run.environment for run in runs)
     return [tables.environment(maker, runs) if known else _paragraph(maker, "absences.environment")]
 
 
-def _networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+def networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Each phase's layers."""
     return [*tables.networks(maker, runs)] or [_paragraph(maker, "absences.networks")]
 
 
