@@ -144,6 +144,27 @@ def test_minutes_become_steps_by_the_highest_speed(
     assert comparison._steps(recipe, Plan(), 30.0, "cpu", None) == 300
 
 
+def test_much_time_is_divided_by_the_speed_that_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def trained(*_: object, overrides: dict[str, int], **__: object) -> SimpleNamespace:
+        """Of 640 pictures a second for 150 steps, then of half as many."""
+        asked.append(overrides["training.steps"])
+        folder = RunFolder(tmp_path / str(len(asked)))
+        folder.path.mkdir()
+        for step in range(50, asked[-1] + 1, 50):
+            speed = 640.0 if step <= 150 else 320.0
+            append_line(folder.metrics, {"step": step, "seen": step * 64, "speed": speed})
+        return SimpleNamespace(folder=folder)
+
+    monkeypatch.setattr(comparison, "train", trained)
+    recipe = recipes.by_name("gan-digits")
+    assert comparison._steps(recipe, Plan(), 1000.0, "cpu", None) == 5000
+    assert asked == [150, 500]
+
+
 def test_every_family_trains_under_a_budget_of_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

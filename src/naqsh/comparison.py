@@ -9,6 +9,7 @@ What a comparison did stands in ``comparison.json`` of its folder; the runs are 
 
 import contextlib
 import os
+import statistics
 import sys
 import tempfile
 import traceback
@@ -34,6 +35,10 @@ FAMILIES = ("vae", "gan", "wgan-gp", "maf", "ddpm")
 TRIAL_STEPS = 150
 """Steps by which a recipe's speed is found: three records, of which the fastest counts. A cold
 start slows the first, pictures drawn at a stage another."""
+
+TRIAL_PART = 0.05
+"""Part of a recipe's time that a second trial takes, where that is much longer: after some seconds
+of work processors are slower than at first. Here the median record counts."""
 
 MEASURES = {"fid", "kid", "precision", "recall", "density", "coverage"}
 """What an evaluation must hold to be taken for one of a comparison."""
@@ -247,17 +252,26 @@ def _source(plan: Plan, entry: Entry) -> str:
 
 def _steps(recipe: Recipe, plan: Plan, share: float, device: str, home: Path | None) -> int:
     """How many steps a recipe takes in `share` seconds, or for the pictures it is to see."""
-    with tempfile.TemporaryDirectory() as aside:
-        changes = {"training.steps": TRIAL_STEPS if plan.pictures is None else 1}
-        trial = train(
-            recipe, out=aside, overrides=changes, device=device, data_home=home, quiet=True
-        )
-        records = read_lines(trial.folder.metrics)
-    seen = float(records[-1]["seen"] / records[-1]["step"])
+
+    def trial(steps: int) -> tuple[float, list[float]]:
+        """Pictures in a step, and the speed of each record."""
+        changes = {"training.steps": steps}
+        with tempfile.TemporaryDirectory() as aside:
+            made = train(
+                recipe, out=aside, overrides=changes, device=device, data_home=home, quiet=True
+            )
+            records = read_lines(made.folder.metrics)
+        seen = float(records[-1]["seen"] / records[-1]["step"])
+        # Records of held-out pictures stand among the others, and know no speed.
+        return seen, [float(record["speed"]) for record in records if "speed" in record]
+
     if plan.pictures is not None:
-        return max(1, round(plan.pictures / seen))
-    # Records of held-out pictures stand among the others, and know no speed.
-    speed = max(float(record["speed"]) for record in records if "speed" in record)
+        return max(1, round(plan.pictures / trial(1)[0]))
+    seen, speeds = trial(TRIAL_STEPS)
+    speed = max(speeds)
+    longer = round(TRIAL_PART * share * speed / seen)
+    if longer > 2 * TRIAL_STEPS:
+        speed = statistics.median(trial(longer)[1])
     return max(1, round(share * speed / seen))
 
 
