@@ -101,6 +101,13 @@ def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixtur
     small = ["--n", "12", "--features", "pixels", "--device", "cpu"]
     assert main(["samplers", path, "--samplers", "euler", "--steps", "2", *small]) == 0
     assert "euler" in capsys.readouterr().out
+    guided = ["--samplers", "euler", "--steps", "2", "--clip", "false", *small]
+    assert main(["samplers", path, *guided]) == 0
+    assert read_json(run.folder.samplers)["sampling"] == {"clip": False}
+    assert main(["samplers", path, "--sampler", "euler", *small]) == 2
+    assert "sets sampler itself" in capsys.readouterr().err
+    assert main(["samplers", path, "--nonsense", "3", *small]) == 2
+    assert "sampling option" in capsys.readouterr().err
     sampled = ["--sampler", "heun", "--steps", "3"]
     assert main(["evaluate", path, "--metrics", "fid", *sampled, *small]) == 0
     written = read_json(run.folder.evaluation)

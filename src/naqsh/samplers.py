@@ -28,7 +28,7 @@ from naqsh.errors import NaqshError, one_of
 from naqsh.evaluation import draw
 from naqsh.measuring import Progress, extractor, features_for
 from naqsh.metrics import FeatureExtractor
-from naqsh.run import Run, load_data
+from naqsh.run import Run, load_data, sample_options
 from naqsh.runfolder import read_json, write_json
 
 NEAREST = 100
@@ -52,6 +52,7 @@ def study(
     device: str = "cpu",
     data_home: Path | str | None = None,
     progress: Progress | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a run's samplers and write ``samplers.json`` and ``nearest.png`` in its folder.
 
@@ -66,6 +67,7 @@ def study(
         device: where pictures are drawn and features taken.
         data_home: where data sets are looked for first.
         progress: told how far it is.
+        sampling: what else the method's ``sample`` takes, the same for all points.
 
     Returns:
         what the file holds: what all points share; ``points``, one a sampler and number of steps,
@@ -83,6 +85,10 @@ def study(
     steps = sorted(set(steps))
     if not steps or steps[0] < 1:
         raise NaqshError(f"steps must be at least 1, got {steps}")
+    assert isinstance(run.method, Samples), "it has samplers"
+    common = sample_options(run.method, sampling or {})
+    if taken := {"sampler", "steps"} & set(common):
+        raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real = load_data(run.recipe, "test", data_home)
     shared = {
@@ -92,6 +98,7 @@ def study(
         "features": measured_by.name,
         "fingerprint": measured_by.fingerprint,
         "reference": f"{real.name} test",
+        "sampling": common,
     }
     found = _kept(run, shared)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
@@ -103,13 +110,13 @@ def study(
         def tell(_: str, done: int, total: int, what: Any = what) -> None:
             what(done, total)
 
-        options = {"sampler": name, "steps": count}
+        options = {**common, "sampler": name, "steps": count}
         point = _point(run, options, measured_by, real_features, shared, batch, device, tell)
         found["points"].append(point)
         found["points"].sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
         write_json(run.folder.samplers, found)
     if found["nearest"] is None:
-        found["nearest"] = _nearest(run, real.images, seed, batch, device, data_home)
+        found["nearest"] = _nearest(run, real.images, seed, batch, device, data_home, common)
         write_json(run.folder.samplers, found)
     written: dict[str, Any] = read_json(run.folder.samplers)
     return written
@@ -167,7 +174,8 @@ def _point(
         seed=shared["seed"],
     )
     return {
-        **options,
+        "sampler": options["sampler"],
+        "steps": options["steps"],
         "evaluations": speed.evaluations_per_picture,
         "measures": [measure.to_dict() for measure in measures],
         "pictures_per_second": speed.pictures_per_second,
@@ -177,11 +185,17 @@ def _point(
 
 
 def _nearest(
-    run: Run, held_out: Pixels, seed: int, batch: int, device: str, home: Path | str | None
+    run: Run,
+    held_out: Pixels,
+    seed: int,
+    batch: int,
+    device: str,
+    home: Path | str | None,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """How near training pictures lie to samples, and to held-out pictures for comparison."""
     train = load_data(run.recipe, "train", home).images
-    samples = draw(run, NEAREST, seed, batch, device, lambda what, done, total: None, {})
+    samples = draw(run, NEAREST, seed, batch, device, lambda what, done, total: None, options)
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))
     chosen = np.array(held_out[np.sort(order[:NEAREST].numpy())])
     distances, numbers = nearest(samples, train)

@@ -311,10 +311,19 @@ EVALUATION = {
 def test_an_evaluation_is_shown_with_all_it_depends_on(tmp_path):
     run = make_run(tmp_path / "run", records=5, plain=True)
     other = make_run(tmp_path / "other", name="gan-other", records=5, plain=True)
-    (run / "evaluation.json").write_text(json.dumps(EVALUATION))
+    drawn = {"sampling": {"sampler": "ddim", "steps": 7}}
+    (run / "evaluation.json").write_text(json.dumps(EVALUATION | drawn))
     page = _page([run, other], tmp_path / "page.html")
     text = page.by_id("quality").text()
-    for part in ("1.25", "1.054 to 1.446", "digits <test>", "digits (01234567)", "500", "297"):
+    for part in (
+        "1.25",
+        "1.054 to 1.446",
+        "digits <test>",
+        "digits (01234567)",
+        "500",
+        "297",
+        "ddim, steps 7",
+    ):
         assert part in text
     assert "297 pictures are few" in text
     assert "digits <test>" not in page.source  # escaped

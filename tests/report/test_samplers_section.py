@@ -43,6 +43,7 @@ def _sampled(**changes):
         "features": "pixels",
         "fingerprint": "0123456789abcdef",
         "reference": "<digits> test",
+        "sampling": {"clip": False},
         "points": points,
         "nearest": {
             "space": "pixels",
@@ -117,6 +118,7 @@ def test_every_number_of_the_samplers_is_the_files(page):
     text = page.by_id("samplers").text()
     assert "<digits> test" in text
     assert "12 pictures are few" in text
+    assert "drawn with clip False" in text
     assert "rough" not in text
 
 

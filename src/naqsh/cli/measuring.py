@@ -87,7 +87,8 @@ def add_samplers(verbs: Any) -> None:
         "Measure one model's samplers: distance to real pictures by network evaluations.",
         "  naqsh samplers runs/ddpm-mnist\n"
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
-        "what was measured before is kept; RUN/samplers.json grows",
+        "  naqsh samplers runs/ddpm-mnist --precision auto\n"
+        "what was measured before is kept; RUN/samplers.json grows; other options are the method's",
     )
     add_run(parser, "a run folder; RUN/samplers.json is written")
     parser.add_argument("--samplers", nargs="+", help="which (default: all that the method has)")
@@ -100,7 +101,6 @@ def add_samplers(verbs: Any) -> None:
 
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--weights --samplers --steps --n --features --seed --batch --device --json")
     from naqsh import run, samplers
     from naqsh.training.distributed import join
     from naqsh.training.log import Counter
@@ -118,6 +118,7 @@ def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
             device=str(world.device),
             data_home=options.data_home,
             progress=counter.update,
+            sampling=named,
         )
     print(json.dumps(study, indent=1) if options.json else samplers.table(study))
     return 0

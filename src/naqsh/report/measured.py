@@ -61,6 +61,7 @@ class Measured:
         evaluations: of the network, per picture.
         memory: the largest while sampling, in bytes, where it is known.
         likelihood: of real pictures, where the method has one.
+        sampling: options that the pictures were drawn with, if any.
     """
 
     step: int
@@ -75,6 +76,7 @@ class Measured:
     evaluations: float
     memory: int | None
     likelihood: Likelihood | None = None
+    sampling: str | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -103,7 +105,13 @@ def parse(plain: Any) -> Measured:
         float(speed["evaluations_per_picture"]),
         None if speed["peak_memory"] is None else int(speed["peak_memory"]),
         _likelihood(plain.get("likelihood")),
+        options(plain),
     )
+
+
+def options(plain: Any) -> str | None:
+    """How pictures were drawn, where it is not the recipe's way; raises as :func:`parse`."""
+    return ", ".join(f"{name} {value}" for name, value in plain.get("sampling", {}).items()) or None
 
 
 def caution(plain: Any) -> Caution:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from naqsh.report.measured import Caution, caution
+from naqsh.report.measured import Caution, caution, options
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Sampled:
         seed: of the samples.
         reference: the real pictures.
         features: by which both were measured, with the start of their fingerprint.
+        sampling: options that all points share, if any.
         points: by sampler, then by steps.
         notes: what a reader must know to trust the distances.
         nearest: the look for copies, once it was made.
@@ -68,6 +69,7 @@ class Sampled:
     seed: int
     reference: str
     features: str
+    sampling: str | None
     points: tuple[Point, ...]
     notes: tuple[Caution, ...]
     nearest: Nearest | None
@@ -95,6 +97,7 @@ def parse(plain: Any, folder: Path) -> Sampled:
         int(plain["seed"]),
         str(plain["reference"]),
         f"{plain['features']} ({plain['fingerprint'][:8]})",
+        options(plain),
         points,
         tuple(dict.fromkeys(caution(note) for measure in measures for note in measure["notes"])),
         None if plain["nearest"] is None else _nearest(plain["nearest"]),

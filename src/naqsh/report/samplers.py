@@ -125,8 +125,10 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         features=sampled.features,
     )
     near = [_near(words, sampled.nearest)] if sampled.nearest else []
+    shared = [words.text("samplers.options", options=sampled.sampling)] if sampled.sampling else []
     return [
         measured,
+        *shared,
         *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
         *near,
     ]

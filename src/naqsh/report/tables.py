@@ -100,6 +100,7 @@ def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         "real": words.data,
         "reference": str,
         "features": str,
+        "sampling": str,
         "step": words.data,
         "seed": words.data,
         "pictures_per_second": words.data,
@@ -110,6 +111,7 @@ def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     rows += [
         Row(key, [words.text(f"tables.measured.rows.{key}"), *_cells(words, show, known, key)])
         for key, show in shown.items()
+        if any(values.get(key) is not None for values in known)
     ]
     return maker.table("measured", _head(words, runs), rows)
 
