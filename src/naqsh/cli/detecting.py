@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import add_run, none_left, verb
 
 FOUND = 3
@@ -44,11 +44,7 @@ def add_detect(verbs: Any) -> None:
     )
     parser.add_argument("--draws", type=int, default=8, help="of noise, averaged over (default 8)")
     parser.add_argument("--n", type=int, help="most pictures of a named data set (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of noise and choices (default 0)")
-    parser.add_argument("--batch", type=int, default=50, help="pictures at a time (default 50)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"
     )
@@ -62,11 +58,9 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
         "--data-home --json --fail-on-anomaly",
     )
     from naqsh import detection, run
-    from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
     trained = run.open(options.run, options.weights)
-    with join(options.device) as world, Counter() as counter:
+    with at_work(options) as machine:
         found = detection.detect(
             trained,
             options.pictures,
@@ -76,11 +70,7 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
             false_alarms=options.false_alarms,
             draws=options.draws,
             n=options.n,
-            seed=options.seed,
-            batch=options.batch,
-            device=str(world.device),
-            data_home=options.data_home,
-            progress=counter.update,
+            **machine,
         )
     if options.json:
         print(json.dumps(found.to_dict(), indent=1, allow_nan=False))

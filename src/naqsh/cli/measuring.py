@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import add_run, none_left, verb
 
 
@@ -36,37 +36,22 @@ def add_evaluate(verbs: Any) -> None:
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
     """The options that evaluate and measure share."""
     parser.add_argument("--features", help="one of `naqsh list features`")
-    parser.add_argument("--seed", type=int, default=0, help="of samples and choices (default 0)")
-    _add_machine(parser)
-
-
-def _add_machine(parser: argparse.ArgumentParser) -> None:
-    """The options of where and how it is computed."""
-    parser.add_argument("--batch", type=int, default=100, help="pictures at a time (default 100)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_machine(parser, "of samples and choices")
 
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import evaluation, measuring, run
-    from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
     trained = run.open(options.run, options.weights)
-    with join(options.device) as world, Counter() as counter:
+    with at_work(options) as machine:
         result = evaluation.evaluate(
             trained,
             options.metrics,
             features=options.features,
             n=options.n,
-            seed=options.seed,
             reference=options.reference,
-            batch=options.batch,
-            device=str(world.device),
-            data_home=options.data_home,
-            progress=counter.update,
             sampling=named,
+            **machine,
         )
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
@@ -102,23 +87,17 @@ def add_samplers(verbs: Any) -> None:
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import run, samplers
-    from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
     trained = run.open(options.run, options.weights)
-    with join(options.device) as world, Counter() as counter:
+    with at_work(options) as machine:
         study = samplers.study(
             trained,
             options.samplers,
             options.steps,
             features=options.features,
             n=options.n,
-            seed=options.seed,
-            batch=options.batch,
-            device=str(world.device),
-            data_home=options.data_home,
-            progress=counter.update,
             sampling=named,
+            **machine,
         )
     print(json.dumps(study, indent=1) if options.json else samplers.table(study))
     return 0
@@ -144,29 +123,22 @@ def add_bound(verbs: Any) -> None:
     parser.add_argument(
         "--likelihood", action="store_true", help="also the probability-flow equation's estimate"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of choice and noise (default 0)")
-    _add_machine(parser)
+    add_machine(parser, "of choice and noise")
     parser.set_defaults(do=_bound)
 
 
 def _bound(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, "--weights --n --reference --likelihood --seed --batch --device --json")
     from naqsh import bounds, run
-    from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
     trained = run.open(options.run, options.weights)
-    with join(options.device) as world, Counter() as counter:
+    with at_work(options) as machine:
         study = bounds.study(
             trained,
             options.n,
             reference=options.reference,
             likelihood=options.likelihood,
-            seed=options.seed,
-            batch=options.batch,
-            device=str(world.device),
-            data_home=options.data_home,
-            progress=counter.update,
+            **machine,
         )
     print(json.dumps(study, indent=1) if options.json else bounds.table(study))
     return 0
@@ -193,10 +165,8 @@ def add_measure(verbs: Any) -> None:
 def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, "--n --size --features --seed --batch --device --json --data-home")
     from naqsh import measuring
-    from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
-    with join(options.device) as world, Counter() as counter:
+    with at_work(options) as machine:
         results = measuring.measure(
             [options.metric],
             options.real,
@@ -204,11 +174,7 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
             features=options.features,
             n=options.n,
             size=options.size,
-            seed=options.seed,
-            batch=options.batch,
-            device=str(world.device),
-            data_home=options.data_home,
-            progress=counter.update,
+            **machine,
         )
     if options.json:
         print(json.dumps([measure.to_dict() for measure in results], indent=1))

@@ -1,0 +1,39 @@
+"""Where and how something is computed: the options that verbs share, and what they come to."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) -> None:
+    """The options of where and how it is computed.
+
+    Args:
+        parser: of the verb.
+        seed: what the seed is of.
+        batch: pictures at a time unless it is said otherwise.
+    """
+    parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default 0)")
+    words = f"pictures at a time (default {batch})"
+    parser.add_argument("--batch", type=int, default=batch, help=words)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+@contextlib.contextmanager
+def at_work(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What the functions that measure take of these options, with progress shown meanwhile."""
+    from naqsh.training.distributed import join
+    from naqsh.training.log import Counter
+
+    with join(options.device) as world, Counter() as counter:
+        yield {
+            "seed": options.seed,
+            "batch": options.batch,
+            "device": str(world.device),
+            "data_home": options.data_home,
+            "progress": counter.update,
+        }
