@@ -219,6 +219,15 @@ def test_the_best_on_held_out_pictures_is_kept(tmp_path, monkeypatch):
     assert [losses["validation.total"] for losses in told[:4]] == [5.0, 4.0, 1.0, 2.0]
 
 
+def test_the_end_is_scored_though_no_epoch_ends_there(tmp_path, monkeypatch):
+    trainer = make(tmp_path, validation=0.34, steps=4, batch=8)
+    monkeypatch.setattr(stages, "validate", lambda *arguments: {"validation.total": 1.0})
+    monkeypatch.setattr(type(trainer.plan), "ends_epoch", lambda plan, step: step == 2)
+    trainer.run()
+    told = [r["step"] for r in read_lines(trainer.folder.metrics) if "speed" not in r]
+    assert told == [2, 4]
+
+
 def test_validation_weighs_every_picture_alike(tmp_path):
     trainer = make(tmp_path)
     whole = stages.validate(trainer.method, trainer.data, COUNT, 0, torch.device("cpu"))

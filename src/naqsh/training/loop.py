@@ -130,7 +130,8 @@ class Trainer:
         due = step % LOG_EVERY == 0 or step == self.plan.total
         if due:
             self._log()
-        if self.held_out is not None and self.plan.ends_epoch(step):
+        # The end counts too: where rates fall to 0, the last steps are the best.
+        if self.held_out is not None and (self.plan.ends_epoch(step) or step == self.plan.total):
             self._validate(self.held_out)
         if step in self.plan.stages:
             self._check()
