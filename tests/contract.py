@@ -10,6 +10,7 @@ from naqsh.core import Batch, Method, Samples, Shows, Validates
 from naqsh.data import DataSet, to_float
 from naqsh.noise import Noise
 from naqsh.recipe import Recipe
+from naqsh.report.words import LANGUAGES, Words
 from naqsh.run import Run, build
 from naqsh.runfolder import RunFolder, write_text
 from naqsh.training.distributed import World
@@ -178,6 +179,8 @@ def check_shows(recipe: Recipe, data: DataSet) -> None:
         shown = method.show(images, Noise(5, 10))
     assert shown
     for name, (images, columns) in shown.items():
+        for language in LANGUAGES:
+            assert {f"shown.{name}", f"shown_names.{name}"} <= set(Words(language).texts), name
         assert images.shape[1:] == data.shape, name
         assert len(images) % columns == 0, name
         assert images.min() >= 0, name
