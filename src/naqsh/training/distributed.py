@@ -151,6 +151,8 @@ class GlobalBatchNorm(nn.Module):
             return batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
+        given = x.dtype
+        x = x.to(torch.promote_types(given, torch.float32))  # bfloat16 would round the sums
         axes = [axis for axis in range(x.dim()) if axis != 1]
         count = x.numel() // x.shape[1] * ranks.count()
         shape = [1, -1] + [1] * (x.dim() - 2)
@@ -163,7 +165,7 @@ class GlobalBatchNorm(nn.Module):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale: Tensor = self.weight * (variance + self.eps).rsqrt()
         normalised: Tensor = centred * scale.view(shape) + self.bias.view(shape)
-        return normalised
+        return normalised.to(given)
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:
