@@ -16,17 +16,8 @@ LAYERS = [  # from the bottom: each may import those before it
     *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks"),
     *("precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
-    *(
-        "launch",
-        "measuring",
-        "evaluation",
-        "samplers",
-        "bounds",
-        "detection",
-        "tune",
-        "comparison",
-        "cli",
-    ),
+    *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
+    *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors"},
@@ -35,18 +26,8 @@ SIDE = {  # these stand beside: all that each may import
 }
 USERS = {  # who may import what stands beside
     "data": {
-        *(
-            "training",
-            "run",
-            "launch",
-            "measuring",
-            "evaluation",
-            "samplers",
-            "bounds",
-            "detection",
-            "tune",
-        ),
-        "cli",
+        *("training", "run", "launch", "measuring", "evaluation", "samplers", "bounds"),
+        *("detection", "tune", "cli"),
     },
     "metrics": {"run", "measuring", "evaluation", "samplers", "detection", "tune", "cli"},
     "report": {"run", "evaluation", "tune", "comparison", "cli"},

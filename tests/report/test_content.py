@@ -315,15 +315,8 @@ def test_an_evaluation_is_shown_with_all_it_depends_on(tmp_path):
     (run / "evaluation.json").write_text(json.dumps(EVALUATION | drawn))
     page = _page([run, other], tmp_path / "page.html")
     text = page.by_id("quality").text()
-    for part in (
-        "1.25",
-        "1.054 to 1.446",
-        "digits <test>",
-        "digits (01234567)",
-        "500",
-        "297",
-        "ddim, steps 7",
-    ):
+    where = ("digits <test>", "digits (01234567)", "500", "297", "sampler ddim, steps 7")
+    for part in ("1.25", "1.054 to 1.446", *where):
         assert part in text
     assert "297 pictures are few" in text
     assert "digits <test>" not in page.source  # escaped
