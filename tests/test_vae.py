@@ -131,7 +131,7 @@ def test_losses_add_up_and_name_every_latent() -> None:
 def test_free_bits_leave_a_latent_alone_below_them() -> None:
     one = method(free_bits=1.0)
     kl = torch.tensor([0.2, 3.0, 0.9, 1.1], requires_grad=True)
-    penalty, _ = one.weighed(kl, 0)
+    penalty, _ = one.weighed(kl, kl.detach(), 0)
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(1 + 3 + 1 + 1.1)
     assert kl.grad is not None
@@ -335,7 +335,7 @@ def test_a_flows_log_q_is_the_normals_with_autograds_jacobian() -> None:
     assert float((z - z0).abs().mean().detach()) > 0.1
     torch.testing.assert_close(log_factors.sum(1), jacobian, rtol=0, atol=1e-10)
     # log p(z) - log q(z|x) of the same draw, by torch.distributed's normal distributions.
-    drawn, ratio = one._draw(vae.Posterior(mean, log_variance, context), Noise(21, 6))
+    drawn, ratio, _ = one._draw(vae.Posterior(mean, log_variance, context), Noise(21, 6))
     normal = distributions.Normal(mean, (log_variance / 2).exp())
     log_q = normal.log_prob(z0).sum(1) - jacobian
     log_p = distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
@@ -353,7 +353,11 @@ def test_steps_that_do_nothing_are_the_diagonal_posterior() -> None:
         state[name] = state[name][:rows]
     plain.load_state_dict(state)
     images = pictures()
-    assert torch.equal(one.encode(images), plain.encode(images))
+    # The encoder's last layer is one matrix of another height in each, whose products of 256 terms
+    # are summed in another order on some processors.
+    size = float(plain.encode(images).detach().abs().max())
+    rounding = 256 * torch.finfo(torch.float32).eps * max(1.0, size)
+    torch.testing.assert_close(one.encode(images), plain.encode(images), rtol=0, atol=rounding)
     for samples in (2, 5):
         told, expected = (v.log_prob(images, Noise(3, 6), samples=samples) for v in (one, plain))
         torch.testing.assert_close(told, expected)
@@ -361,7 +365,7 @@ def test_steps_that_do_nothing_are_the_diagonal_posterior() -> None:
     draws = 4000
     same = images[:1].expand(draws, -1, -1, -1)
     with torch.no_grad():
-        z, ratio = one._draw(one.posterior(same), Noise(4, draws))
+        z, ratio, _ = one._draw(one.posterior(same), Noise(4, draws))
         mean, log_variance, _ = plain.posterior(images[:1])
     assert z.shape == ratio.shape == (draws, 4)
     kl = divergence(mean, log_variance)[0]

@@ -22,11 +22,14 @@ class Batch:
         images: float32 in the method's value range with shape (N, C, H, W).
         labels: int64 with shape (N,), or None where the data set has none.
         noise: the random numbers of these N pictures in this step and phase.
+        surveyed: what the phase's `survey` found, averaged over all parts and ranks of a batch of
+            which this is one part; None where the batch has one part.
     """
 
     images: Tensor
     labels: Tensor | None
     noise: Noise
+    surveyed: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,6 +50,9 @@ class Phase:
         repeats: how often the phase runs in one step.
         every: the phase runs in every `every`-th step.
         after: called after each update, to clip weights or step a controller.
+        survey: for a loss that is no mean over images, but a function of means: the means that it
+            needs, of one part of a batch. Where a batch is cut into parts it is called with each of
+            them, without gradient, before the first loss.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Phase:
     repeats: int = 1
     every: int = 1
     after: Callable[[], None] | None = None
+    survey: Callable[[Batch], Tensor] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """What the phase trains, each parameter once."""

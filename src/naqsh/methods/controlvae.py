@@ -19,9 +19,7 @@ released    the dSprites code: hold while the last beta, not clipped, is below i
 
 The set point may rise in steps, from `kl_start` by `kl_step` every `kl_every` training steps.
 
-With several ranks or parts of a batch, each part's beta follows from its own KL and one integral
-common to all, which moves once a step by the error averaged over them. Their betas so differ by
-less than Kp + Ki times the spread of their KLs.
+The batch is that of all ranks and accumulated parts: beta is one for all of them.
 
 References:
     ControlVAE: Controllable Variational Autoencoder (Shao et al., 2020), arXiv:2004.05988,
@@ -35,7 +33,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh import ranks
 from naqsh.core import Losses, Phase
 from naqsh.methods.vae import VAE, Common
 from naqsh.spec import Shape
@@ -114,7 +111,7 @@ class Controller(nn.Module):
         # In single precision a large integral would swallow the small steps near the set point.
         self.register_buffer("integral", torch.zeros((), dtype=torch.float64))
         self.register_buffer("previous", torch.full((), low, dtype=torch.float64))
-        self._errors: list[Tensor] = []
+        self._error: Tensor | None = None
 
     def forward(self, error: Tensor) -> Tensor:
         """The output for this error: a float64 scalar in [low, high], without gradient.
@@ -122,9 +119,8 @@ class Controller(nn.Module):
         Args:
             error: set point minus measured value, a scalar; noted for :meth:`advance`.
         """
-        error = error.detach().double()
-        self._errors.append(error)
-        return self._law(error)[0].clamp(self.low, self.high)
+        self._error = error.detach().double()
+        return self._law(self._error)[0].clamp(self.low, self.high)
 
     def saturated(self, error: Tensor) -> Tensor:
         """1 where the output is at a bound and this error drives it further out, else 0."""
@@ -134,11 +130,10 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def advance(self) -> None:
-        """Move the state by the mean of the errors seen since the last call, over all ranks."""
-        error = torch.stack(self._errors).mean()
-        self._errors.clear()
-        error = ranks.total(error) / ranks.count()
-        output, integral = self._law(error)
+        """Move the state by the last error, the same for all parts of a batch and on all ranks."""
+        assert self._error is not None, "it answers before it moves"
+        output, integral = self._law(self._error)
+        self._error = None
         self.previous.copy_(output)
         self.integral.copy_(integral)
 
@@ -177,12 +172,13 @@ class ControlVAE(VAE):
     def phases(self) -> list[Phase]:
         """The VAE's one phase; the controller moves after each update."""
         after = self.controller.advance
-        return [Phase("vae", [self], self.losses, self.optimizer, after=after)]
+        return [Phase("vae", [self], self.losses, self.optimizer, after=after, survey=self.survey)]
 
-    def weighed(self, kl: Tensor, step: int) -> tuple[Tensor, Losses]:
-        """beta times the KL, beta being the answer to this very KL."""
+    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
+        """beta times the KL, beta being the answer to this very batch's KL."""
         total = kl.sum()
         set_point = total.new_full((), self.set_point(step))
-        beta: Tensor = self.controller(set_point - total).to(total)
-        saturated = self.controller.saturated(set_point - total).to(total)
+        error = set_point - whole.sum()
+        beta: Tensor = self.controller(error).to(total)
+        saturated = self.controller.saturated(error).to(total)
         return beta * total, {"beta": beta, "set_point": set_point, "saturated": saturated}

@@ -6,8 +6,10 @@ posterior :math:`q(z \mid x) = \mathcal N(\mu, \operatorname{diag} \sigma^2)`. M
 .. math:: \underbrace{-E_q \log p(x \mid z)}_{\text{reconstruction}} + \beta \sum_j \max(\lambda,
    \mathrm{KL}_j), \qquad \mathrm{KL}_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2),
 
-both terms averaged over the batch (before the maximum is taken), the expectation from one sample
-:math:`z = \mu + \sigma \epsilon`. With :math:`\beta = 1` and :math:`\lambda = 0` it is a bound,
+both terms averaged over the batch, the expectation from one sample :math:`z = \mu + \sigma
+\epsilon`. The maximum is taken of that average, and the batch is that of all ranks and accumulated
+parts. Without free bits, :math:`\lambda = 0`, no maximum is taken: the KL of a draw may be below 0.
+With :math:`\beta = 1` and :math:`\lambda = 0` it is a bound,
 :math:`\log p(x) \ge E_q \log p(x \mid z) - \mathrm{KL}`. With K samples
 
 .. math:: \log p(x) \ge E \log \frac1K \sum_k \frac{p(x \mid z_k)\, p(z_k)}{q(z_k \mid x)},
@@ -37,6 +39,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from naqsh import ranks
 from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
 from naqsh.flows.posterior import InverseAutoregressive
 from naqsh.networks import vae as networks
@@ -88,7 +91,8 @@ class Spec(Common):
 
     Attributes:
         beta: weight of the KL term; 1 maximises the lower bound.
-        free_bits: the KL of a latent counts for no less than so many nats.
+        free_bits: the KL of a latent, averaged over the batch, counts for no less than so many
+            nats; 0 leaves it as it is.
     """
 
     beta: float = 1.0
@@ -118,6 +122,20 @@ class Posterior(NamedTuple):
     context: Tensor
 
 
+class Drawn(NamedTuple):
+    """One draw of the latents of N pictures, each with shape (N, latent).
+
+    Attributes:
+        z: the latents.
+        ratio: the share of each in log p(z) - log q(z|x).
+        kl: nats of each: the posterior's divergence where it has a closed form, else -`ratio`.
+    """
+
+    z: Tensor
+    ratio: Tensor
+    kl: Tensor
+
+
 class VAE(Method):
     """An encoder and a decoder, trained in one phase; how the KL is weighed is a subclass's."""
 
@@ -139,11 +157,13 @@ class VAE(Method):
             self.flow = InverseAutoregressive(spec.latent, spec.posterior_steps, context)
             self.log_prob_of = "density"
 
-    def weighed(self, kl: Tensor, step: int) -> tuple[Tensor, Losses]:
+    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """What the KL adds to the loss in `step`.
 
         Args:
-            kl: nats of each latent, averaged over the batch, shape (latent,).
+            kl: nats of each latent, averaged over this part of the batch, shape (latent,).
+            whole: the same averaged over all parts and ranks, without gradient. Only how `kl` is
+                weighed may depend on it, so that the parts' gradients add up.
             step: of training, from 0.
 
         Returns:
@@ -151,20 +171,26 @@ class VAE(Method):
         """
         raise NotImplementedError
 
-    def phases(self) -> list[Phase]:
-        """The one phase."""
-        return [Phase("vae", [self], self.losses, self.optimizer)]
-
     def losses(self, batch: Batch, step: int) -> Losses:
         """Reconstruction, KL and their weighed sum; the KL of each latent beside them, in nats."""
         reconstruction, kl = self._terms(batch)
-        penalty, further = self.weighed(kl, step)
+        penalty, further = self.weighed(kl, self._whole(kl, batch), step)
         losses = {"total": reconstruction + penalty, "reconstruction": reconstruction}
         losses |= {"kl": kl.sum(), **further}
         if isinstance(self.likelihood, Gaussian):
             losses["scale"] = self.likelihood.scale
         digits = max(2, len(str(self.latent - 1)))
         return losses | {f"kl_{j:0{digits}}": value for j, value in enumerate(kl.detach())}
+
+    def survey(self, batch: Batch) -> Tensor:
+        """The KL of each latent averaged over one part of a batch, shape (latent,)."""
+        return self._draw(self.posterior(batch.images), batch.noise).kl.mean(0)
+
+    def _whole(self, kl: Tensor, batch: Batch) -> Tensor:
+        """The KL of each latent averaged over all parts and ranks, without gradient."""
+        if batch.surveyed is not None:
+            return batch.surveyed
+        return ranks.total(kl.detach()) / ranks.count()
 
     def validation(self, batch: Batch) -> Losses:
         """The negative lower bound and its two parts, whatever the KL's weight in training."""
@@ -236,8 +262,9 @@ class VAE(Method):
             return fit - kl.sum(1)
         weights = []
         for _ in range(samples):
-            z, ratio = self._draw(posterior, noise)
-            weights.append(self.likelihood(images, self.decoder(z)) + ratio.sum(1))
+            drawn = self._draw(posterior, noise)
+            fit = self.likelihood(images, self.decoder(drawn.z))
+            weights.append(fit + drawn.ratio.sum(1))
         return torch.stack(weights).logsumexp(0) - math.log(samples)
 
     def _terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -247,14 +274,12 @@ class VAE(Method):
 
     def _bound(self, images: Tensor, posterior: Posterior, noise: Noise) -> tuple[Tensor, Tensor]:
         """log p(x|z) of one draw, shape (N,), and the KL of each latent, shape (N, latent)."""
-        z, ratio = self._draw(posterior, noise)
-        fit: Tensor = self.likelihood(images, self.decoder(z))
-        if self.flow is None:
-            return fit, divergence(posterior.mean, posterior.log_variance)
-        return fit, -ratio
+        drawn = self._draw(posterior, noise)
+        fit: Tensor = self.likelihood(images, self.decoder(drawn.z))
+        return fit, drawn.kl
 
-    def _draw(self, posterior: Posterior, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Latents, and the share of each in log p(z) - log q(z|x); shape (N, latent) both."""
+    def _draw(self, posterior: Posterior, noise: Noise) -> "Drawn":
+        """Latents of one draw of the posterior."""
         normal = noise.normal(self.latent)
         z = posterior.mean + (posterior.log_variance / 2).exp() * normal
         log_volume = posterior.log_variance / 2
@@ -262,7 +287,10 @@ class VAE(Method):
             z, log_factors = self.flow(z, posterior.context)
             log_volume = log_volume + log_factors
         # The normalising constants of prior and posterior cancel but for the volume.
-        return z, (normal.square() - z.square()) / 2 + log_volume
+        ratio = (normal.square() - z.square()) / 2 + log_volume
+        if self.flow is not None:
+            return Drawn(z, ratio, -ratio)
+        return Drawn(z, ratio, divergence(posterior.mean, posterior.log_variance))
 
 
 class BetaVAE(VAE):
@@ -272,9 +300,16 @@ class BetaVAE(VAE):
         super().__init__(spec, shape)
         self.beta, self.free_bits = spec.beta, spec.free_bits
 
-    def weighed(self, kl: Tensor, step: int) -> tuple[Tensor, Losses]:
+    def phases(self) -> list[Phase]:
+        """The one phase; free bits ask for the KL of the whole batch."""
+        survey = self.survey if self.free_bits else None
+        return [Phase("vae", [self], self.losses, self.optimizer, survey=survey)]
+
+    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """`beta` times the KL, of each latent no less than `free_bits`."""
-        return self.beta * kl.clamp(min=self.free_bits).sum(), {}
+        if self.free_bits:
+            kl = torch.where(whole < self.free_bits, self.free_bits, kl)
+        return self.beta * kl.sum(), {}
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

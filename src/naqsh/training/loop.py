@@ -11,11 +11,11 @@ import math
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from naqsh.core import Method, Phase, Validates
 from naqsh.data import DataSet
@@ -179,10 +179,11 @@ class Trainer:
         repeat: int,
     ) -> None:
         parts = self.training.accumulate
+        surveyed = self._surveyed(phase, step, repeat)
         for part in range(parts):
             batch = self.batches.take(phase.name, step, repeat, part)
             with autocast(self.dtype, self.world.device):
-                losses = phase.loss(batch, step)
+                losses = phase.loss(replace(batch, surveyed=surveyed), step)
             (losses["total"] / parts).backward()
             self.pending.add(step, phase.name, losses)
         self.world.reduce_gradients(parameters)
@@ -195,6 +196,17 @@ class Trainer:
         optimizer.zero_grad()
         if phase.after:
             phase.after()
+
+    def _surveyed(self, phase: Phase, step: int, repeat: int) -> Tensor | None:
+        """What a loss needs of the whole batch, where it sees one part of it at a time."""
+        parts = self.training.accumulate
+        if phase.survey is None or parts == 1:
+            return None
+        found = []
+        with torch.no_grad(), autocast(self.dtype, self.world.device):
+            for part in range(parts):
+                found.append(phase.survey(self.batches.take(phase.name, step, repeat, part)))
+        return self.world.mean(torch.stack(found).mean(0))
 
     def _log(self) -> None:
         """Read the losses of the interval, write one record, say what looks wrong."""
