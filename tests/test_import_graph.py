@@ -13,15 +13,15 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "spec", "codec", "noise", "runfolder", "pictures", "environment", "ranks"),
-    *("precision", "core"),
+    *("errors", "places", "spec", "codec", "noise", "runfolder", "pictures", "environment"),
+    *("ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
     *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors"},
-    "metrics": {"errors", "networks"},
+    "data": {"errors", "places"},
+    "metrics": {"errors", "places", "networks"},
     "report": {"errors", "runfolder", "pictures"},
 }
 USERS = {  # who may import what stands beside

@@ -172,6 +172,11 @@ WORDS = [
         "digits",
         options={"channels": 2},
     ),
+    Case("no name", r"'' names no data set; give a folder", ""),
+    Case("blanks for a name", r"'  ' names no data set", "  "),
+    Case("an array for a name", r"names no data set; give", np.zeros(3)),  # type: ignore[arg-type]
+    Case("a name too long", r"cannot be read \(File name too long\)", "b" * 300),
+    Case("nobody's home", r"~nosuchuser.* is not known here; write the whole", "~nosuchuser/set"),
     Case("no size", r"cannot be 0 pixels wide", "digits", options={"size": 0}),
 ]
 
@@ -449,7 +454,7 @@ CIFAR = [
 def test_bad_input_gets_one_clear_line(case, tmp_path, monkeypatch):
     small_cifar(monkeypatch, 50, 10)
     case.make(tmp_path)
-    source = str(tmp_path / case.source[2:]) if case.source.startswith("./") else case.source
+    source = str(tmp_path / case.source[2:]) if str(case.source).startswith("./") else case.source
     with pytest.raises(NaqshError) as told:
         load(source, home=tmp_path, **case.options)
     line = str(told.value)

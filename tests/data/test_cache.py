@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from naqsh import places
 from naqsh.data import cache, load
 from naqsh.data.dataset import fingerprint_of
 from naqsh.errors import NaqshError
@@ -42,7 +43,7 @@ def test_a_failed_build_leaves_nothing(cache):
 @pytest.mark.parametrize("how", ["cut", "gone"])
 def test_a_damaged_entry_is_built_again(damaged, how):
     cache.pictures("x", "1", content)
-    file = cache.root() / "pictures" / "x-1" / damaged
+    file = places.cache() / "pictures" / "x-1" / damaged
     if how == "gone":
         file.unlink()
     else:
@@ -116,13 +117,3 @@ def test_building_at_once_without_a_lock(monkeypatch):
     stored = cache.pictures("x", "1", build)
     assert np.array_equal(stored.images, IMAGES)
     assert np.array_equal(other[1].images, IMAGES)
-
-
-def test_place_of_the_cache(monkeypatch, tmp_path):
-    monkeypatch.delenv("NAQSH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert cache.root() == tmp_path / "naqsh"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert cache.root() == tmp_path / "local" / "naqsh"

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from naqsh.data import CATALOG, load, sources, sprites
+from naqsh.data import CATALOG, load, sprites
 from naqsh.errors import NaqshError
 
 POSITIONS, SIDE = sprites.POSITIONS, sprites.SIDE
@@ -215,7 +215,7 @@ def test_all_orientations_go_through_the_cache(monkeypatch):
 
     monkeypatch.setattr(sprites, "ORIENTATIONS", 2)
     entry = dataclasses.replace(CATALOG["dsprites-full"], train=2 * 18_432)
-    monkeypatch.setitem(sources.CATALOG, "dsprites-full", entry)
+    monkeypatch.setitem(CATALOG, "dsprites-full", entry)
     full = load("dsprites-full")
     assert full.name == "dsprites-full (rendered)"
     assert isinstance(full.images, np.memmap)

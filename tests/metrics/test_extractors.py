@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from naqsh import places
 from naqsh.errors import NaqshError
 from naqsh.metrics import _cache, classifier
 from naqsh.metrics.classifier import (
@@ -90,7 +91,7 @@ def test_cache_folder_follows_the_environment(tmp_path, monkeypatch):
     assert place == tmp_path / "features" / "classifier_runs_a_b-e-p.npy"
     monkeypatch.delenv("NAQSH_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert _cache.folder() == tmp_path / ".cache" / "naqsh"
+    assert _cache.place("a", "e", "p").parent == places.cache() / "features"
 
 
 def test_fingerprint_is_of_the_content(pictures):

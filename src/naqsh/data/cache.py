@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +21,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from naqsh import places
 from naqsh.data.dataset import Fingerprint
 from naqsh.errors import NaqshError
 
@@ -52,19 +52,6 @@ class Stored:
     fingerprint: str
 
 
-def root() -> Path:
-    """The cache folder: NAQSH_CACHE, or `naqsh` in the place the system has for caches."""
-    if chosen := os.environ.get("NAQSH_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "naqsh"
-
-
 def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
     """The pictures stored under a place and version, built first if they are not there.
 
@@ -77,7 +64,7 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
     Raises:
         NaqshError: the cache cannot be written.
     """
-    folder = root() / "pictures"
+    folder = places.cache() / "pictures"
     entry = folder / f"{place}-{version}"
     with contextlib.suppress(OSError, ValueError, KeyError):
         return _open(entry)

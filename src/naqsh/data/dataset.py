@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.errors import NaqshError
+
+Split = Literal["train", "test"]
 
 _BLOCK = 64 << 20
 _IN_MEMORY = 1 << 30

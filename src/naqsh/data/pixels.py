@@ -70,6 +70,15 @@ def recolour(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     return luma.astype(np.uint8)[:, None]
 
 
+def converted(
+    images: NDArray[np.uint8], size: int | None, channels: int | None
+) -> NDArray[np.uint8]:
+    """Pictures (N, C, H, W) brought to a size and number of channels; None keeps what they have."""
+    if channels is not None:
+        images = recolour(images, channels)
+    return images if size is None else resize(images, size)
+
+
 def to_picture(array: NDArray[np.uint8]) -> Image.Image:
     """A PIL picture of mode L or RGB from uint8 with shape (1 or 3, H, W)."""
     if array.shape[0] == 1:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import data
+from naqsh import data, places
 from naqsh.core import Validates
-from naqsh.data import defects, folders, sources
+from naqsh.data import defects, folders, named
 from naqsh.data.folders import Listing
 from naqsh.errors import NaqshError
 from naqsh.run import Run, load_data
@@ -97,12 +97,12 @@ def suspects(
     shape = run.method.shape
     size = shape[1] if shape[1] == shape[2] else None
     place = Path(home) if home else None
-    path = Path(source).expanduser()
+    path = places.expanded(source)
     if source in data.CATALOG and source != "capsule":
         found = _named(source, run, n, place)
     else:
         if source == "capsule":
-            path = sources.inspection_folder(source, place)
+            path = named.inspection_folder(source, place)
         found = _of_path(path, source, size, shape)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))

@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-
-def folder() -> Path:
-    """The cache folder: ``NAQSH_CACHE``, or ``~/.cache/naqsh``."""
-    given = os.environ.get("NAQSH_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "naqsh"
+from naqsh import places
 
 
 def place(name: str, extractor: str, pictures: str) -> Path:
     """Where the features of these pictures (fingerprints) by this extractor belong."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    return folder() / "features" / f"{safe}-{extractor}-{pictures}.npy"
+    return places.cache() / "features" / f"{safe}-{extractor}-{pictures}.npy"
 
 
 def load(path: Path, rows: int) -> NDArray[np.float32] | None:

@@ -6,14 +6,13 @@ a FID from other weights would be a number of its own.
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from naqsh import places
 from naqsh.errors import NaqshError
-from naqsh.metrics import _cache
 from naqsh.metrics.features import network_fingerprint
 from naqsh.networks.inception import Inception
 
@@ -72,17 +71,18 @@ def load_inception() -> Inception:
 
 
 def _find() -> Path | None:
-    homes = [_cache.folder()]
-    if data := os.environ.get("NAQSH_DATA_HOME"):
-        homes.insert(0, Path(data).expanduser())
-    places = [home / "inception" / FILE for home in homes]
-    return next((path for path in places if path.is_file()), None)
+    def found(home: Path) -> Path | None:
+        path = home / "inception" / FILE
+        return path if path.is_file() else None
+
+    at_home = next(filter(None, map(found, places.data_homes(None))), None)
+    return at_home or found(places.cache())
 
 
 def _download() -> Path:
     import pooch
 
-    folder = _cache.folder() / "inception"
+    folder = places.cache() / "inception"
     try:
         return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=FILE, path=folder))
     except (OSError, ValueError) as error:  # no network; or another file came than the published
