@@ -15,7 +15,9 @@ import naqsh
 from inspection import write_discs
 from naqsh import detection
 from naqsh.cli import main
-from naqsh.detection.scores import LARGEST, finite
+from naqsh.detection import choice, result
+from naqsh.detection.scores import LARGEST, Reconstruction, Scores, finite
+from naqsh.detection.suspects import Suspects, normal
 from naqsh.noise import Noise, derive
 
 VAE = {
@@ -50,14 +52,20 @@ def run(trained: Path, alone: Path) -> naqsh.Run:
     return naqsh.open(alone / "vae")
 
 
+def _kept(run: naqsh.Run, name: str = "detection.json") -> Path:
+    """A file of the one detection that the run keeps."""
+    (place,) = run.folder.detections.iterdir()
+    return place / name
+
+
 def _rows(run: naqsh.Run) -> list[dict[str, str]]:
-    with (run.folder.path / "detection.csv").open(encoding="utf-8") as file:
+    with _kept(run, "detection.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def test_figures_are_those_of_the_kept_scores(run, discs):
     found = detection.detect(run, str(discs))
-    kept = json.loads((run.folder.path / "detection.json").read_text())
+    kept = json.loads(_kept(run).read_text())
     assert kept == json.loads(json.dumps(found.to_dict()))
     assert kept["suspects"] == {
         "name": "discs",
@@ -125,9 +133,9 @@ def test_scores_are_the_methods(run, discs):
 
 def test_again_is_the_same_whatever_the_batch(run, discs):
     one = detection.detect(run, str(discs), batch=24)
-    first = (run.folder.path / "detection.csv").read_bytes()
+    first = _kept(run, "detection.csv").read_bytes()
     detection.detect(run, str(discs), batch=24)
-    assert (run.folder.path / "detection.csv").read_bytes() == first
+    assert _kept(run, "detection.csv").read_bytes() == first
     two = detection.detect(run, str(discs), batch=7)
     for name, figures in one.figures.items():
         other = two.figures[name].scores.values
@@ -139,21 +147,173 @@ def test_again_is_the_same_whatever_the_batch(run, discs):
 def test_heat_maps_are_written(run, discs):
     found = detection.detect(run, str(discs), score="pca")
     assert found.pictures == {
-        "most": "detection/most.png",
-        "least": "detection/least.png",
+        "most": "most.png",
+        "least": "least.png",
         "maps_of": "pca",
     }
     flagged = [found.suspects.paths[i] for i in found.order() if found.deciding.flagged[i]]
     assert len(flagged) > 8
-    names = sorted(p.name for p in (run.folder.path / "detection").iterdir())
+    names = sorted(p.name for p in found.folder.glob("*.png"))
     stems = [path.removesuffix(".png").replace("/", "-") for path in flagged]
     expected = [f"{rank:04}-{stem}.png" for rank, stem in enumerate(stems, start=1)]
     assert names == [*expected, "least.png", "most.png"]
-    with Image.open(run.folder.path / "detection" / expected[0]) as picture:
+    with Image.open(found.folder / expected[0]) as picture:
         assert picture.mode == "RGB"
         left, right = np.array_split(np.asarray(picture).astype(int), 2, axis=1)
     assert (left[..., 0] == left[..., 1]).all()
     assert (right[..., 0] - right[..., 1]).max() > 50  # red where the fault is
+
+
+def test_a_detection_is_replaced_by_the_same_and_by_nothing_else(run, discs, alone):
+    """Each of these differs from the first in one thing that its figures depend on."""
+    labelled = run.detect(str(discs), draws=1)
+    whole = (labelled.folder / "detection.json").read_bytes()
+    others = [
+        run.detect(str(discs / "test/good/000.png"), draws=1),
+        run.detect(str(discs), draws=2),
+        run.detect(str(discs), draws=1, seed=1),
+        run.detect(str(discs), draws=1, false_alarms=0.2),
+        run.detect(str(discs), draws=1, score="pca"),
+        run.detect(str(discs), draws=1, given_normal=str(discs / "test/good")),
+        naqsh.open(run.folder.path, "best").detect(str(discs), draws=1),
+    ]
+    places = {found.folder for found in (labelled, *others)}
+    assert len(places) == 1 + len(others)
+    assert set(run.folder.detections.iterdir()) == places
+    assert run.detect(str(discs), draws=1).folder == labelled.folder
+    assert set(run.folder.detections.iterdir()) == places
+    assert (labelled.folder / "detection.json").read_bytes() == whole
+    page = run.report(alone / "page.html").read_text(encoding="utf-8")
+    assert "Also kept in the run folder" in page
+
+
+def test_names_of_any_length_and_script(run, discs, alone):
+    (alone / "odd").mkdir()
+    names = ["گربه" * 20, "猫" * 80, "a" * 200, "b\x1b[31m", "c d.e"]
+    for number, name in enumerate(names):
+        shutil.copy(discs / f"test/hole/{number:03}.png", alone / "odd" / f"{name}.png")
+    found = run.detect("odd", score="pca", draws=1)
+    assert int(found.flagged.sum()) == len(names)
+    assert len(list(found.folder.glob("0*.png"))) == len(names)
+
+
+def test_thresholds_come_from_the_images_that_training_held_out(discs, alone, monkeypatch):
+    """Those that the training takes are recorded, and none of them is among these."""
+    from naqsh.training import loop
+
+    trained_on: set[bytes] = set()
+    batches = loop.Batches
+
+    def recorded(recipe, data, *others):
+        trained_on.update(np.asarray(image).tobytes() for image in data.images)
+        return batches(recipe, data, *others)
+
+    monkeypatch.setattr(loop, "Batches", recorded)
+    changes = VAE | {"data.name": str(discs), "training.seed": 7, "training.steps": 2}
+    run = naqsh.train("vae-digits", overrides=changes, device="cpu", quiet=True)
+    reference, _ = normal(run, None, seed=0)
+    assert len(trained_on) == 30
+    assert {image.tobytes() for image in reference.fitted} == trained_on
+    assert not {image.tobytes() for image in reference.held_out} & trained_on
+
+
+def test_the_interval_of_a_difference_is_paired():
+    """Two scores that rank alike have no difference, though the AUROC of each is uncertain."""
+    random = np.random.default_rng(0)
+    kinds = ("good",) * 20 + ("hole",) * 20
+    images = np.zeros((40, 1, 4, 4), np.uint8)
+    examined = Suspects("some", images, tuple(map(str, range(40))), kinds)
+    scores = random.normal(size=40) + np.repeat([0.0, 0.5], 20)
+    alike = result.less(scores, 3 * scores + 1, examined, seed=0)
+    assert alike == {"difference": 0.0, "interval": (0.0, 0.0)}
+    low, high = result.measured(scores, examined, None, seed=0)["auroc_interval"]
+    assert high - low > 0.2
+
+
+def test_the_terminal_says_which_score_is_weak(run, discs, monkeypatch):
+    def nothing(self, images, first):
+        return Scores(np.arange(first, first + len(images)) % 5.0, None)
+
+    monkeypatch.setattr(Reconstruction, "score", nothing)
+    found = run.detect(str(discs), score="reconstruction")
+    low, high = found.deciding.measured["less_pca"]["interval"]
+    said = detection.table(found)
+    assert high < 0, (low, high)
+    assert "warning: reconstruction is worse than principal components" in said
+    assert "take --score pca" in said
+    assert f"written to {found.folder}" in said
+
+
+def test_normal_images_choose_the_score_that_notices_pasted_patches():
+    random = np.random.default_rng(3)
+    blind, sharp = random.normal(size=(2, 60))
+    noticed = choice.compare(("likelihood", "pca"), (blind, sharp), (blind + 0.1, sharp + 3.0))
+    assert noticed.better == "pca"
+    assert noticed.aurocs[1] > 0.95 > noticed.aurocs[0]
+    turned = choice.compare(("likelihood", "pca"), (sharp, blind), (sharp + 3.0, blind + 0.1))
+    assert turned.better == "likelihood"
+    alike = choice.compare(("likelihood", "pca"), (sharp, blind), (sharp + 1, blind + 1))
+    assert alike.better is None
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "origin", "reason"),
+    [
+        (20, 8, "validation", ""),
+        (20, 8, "given", ""),
+        (20, 8, "training", "seen"),
+        (19, 8, "validation", "few"),
+        (20, 7, "validation", "small"),
+    ],
+)
+def test_normal_images_choose_only_where_that_is_sound(count, side, origin, reason):
+    assert choice.unsound(np.zeros((count, 1, side, side), np.uint8), origin) == reason
+
+
+def test_a_pasted_patch_is_of_the_image_itself_and_of_the_stated_size():
+    random = np.random.default_rng(4)
+    images = random.integers(0, 256, (200, 3, 32, 24)).astype(np.uint8)
+    changed = choice.pasted(images, seed=0)
+    assert (choice.pasted(images, seed=0) == changed).all()
+    assert (choice.pasted(images[50:], seed=0)[0] != changed[50]).any()  # of its place in the row
+    for image, other in zip(images, changed, strict=True):
+        places = np.argwhere((image != other).any(0))
+        if not len(places):
+            continue  # pasted where it was cut
+        rows, columns = np.ptp(places, axis=0) + 1
+        # Sides are rounded, so the area may leave its bounds by half a pixel of each side.
+        assert 0.02 * 32 * 24 - (rows + columns) <= rows * columns
+        assert rows * columns <= 0.15 * 32 * 24 + (rows + columns)
+        assert set(map(tuple, other[:, places[:, 0], places[:, 1]].T)) <= set(
+            map(tuple, image.reshape(3, -1).T)
+        )
+
+
+def test_auto_says_both_where_normal_images_cannot_tell(run, discs, capsys):
+    """Ten are held out: too few. Both scores flag, each at half the rate."""
+    found = run.detect(str(discs), score="auto", false_alarms=0.4)
+    assert found.choice.unsound == "few"
+    assert [found.deciding.name, found.beside.name] == ["likelihood", "pca"]
+    for figures in (found.deciding, found.beside):
+        above = int((figures.held_out > figures.threshold).sum())
+        assert above <= 0.2 * (len(figures.held_out) + 1)
+    assert (found.flagged == (found.deciding.flagged | found.beside.flagged)).all()
+    assert [int(row["flagged"]) for row in _rows(run)] == found.flagged.astype(int).tolist()
+    assert "both likelihood and pca flag" in detection.table(found)
+    assert all(len(line.split("\t")) == 3 for line in detection.lines(found))
+    assert "both flag" in run.report(run.folder.path / "p.html").read_text(encoding="utf-8")
+
+
+def test_auto_takes_the_better_score_of_enough_normal_images(run, discs, alone):
+    other = write_discs(alone / "more", train=150)
+    found = run.detect(str(discs), score="auto", given_normal=str(other / "train/good"), draws=1)
+    assert found.choice.images == 30
+    assert found.choice.better == "pca"
+    assert found.deciding.name == "pca"
+    assert found.beside is None
+    kept = json.loads((found.folder / "detection.json").read_text())
+    assert kept["choice"] == json.loads(json.dumps(found.choice.to_dict()))
+    assert "pca decides" in detection.table(found)
 
 
 def test_a_run_that_held_nothing_out_says_so(discs, alone):
@@ -181,7 +341,7 @@ def test_two_plain_folders(run, discs, alone, capsys):
     assert "AUROC" not in out
     flagged = [line.split("\t")[0] for line in out.splitlines() if "\t" in line]
     assert set(flagged) == {f"{number:03}.png" for number in range(8)}
-    kept = json.loads((run.folder.path / "detection.json").read_text())
+    kept = json.loads(_kept(run).read_text())
     assert kept["normal"] == {"name": "good", "fitted": 6, "held_out": 2, "origin": "given"}
     assert "auroc" not in kept["scorers"][0]
     assert main([*words, "--false-alarms", "0.4", "--fail-on-anomaly"]) == 3
@@ -207,7 +367,7 @@ def test_sub_folders_are_kinds(run, discs, alone, capsys):
     out = capsys.readouterr().out
     assert "sorted: 16 pictures (8 good, 8 hole)" in out
     assert "by kind, likelihood:" in out
-    kept = json.loads((run.folder.path / "detection.json").read_text())
+    kept = json.loads(_kept(run).read_text())
     assert kept["scorers"][0]["pixel_auroc"] is None
 
 

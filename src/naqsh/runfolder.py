@@ -11,6 +11,8 @@
 ``evaluation.json``        what `naqsh evaluate` measured, once it has
 ``samplers.json``          what `naqsh samplers` measured, once it has; ``nearest.png`` beside it
 ``bound.json``             what `naqsh bound` measured, once it has
+``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
+                           terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
 ``best.safetensors``       the weights that did best on held-out pictures, where some are held out
 =========================  ========================================================================
@@ -48,6 +50,7 @@ class RunFolder:
         self.evaluation = self.path / "evaluation.json"
         self.samplers = self.path / "samplers.json"
         self.bound = self.path / "bound.json"
+        self.detections = self.path / "detections"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best.safetensors"

@@ -35,7 +35,11 @@ def add_detect(verbs: Any) -> None:
         help="fit densities of feature maps too: digits, mnist, inception, classifier:RUN, "
         "encoder:RUN or module:function",
     )
-    parser.add_argument("--score", help="which score decides (default: the first that there is)")
+    parser.add_argument(
+        "--score",
+        help="which score decides (default: the first that there is); auto: the one that notices "
+        "patches pasted into held-out normal pictures better, or both",
+    )
     parser.add_argument(
         "--false-alarms",
         type=float,
@@ -78,5 +82,5 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
         if found.suspects.anomalous is None:
             print("\n".join(detection.lines(found)) or "nothing is flagged")
         print(detection.table(found))
-    flagged = bool(found.deciding.flagged.any())
+    flagged = bool(found.flagged.any())
     return FOUND if flagged and options.fail_on_anomaly else 0

@@ -1,6 +1,7 @@
 """From a run and pictures to scores, figures and files."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 import torch
 
 from naqsh.core import Encodes, HasLogProb, Reconstructs
-from naqsh.detection import caution, heat, result
+from naqsh.data.dataset import fingerprint_of
+from naqsh.detection import caution, choice, heat, result
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.detection.maps import feature_maps
@@ -18,13 +20,15 @@ from naqsh.detection.suspects import Normal, Suspects, normal, repeated, suspect
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics import detection as measure
 from naqsh.run import Run
-from naqsh.runfolder import make_folder, write_json, write_text
+from naqsh.runfolder import make_folder, whole_folder, write_json, write_text
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
 
 DRAWS = 8
 CORRECTED = "likelihood-complexity"
+AUTO = "auto"
+"""Asks for the score that held-out normal images find better; see :mod:`naqsh.detection.choice`."""
 
 MOST_PIXELS = 1 << 28
 """Pixels of heat maps that are kept at once, 1 GiB a scorer."""
@@ -46,10 +50,11 @@ def detect(
     data_home: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Detection:
-    """Score pictures by a run, and write what was found into its folder.
+    """Score images by a run, and write what was found into a folder of its own in the run's.
 
-    ``detection.json`` holds all figures, ``detection.csv`` the scores of every picture, and
-    ``detection/`` the heat maps of those that are flagged and of the extremes.
+    There ``detection.json`` holds all figures, ``detection.csv`` the scores of every image, and
+    PNGs show the heat maps of those that are flagged and of the extremes. It is replaced by a
+    detection of the same images under the same terms, and by nothing else.
 
     Args:
         run: trained on normal pictures.
@@ -58,7 +63,9 @@ def detect(
         features: fit densities of these feature maps as well; see
             :func:`naqsh.detection.maps.feature_maps`.
         score: which score decides; by default the flow on features where features are given, else
-            the likelihood, else the reconstruction.
+            the likelihood, else the reconstruction. ``auto`` takes that one or principal
+            components, whichever held-out normal images find better, and both where these cannot
+            tell.
         false_alarms: rate for which thresholds are chosen, from normal pictures alone.
         draws: of noise, over which a likelihood that draws any is averaged.
         n: most pictures of each named data set.
@@ -87,7 +94,13 @@ def detect(
     scored = {
         scorer.name: _run(scorer, examined, reference, batch, told, with_maps) for scorer in scorers
     }
-    found = _figures(scorers, scored, examined, false_alarms, seed)
+    picked = None
+    if score == AUTO:
+        picked = _choice(scorers, scored, reference, decides, seed)
+        decides = picked.better or decides
+    beside = choice.BASELINE if picked and picked.better is None else None
+    rates = dict.fromkeys((decides, beside), false_alarms / 2) if beside else {}
+    found = _figures(scorers, scored, examined, rates, false_alarms, seed)
     likelihood = None
     if "likelihood" in scored:
         likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
@@ -97,6 +110,7 @@ def detect(
         notes.append("round_trip")
     detection = Detection(
         step=run.step,
+        weights=run.weights,
         seed=seed,
         suspects=examined,
         normal={
@@ -107,9 +121,18 @@ def detect(
         },
         false_alarms=false_alarms,
         draws=draws,
-        figures={name: found[name] for name in sorted(found, key=partial(_rank, decides))},
+        figures={name: found[name] for name in sorted(found, key=partial(_rank, decides, beside))},
         likelihood=likelihood,
         notes=tuple(notes),
+        choice=picked,
+        terms={
+            "source": source,
+            "images": fingerprint_of(examined.images, None),
+            "normal": fingerprint_of(reference.fitted, None),
+            "held_out": fingerprint_of(reference.held_out, None),
+            "features": features,
+            "score": score,
+        },
     )
     return _kept(run, detection)
 
@@ -127,8 +150,8 @@ ORDER = (
 """How scorers are listed, and which of them decides where none is asked for."""
 
 
-def _rank(decides: str, name: str) -> tuple[bool, int]:
-    return name != decides, ORDER.index(name)
+def _rank(decides: str, beside: str | None, name: str) -> tuple[bool, bool, int]:
+    return name != decides, name != beside, ORDER.index(name)
 
 
 def _scorers(
@@ -155,11 +178,33 @@ def _scorers(
 def _deciding(asked: str | None, names: list[str]) -> str:
     if "likelihood" in names:
         names = [*names, CORRECTED]
-    if asked is None:
+    if asked in (None, AUTO):
         return min(names, key=ORDER.index)
     if asked not in names:
-        raise one_of("score", asked, names)
+        raise one_of("score", asked, [*names, AUTO])
     return asked
+
+
+def _choice(
+    scorers: Sequence[Scorer],
+    scored: dict[str, tuple[Scores, Scores]],
+    reference: Normal,
+    decides: str,
+    seed: int,
+) -> choice.Choice:
+    """What held-out normal images say of the method's score and principal components."""
+    names = decides, choice.BASELINE
+    if reason := choice.unsound(reference.held_out, reference.origin):
+        return choice.Choice(names, reason)
+    held = reference.held_out[: choice.MOST_IMAGES]
+    changed = choice.pasted(held, seed)
+    by_name = {scorer.name: scorer for scorer in scorers}
+    untouched = tuple(scored[name][1].values[: len(held)] for name in names)
+    return choice.compare(
+        names,
+        (untouched[0], untouched[1]),
+        (by_name[names[0]].score(changed, 0).values, by_name[names[1]].score(changed, 0).values),
+    )
 
 
 def _run(
@@ -201,10 +246,11 @@ def _figures(
     scorers: Sequence[Scorer],
     scored: dict[str, tuple[Scores, Scores]],
     examined: Suspects,
+    rates: dict[str, float],
     false_alarms: float,
     seed: int,
 ) -> dict[str, Figures]:
-    """What each scorer found, and how far it is above the plainest one."""
+    """What each scorer found at its rate of false alarms, and how far it is above the plainest."""
     about = {scorer.name: (scorer.detail, scorer.baseline) for scorer in scorers}
     if "likelihood" in scored:
         about[CORRECTED] = ("negative log-likelihood less the size as a PNG, in bits", False)
@@ -214,7 +260,7 @@ def _figures(
     found = {}
     for name, (detail, baseline) in about.items():
         own, held = scored[name]
-        threshold = measure.threshold_at(held.values, false_alarms)
+        threshold = measure.threshold_at(held.values, rates.get(name, false_alarms))
         measured = result.measured(own.values, examined, own.maps, seed)
         if measured and not baseline:
             pca = scored["pca"][0].values
@@ -224,15 +270,16 @@ def _figures(
 
 
 def _kept(run: Run, found: Detection) -> Detection:
-    """Write the files; the heat maps first, so that the JSON names what is there."""
-    make_folder(run.folder.path / heat.FOLDER)
-    # Of the score that decides, or of the next one that has maps.
-    shown: Maps | None = None
+    """Write the files aside, then give their folder its name."""
+    shown: Maps | None = None  # of the score that decides, or of the next one that has maps
     for name, figures in found.figures.items():
         if figures.scores.maps is not None:
             shown, found.pictures["maps_of"] = figures.scores.maps, name
             break
-    found.pictures.update(heat.save(run.folder.path, found, shown))
-    write_text(run.folder.path / "detection.csv", found.to_csv())
-    write_json(run.folder.path / "detection.json", found.to_dict())
-    return found
+    make_folder(run.folder.detections)
+    place = run.folder.detections / found.slug
+    with whole_folder(place) as aside:
+        found.pictures.update(heat.save(aside, found, shown))
+        write_text(aside / "detection.csv", found.to_csv())
+        write_json(aside / "detection.json", found.to_dict())
+    return replace(found, folder=place)

@@ -1,6 +1,5 @@
 """Heat maps as pictures: red where a picture is more surprising than normal ones are."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,7 @@ from numpy.typing import NDArray
 from naqsh import pictures
 from naqsh.detection.result import SHOWN, Detection
 from naqsh.detection.scores import Maps
-from naqsh.runfolder import make_folder, write_bytes
-
-FOLDER = "detection"
+from naqsh.runfolder import write_bytes
 
 RED = np.array([230.0, 40.0, 20.0])
 
@@ -44,16 +41,13 @@ def save(folder: Path, found: Detection, maps: Maps | None) -> dict[str, str]:
     """Write the heat maps of flagged pictures, and grids of the extremes with theirs below them.
 
     Args:
-        folder: of the run; files go to its sub-folder ``detection``, which is emptied first.
+        folder: of the detection, empty.
         found: what was found.
         maps: shape (N, H, W); None writes the grids without heat.
 
     Returns:
-        the grids' names relative to `folder`, ``most`` and ``least``.
+        the grids' names in `folder`, ``most`` and ``least``.
     """
-    place = folder / FOLDER
-    shutil.rmtree(place, ignore_errors=True)
-    make_folder(place)
     images, order = found.suspects.images, found.order()
     low, high = (0.0, 1.0) if maps is None else _range(maps)
 
@@ -65,17 +59,22 @@ def save(folder: Path, found: Detection, maps: Maps | None) -> dict[str, str]:
     for name, chosen in (("most", order[:SHOWN]), ("least", order[::-1][:SHOWN])):
         plain = np.stack([np.broadcast_to(images[i], (3, *images.shape[2:])) for i in chosen])
         rows = plain if maps is None else np.concatenate([plain, [heated(i) for i in chosen]])
-        names[name] = f"{FOLDER}/{name}.png"
+        names[name] = f"{name}.png"
         pictures.save_grid(folder / names[name], rows.astype(np.uint8), columns=len(chosen))
     if maps is None:
         return names
-    flagged = [number for number in order if found.deciding.flagged[number]]
+    flagged = [number for number in order if found.flagged[number]]
     for rank, number in enumerate(flagged[:MOST], start=1):
-        stem = found.suspects.paths[number].rpartition(".")[0] or found.suspects.paths[number]
-        file = place / f"{rank:04}-{stem.replace('/', '-')[-80:]}.png"
+        file = folder / f"{rank:04}-{_stem(found.suspects.paths[number])}.png"
         pair = np.stack([np.broadcast_to(images[number], (3, *images.shape[2:])), heated(number)])
         write_bytes(file, pictures.to_png(pictures.grid(pair, columns=2)))
     return names
+
+
+def _stem(path: str) -> str:
+    """The end of an image's path as part of a file's name, which has 255 bytes at most."""
+    stem = (path.rpartition(".")[0] or path).replace("/", "-").replace("\0", "")
+    return stem.encode(errors="replace")[-120:].decode(errors="ignore")
 
 
 def _range(maps: Maps) -> tuple[float, float]:

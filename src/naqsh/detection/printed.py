@@ -3,6 +3,7 @@
 from collections import Counter
 
 from naqsh.data.defects import GOOD
+from naqsh.detection import choice
 from naqsh.detection.result import REASONS, Detection
 
 
@@ -17,9 +18,11 @@ def table(found: Detection) -> str:
         f"for the thresholds, false alarms {found.false_alarms:.3g}",
     ]
     out += _measured_lines(found) if examined.anomalous is not None else _plain_lines(found)
+    out += _choice_lines(found) + _weak_lines(found)
     if found.likelihood:
         out += _likelihood_lines(found)
-    return "\n".join([*out, *(f"note: {REASONS[name]}" for name in found.notes)])
+    out += [f"note: {REASONS[name]}" for name in found.notes]
+    return "\n".join([*out, *([f"written to {found.folder}"] if found.folder else [])])
 
 
 def _measured_lines(found: Detection) -> list[str]:
@@ -58,6 +61,52 @@ def _plain_lines(found: Detection) -> list[str]:
     ]
 
 
+def _weak_lines(found: Detection) -> list[str]:
+    """Whether the score that decides is worth more than principal components, if that is known."""
+    decides = found.deciding
+    less = decides.measured.get("less_pca")
+    if not less:
+        return []
+    low, high = less["interval"]
+    between = f"AUROC less theirs {less['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    if high < 0:
+        return [
+            f"warning: {decides.name} is worse than principal components, which need no training: "
+            f"{between}; take --score pca"
+        ]
+    if low > 0:
+        return [f"{decides.name} is better than principal components: {between}"]
+    return [
+        f"warning: {decides.name} cannot be told from principal components, which need no "
+        f"training: {between}"
+    ]
+
+
+UNSOUND = {
+    "seen": "those that thresholds come from were trained on",
+    "few": f"fewer than {choice.LEAST_IMAGES} are held out",
+    "small": f"they are smaller than {choice.LEAST_SIDE} pixels",
+}
+"""Why normal images could choose no score, by the name under which it is kept."""
+
+
+def _choice_lines(found: Detection) -> list[str]:
+    picked = found.choice
+    if picked is None:
+        return []
+    first, second = picked.names
+    both = f"both {first} and {second} flag, each at half the rate of false alarms"
+    if picked.aurocs is None or picked.interval is None:
+        return [f"normal images cannot choose a score ({UNSOUND[picked.unsound]}): {both}"]
+    low, high = picked.interval
+    seen = (
+        f"patches pasted into {picked.images} held-out normal images are noticed with AUROC "
+        f"{picked.aurocs[0]:.3f} by {first}, {picked.aurocs[1]:.3f} by {second} "
+        f"(difference {picked.difference:+.3f}, {low:+.3f} to {high:+.3f})"
+    )
+    return [f"{seen}: {picked.better + ' decides' if picked.better else both}"]
+
+
 def _likelihood_lines(found: Detection) -> list[str]:
     caution = found.likelihood or {}
     grey = caution["constants"]["grey"]["likelier_than"]
@@ -74,10 +123,13 @@ def _likelihood_lines(found: Detection) -> list[str]:
 
 
 def lines(found: Detection) -> list[str]:
-    """One line a flagged picture, most anomalous first: its path and score, for scripts."""
-    decides = found.deciding
+    """One line a flagged image, most anomalous first, for scripts: its path and score.
+
+    Where two scores flag, both stand there.
+    """
+    deciders = [found.deciding, *([found.beside] if found.beside else [])]
     return [
-        f"{found.suspects.paths[i]}\t{decides.scores.values[i]:.6g}"
+        "\t".join([found.suspects.paths[i], *(f"{d.scores.values[i]:.6g}" for d in deciders)])
         for i in found.order()
-        if decides.flagged[i]
+        if found.flagged[i]
     ]

@@ -1,15 +1,20 @@
 """What a detection found: figures, how they are kept in files, and how they are printed."""
 
 import csv
+import hashlib
 import io
+import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.data.defects import GOOD
+from naqsh.detection.choice import Choice
 from naqsh.detection.scores import LARGEST, Floats, Scores
 from naqsh.detection.suspects import Suspects
 from naqsh.metrics import detection as measure
@@ -74,18 +79,23 @@ class Detection:
 
     Attributes:
         step: the checkpoint that scored.
+        weights: whether they were the ``last`` or the ``best``.
         seed: of noise and choices.
         suspects: what was examined.
         normal: name, counts and origin of the normal pictures.
         false_alarms: rate that thresholds were chosen for.
         draws: of noise, averaged over.
-        figures: of each scorer, by name, the deciding one first.
+        figures: of each scorer, by name, the deciding one first, the one beside it second.
         likelihood: what :func:`naqsh.detection.caution.check` found; None without a likelihood.
         notes: names out of :data:`REASONS`.
-        pictures: files of heat maps, relative to the run folder, and ``maps_of``, whose they are.
+        choice: what held-out normal images said of two scores, where that was asked for.
+        terms: what else it depends on: names, fingerprints of images.
+        pictures: files of heat maps, and ``maps_of``, whose they are.
+        folder: where all of it lies, once it is written.
     """
 
     step: int
+    weights: str
     seed: int
     suspects: Suspects
     normal: dict[str, Any]
@@ -94,12 +104,43 @@ class Detection:
     figures: dict[str, Figures]
     likelihood: dict[str, Any] | None
     notes: tuple[str, ...]
+    choice: Choice | None = None
+    terms: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def deciding(self) -> Figures:
-        """The scorer that decides what is flagged."""
+        """The scorer that decides what is flagged and how images are ordered."""
         return next(iter(self.figures.values()))
+
+    @property
+    def beside(self) -> Figures | None:
+        """The scorer that flags too, where normal images could not tell which is better."""
+        if self.choice is None or self.choice.better is not None:
+            return None
+        return self.figures[self.choice.names[1]]
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Which images are flagged, by the deciding scorer or the one beside it."""
+        flagged = self.deciding.flagged
+        return flagged if self.beside is None else flagged | self.beside.flagged
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder: of what was examined, and a hash of all that it depends on."""
+        terms = {
+            "step": self.step,
+            "weights": self.weights,
+            "seed": self.seed,
+            "draws": self.draws,
+            "false_alarms": self.false_alarms,
+            **self.terms,
+        }
+        digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:8]
+        words = re.sub(r"[^0-9a-z]+", "-", self.suspects.name.lower()).strip("-")[:40]
+        return f"{words or 'images'}-{digest}"
 
     def order(self) -> list[int]:
         """The pictures, most anomalous first."""
@@ -111,7 +152,9 @@ class Detection:
         return {
             "format": FORMAT,
             "step": self.step,
+            "weights": self.weights,
             "seed": self.seed,
+            "terms": self.terms,
             "suspects": {
                 "name": examined.name,
                 "count": len(examined),
@@ -123,6 +166,9 @@ class Detection:
             "false_alarms": self.false_alarms,
             "draws": self.draws,
             "deciding": self.deciding.name,
+            "beside": None if self.beside is None else self.beside.name,
+            "choice": None if self.choice is None else self.choice.to_dict(),
+            "flagged": int(self.flagged.sum()),
             "scorers": [_plain(figures, examined) for figures in self.figures.values()],
             "likelihood": self.likelihood,
             "notes": list(self.notes),
@@ -139,7 +185,7 @@ class Detection:
             "path": self.suspects.paths[number],
             "kind": None if kinds is None else kinds[number],
             "score": float(self.deciding.scores.values[number]),
-            "flagged": bool(self.deciding.flagged[number]),
+            "flagged": bool(self.flagged[number]),
         }
 
     def to_csv(self) -> str:
@@ -152,7 +198,7 @@ class Detection:
             kind = "" if kinds is None else kinds[number]
             label = "" if kinds is None else int(kind != GOOD)
             scores = [f"{f.scores.values[number]:.9g}" for f in self.figures.values()]
-            writer.writerow([path, kind, label, int(self.deciding.flagged[number]), *scores])
+            writer.writerow([path, kind, label, int(self.flagged[number]), *scores])
         return buffer.getvalue()
 
 

@@ -1,11 +1,12 @@
 """The section on anomaly detection: curves, histograms, tables, pictures, and what they mean."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from naqsh.report import figures, images, palette
-from naqsh.report.detected import Detected, Interval, Scorer
+from naqsh.report.detected import Choice, Detected, Interval, Scorer
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
 from naqsh.report.facts import Curve, Facts, Histogram
 from naqsh.report.panels import labelled, picture
@@ -18,12 +19,17 @@ PICTURE_BYTES = 400_000
 KINDS = 12
 """Most kinds that a histogram parts."""
 
-Found = Sequence[tuple[Facts, Detected]]
+SHOWN = 6
+"""Most detections that are drawn; more are named."""
+
+Found = Sequence[tuple[str, Detected]]
+"""Detections with what each is called: its run, its images, or both."""
 
 
 def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run was asked for anomalies."""
-    found = [(run, run.detected) for run in runs if run.detected]
+    everything = _labelled(maker.words, runs)
+    found = everything[:SHOWN]
     if not found:
         lost = any(run.lost("detection.json") for run in runs)
         return [Paragraph(maker.words.text("detection.lost"))] if lost else []
@@ -37,11 +43,33 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         _terms(maker, found),
     ]
     said = [
-        Listing(run.label if len(runs) > 1 else "", items)
-        for run, detected in found
+        Listing(label if len(found) > 1 else "", items)
+        for label, detected in found
         if (items := _limits(maker.words, detected))
     ]
+    if len(everything) > SHOWN:
+        further = [maker.words.own(label) for label, _ in everything[SHOWN:]]
+        said.append(Listing(str(maker.words.text("detection.further")), further))
     return [*[block for block in made if block is not None], *said]
+
+
+def _labelled(words: Words, runs: Sequence[Facts]) -> list[tuple[str, Detected]]:
+    """All detections, those with known labels first, each by a name of its own."""
+    pairs = [(run, detected) for run in runs for detected in run.detected]
+    pairs.sort(key=lambda pair: pair[1].deciding.quality is None)
+    named = []
+    for run, detected in pairs:
+        own = len({id(other) for other, _ in pairs}) > 1
+        label = run.label if own else detected.suspects
+        if own and len(run.detected) > 1:
+            label = f"{run.label}, {detected.suspects}"
+        named.append(label)
+    alike = Counter(named)
+    labels = [
+        label if alike[label] == 1 else f"{label} #{named[: number + 1].count(label)}"
+        for number, label in enumerate(named)
+    ]
+    return [(label, detected) for label, (_, detected) in zip(labels, pairs, strict=True)]
 
 
 def _scorer(words: Words, name: str) -> Markup:
@@ -56,10 +84,11 @@ def _roc(maker: Maker, found: Found) -> Figure | None:
         scorers = found[0][1].scorers
         series = [(str(_scorer(words, name)), scorer) for name, scorer in scorers.items()]
     else:
-        for run, detected in found:
+        for label, detected in found:
             what = _scorer(words, detected.deciding.name)
-            label = str(words.text("figures.of_run", run=run.label, what=what))
-            series.append((label, detected.deciding))
+            series.append(
+                (str(words.text("figures.of_run", run=label, what=what)), detected.deciding)
+            )
         pca = found[0][1].scorers.get("pca")
         series += [(str(_scorer(words, "pca")), pca)] if pca else []
     lines, legend = [], []
@@ -78,7 +107,7 @@ def _roc(maker: Maker, found: Found) -> Figure | None:
 
 def _histograms(maker: Maker, found: Found) -> Figure:
     words, panels = maker.words, []
-    for number, (run, detected) in enumerate(found):
+    for number, (label, detected) in enumerate(found):
         scorer = detected.deciding
         # The normal ones first: those held out, and the good ones among those examined.
         kinds = sorted(scorer.counts, key=lambda kind: (kind != "", kind != GOOD, kind))[:KINDS]
@@ -88,7 +117,7 @@ def _histograms(maker: Maker, found: Found) -> Figure:
         ]
         title = _scorer(words, scorer.name)
         if len(found) > 1:
-            title = words.text("figures.of_run", run=run.label, what=title)
+            title = words.text("figures.of_run", run=label, what=title)
         # A threshold beyond the outermost bins has no place among them.
         inside = scorer.edges[0] <= scorer.threshold <= scorer.edges[-1]
         mark = scorer.threshold if inside else None
@@ -109,12 +138,12 @@ def _kind(words: Words, kind: str) -> str:
 
 def _extremes(maker: Maker, found: Found) -> Figure | None:
     words, panels = maker.words, []
-    for run, detected in found:
+    for label, detected in found:
         for name, path in detected.pictures.items():
             image = images.inline(path, PICTURE_BYTES)
             title = words.text(f"detection.pictures.{name}")
             if len(found) > 1:
-                title = words.text("figures.of_run", run=run.label, what=title)
+                title = words.text("figures.of_run", run=label, what=title)
             panels.append(Panel(title, picture(maker, title, image)))
     return maker.figure("extremes", panels, columns=1) if panels else None
 
@@ -141,7 +170,7 @@ def _table(maker: Maker, found: Found) -> Table | None:
             for scorer in scorers
         ]
         rows.append(Row(name, [_scorer(words, name), *cells]))
-    head = [words.text("tables.detection.columns.score"), *[words.own(r.label) for r, _ in found]]
+    head = [words.text("tables.detection.columns.score"), *[words.own(label) for label, _ in found]]
     return maker.table("detection_of", head, rows, numeric=1)
 
 
@@ -178,9 +207,9 @@ def _kinds(maker: Maker, found: Found) -> Table | None:
     """AUROC of each kind by what decides, a column a run; one run shows its baseline beside it."""
     words = maker.words
     columns: list[tuple[Markup | str, Scorer]] = []
-    for run, detected in found:
+    for label, detected in found:
         own = _scorer(words, detected.deciding.name)
-        columns.append((own if len(found) == 1 else words.own(run.label), detected.deciding))
+        columns.append((own if len(found) == 1 else words.own(label), detected.deciding))
     pca = found[0][1].scorers.get("pca")
     if len(found) == 1 and pca and pca is not found[0][1].deciding:
         columns.append((_scorer(words, "pca"), pca))
@@ -220,7 +249,7 @@ def _terms(maker: Maker, found: Found) -> Table:
     }
     head = ["", words.text("value")]
     if len(found) > 1:
-        head = ["", *[words.own(run.label) for run, _ in found]]
+        head = ["", *[words.own(label) for label, _ in found]]
     made = [
         Row(key, [words.text(f"tables.detection_terms.rows.{key}"), *cells])
         for key, cells in rows.items()
@@ -230,7 +259,7 @@ def _terms(maker: Maker, found: Found) -> Table:
 
 def _limits(words: Words, detected: Detected) -> list[Markup]:
     """What the figures do not say by themselves, in words, from what was measured."""
-    said: list[Markup] = []
+    said = [_choice(words, detected.choice)] if detected.choice else []
     less = detected.deciding.quality and detected.deciding.quality.less_pca
     if less and not detected.deciding.baseline:
         (low, high), values = less[1], {"score": _scorer(words, detected.deciding.name)}
@@ -263,3 +292,21 @@ def _limits(words: Words, detected: Detected) -> list[Markup]:
         key = f"detection.notes.{note}"
         said.append(words.text(key, error=error) if key in words else words.foreign(note))
     return said
+
+
+def _choice(words: Words, choice: Choice) -> Markup:
+    """How the score was chosen, or why both flag."""
+    named = {"first": _scorer(words, choice.first), "second": _scorer(words, choice.second)}
+    if choice.interval is None:
+        return words.text(f"detection.choice.{choice.unsound or 'few'}", **named)
+    low, high = choice.interval
+    return words.text(
+        f"detection.choice.{'chosen' if choice.better else 'both'}",
+        **named,
+        better=_scorer(words, choice.better or choice.first),
+        images=words.number(choice.images),
+        a=words.rounded(choice.aurocs[0]),
+        b=words.rounded(choice.aurocs[1]),
+        low=words.rounded(low),
+        high=words.rounded(high),
+    )

@@ -81,6 +81,29 @@ class Warnings:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What held-out normal images said of two scores.
+
+    Attributes:
+        first: the method's score.
+        second: the baseline.
+        better: the one that decides; None where both flag.
+        unsound: why nothing could be said: ``seen``, ``few`` or ``small``; empty otherwise.
+        images: held-out normal images that patches were pasted into.
+        aurocs: of pasted against untouched images by each score.
+        interval: of their difference; None where nothing could be said.
+    """
+
+    first: str
+    second: str
+    better: str | None
+    unsound: str
+    images: int
+    aurocs: tuple[float, float]
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Detected:
     """One run's detection.
 
@@ -99,6 +122,8 @@ class Detected:
         notes: names of what must be known.
         pictures: files of the extremes, ``most`` and ``least`` anomalous.
         maps_of: the score whose heat maps they show; None where there are none.
+        weights: whether the ``last`` or the ``best`` scored.
+        choice: how the score was chosen, where normal images were asked.
     """
 
     step: int
@@ -115,6 +140,8 @@ class Detected:
     notes: tuple[str, ...]
     pictures: dict[str, Path]
     maps_of: str | None
+    weights: str = "last"
+    choice: Choice | None = None
 
     @property
     def deciding(self) -> Scorer:
@@ -131,7 +158,7 @@ def parse(plain: Any, folder: Path) -> Detected:
 
     Args:
         plain: what the file holds.
-        folder: of the run.
+        folder: where the detection's pictures lie.
     """
     if plain["format"] != FORMAT:
         raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
@@ -154,8 +181,24 @@ def parse(plain: Any, folder: Path) -> Detected:
         scorers,
         None if plain["likelihood"] is None else _warnings(plain["likelihood"]),
         tuple(str(note) for note in plain["notes"]),
-        {name: folder / "detection" / Path(file).name for name, file in named.items()},
+        {name: folder / Path(file).name for name, file in named.items()},
         str(plain["pictures"]["maps_of"]) if "maps_of" in plain["pictures"] else None,
+        str(plain.get("weights", "last")),
+        _choice(plain["choice"]) if plain.get("choice") else None,
+    )
+
+
+def _choice(plain: Any) -> Choice:
+    first, second = plain["names"]
+    aurocs, interval = plain["aurocs"] or (0.0, 0.0), plain["interval"]
+    return Choice(
+        str(first),
+        str(second),
+        None if plain["better"] is None else str(plain["better"]),
+        str(plain["unsound"]),
+        int(plain["images"]),
+        (float(aurocs[0]), float(aurocs[1])),
+        None if interval is None else _interval(interval),
     )
 
 

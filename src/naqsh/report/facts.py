@@ -100,7 +100,7 @@ class Facts:
         notes: the diagnosis.
         checkpoint: the step of the last checkpoint.
         measured: what the run was evaluated to, once it was.
-        detected: how well it tells anomalies, once it was asked.
+        detected: how well it tells anomalies, each time that it was asked.
         sampled: its samplers, once they were compared.
         bound: its variational bound by time, once it was taken.
         problems: what of the folder is missing or damaged.
@@ -116,7 +116,7 @@ class Facts:
     notes: list[Note] = field(default_factory=list)
     checkpoint: int | None = None
     measured: Measured | None = None
-    detected: Detected | None = None
+    detected: list[Detected] = field(default_factory=list)
     sampled: Sampled | None = None
     bound: Bounded | None = None
     problems: list[Problem] = field(default_factory=list)

@@ -8,11 +8,13 @@ is no run.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from naqsh.errors import NaqshError
 from naqsh.report.bounded import parse as parse_bounded
+from naqsh.report.detected import Detected
 from naqsh.report.detected import parse as parse_detected
 from naqsh.report.facts import Facts, Histogram, Note, Problem, Record, Stage, section
 from naqsh.report.measured import parse as parse_measured
@@ -67,10 +69,22 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
     facts.measured = _later(facts, folder.evaluation, parse_measured)
     place = folder.path
-    facts.detected = _later(facts, place / "detection.json", lambda p: parse_detected(p, place))
+    facts.detected = _detections(facts, folder)
     facts.sampled = _later(facts, folder.samplers, lambda plain: parse_sampled(plain, place))
     facts.bound = _later(facts, folder.bound, parse_bounded)
     return facts
+
+
+def _detections(facts: Facts, folder: RunFolder) -> list[Detected]:
+    """Every detection that the run keeps; an old run has one, beside its other files."""
+    places = {folder.path / "detection.json": folder.path / "detection"}
+    if folder.detections.is_dir():
+        kept = sorted(entry for entry in folder.detections.iterdir() if entry.name[0] != ".")
+        places |= {entry / "detection.json": entry for entry in kept}
+    found = [
+        _later(facts, file, partial(parse_detected, folder=place)) for file, place in places.items()
+    ]
+    return [detected for detected in found if detected]
 
 
 def _later(facts: Facts, path: Path, parse: Callable[[Any], T]) -> T | None:

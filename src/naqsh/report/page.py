@@ -273,7 +273,7 @@ def results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "summary": run.summary(),
                 "results": run.results(),
                 "measured": run.measured and run.measured.as_plain(),
-                "detected": run.detected and run.detected.as_plain(),
+                "detected": [detected.as_plain() for detected in run.detected],
                 "sampled": run.sampled and run.sampled.as_plain(),
                 "bound": run.bound and run.bound.as_plain(),
                 "recipe": run.recipe,
