@@ -13,16 +13,16 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "places", "spec", "codec", "noise", "runfolder", "pictures", "environment"),
-    *("ranks", "precision", "core"),
+    *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "pictures"),
+    *("environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
     *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "places"},
-    "metrics": {"errors", "places", "networks"},
-    "report": {"errors", "runfolder", "pictures"},
+    "data": {"errors", "foreign", "places"},
+    "metrics": {"errors", "foreign", "places", "networks"},
+    "report": {"errors", "foreign", "runfolder", "pictures"},
 }
 USERS = {  # who may import what stands beside
     "data": {

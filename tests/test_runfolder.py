@@ -185,7 +185,7 @@ def test_require(tmp_path):
         RunFolder(file).require()
     (tmp_path / "recipe.yaml").write_text("a: 1")
     assert RunFolder(tmp_path).require().read_recipe() == {"a": 1}
-    for damage in (b"\xff\xfe", b"a: [", b"- 1\n", b"", b"a: 2020-13-45"):
+    for damage in (b"\xff\xfe", b"a: [", b"- 1\n", b"", b"a: &b 1"):
         (tmp_path / "recipe.yaml").write_bytes(damage)
         with pytest.raises(NaqshError, match=r"recipe\.yaml is damaged"):
             RunFolder(tmp_path).read_recipe()

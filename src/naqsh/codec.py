@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from naqsh.errors import NaqshError, one_of
+from naqsh.foreign import short
 
 T = TypeVar("T")
 Kinds = Mapping[type, Callable[[str], type]]
@@ -74,7 +75,7 @@ def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "")
     """
     kinds = kinds or {}
     if not isinstance(plain, Mapping):
-        raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {plain!r}")
+        raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {short(plain)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in plain:
@@ -127,7 +128,7 @@ def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
 
 def _dataclass(members: tuple[type, ...], plain: Any, kinds: Kinds, path: str) -> Any:
     if not isinstance(plain, Mapping):
-        raise NaqshError(f"{path}: need named values, got {plain!r}")
+        raise NaqshError(f"{path}: need named values, got {short(plain)}")
     rest = dict(plain)
     if len(members) == 1 and members[0] not in kinds:
         return decode(members[0], rest, kinds, path)
@@ -146,7 +147,7 @@ def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> t
     if isinstance(plain, Text):
         plain = [Text(part) for part in plain.strip("[]() ").replace(",", " ").split()]
     if not isinstance(plain, list | tuple):
-        raise NaqshError(f"{path}: need a list, got {plain!r}")
+        raise NaqshError(f"{path}: need a list, got {short(plain)}")
     if arguments[-1] is Ellipsis:
         arguments = (arguments[0],) * len(plain)
     if len(plain) != len(arguments):
@@ -157,7 +158,7 @@ def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> t
 
 def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    wrong = NaqshError(f"{path}: need {names[hint]}, got {str(plain) if plain == '' else plain!r}")
+    wrong = NaqshError(f"{path}: need {names[hint]}, got {short(plain)}")
     try:
         if isinstance(plain, Text) and hint in (bool, int):
             plain = {"true": True, "false": False}[plain.lower()] if hint is bool else int(plain)

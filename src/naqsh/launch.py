@@ -75,7 +75,8 @@ def resolve(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe.endswith((".yaml", ".yml")):
-        return recipe_module.read(Path(recipe))
+        file = Path(recipe)
+        return recipe_module.read(file, within=file.resolve().parent)  # a link of the user's own
     return recipes.by_name(recipe)
 
 

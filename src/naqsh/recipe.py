@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from naqsh import codec, methods
+from naqsh import codec, foreign, methods
 from naqsh.errors import NaqshError
 from naqsh.spec import MethodSpec, Precision
 
@@ -144,19 +144,23 @@ def from_yaml(text: str) -> Recipe:
         NaqshError: no YAML, an unknown key or a value of another type.
     """
     try:
-        plain = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 45th of May
-        raise NaqshError(f"this is not YAML: {' '.join(str(error).split())}") from error
+        plain = foreign.from_yaml(text)
+    except ValueError as error:
+        raise NaqshError(f"this is not YAML as recipes have it: {error}") from error
     return from_dict(plain)
 
 
-def read(path: Path) -> Recipe:
-    """The recipe in a YAML file; raises NaqshError naming the file and what is wrong in it."""
+def read(path: Path, within: Path | None = None) -> Recipe:
+    """The recipe in a YAML file; raises NaqshError naming the file and what is wrong in it.
+
+    Args:
+        path: the file.
+        within: the folder that it must lie in, wherever links lead; its own by default.
+    """
+    text = foreign.read_text(path, within=within)
     try:
-        return from_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NaqshError(f"cannot read {path}: {error.strerror}") from error
-    except (NaqshError, UnicodeDecodeError) as error:
+        return from_yaml(text)
+    except NaqshError as error:
         raise NaqshError(f"{path}: {error}") from error
 
 

@@ -23,15 +23,18 @@ Nothing here needs PyTorch, so that a report opens at once.
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
-import yaml
 
 from naqsh.errors import NaqshError
+from naqsh.foreign import read_json as read_json
+from naqsh.foreign import read_lines as read_lines
+from naqsh.foreign import read_yaml
 
 FORMAT = 1
 
@@ -71,10 +74,7 @@ class RunFolder:
 
     def read_recipe(self) -> dict[str, Any]:
         """The recipe as plain data."""
-        try:
-            plain = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise NaqshError(f"{self.recipe} is damaged: {' '.join(str(error).split())}") from error
+        plain = read_yaml(self.recipe)
         if not isinstance(plain, dict):
             raise NaqshError(f"{self.recipe} is damaged: it holds no named values")
         return plain
@@ -84,7 +84,7 @@ class RunFolder:
         if not self.checkpoints.is_dir():
             return []
         names = (entry.name for entry in self.checkpoints.iterdir() if entry.is_dir())
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{8,18}", name))
 
     def checkpoint(self, step: int) -> Path:
         """The folder of one step's checkpoint."""
@@ -130,37 +130,6 @@ def make_folder(path: Path) -> None:
         ) from None
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; raises NaqshError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NaqshError(f"{path} is missing: the run folder is not whole") from None
-    except ValueError as error:
-        raise NaqshError(f"{path} is damaged: {error}") from error
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a .jsonl file; a last line cut short by a kill is left out.
-
-    Raises:
-        NaqshError: another line is damaged.
-    """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    records = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise NaqshError(f"{path}, line {number} is damaged: {error}") from error
-        if not isinstance(record, dict):
-            raise NaqshError(f"{path}, line {number} is damaged: it holds no named values")
-        records.append(record)
-    return records
-
-
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Add one record to a .jsonl file."""
     with path.open("a", encoding="utf-8") as file:
@@ -173,8 +142,11 @@ def rewrite_lines(path: Path, records: list[dict[str, Any]]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that at every moment it is the old one or the new one, whole."""
-    write_bytes(path, text.encode())
+    """Write a file so that at every moment it is the old one or the new one, whole.
+
+    What of a name is not UTF-8 is written as ``\\udce3``, which JSON reads back as it was.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
