@@ -10,10 +10,10 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from naqsh.errors import NaqshError, one_of
+from naqsh.errors import NaqshError, nearest, one_of
 from naqsh.foreign import short
 
 T = TypeVar("T")
@@ -174,8 +174,14 @@ def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
     raise wrong
 
 
-def assign(plain: dict[str, Any], path: str, value: Any) -> None:
+def assign(plain: dict[str, Any], path: str, value: Any, known: Collection[str] = ()) -> None:
     """Put `value` at the dotted `path` of plain data; a new ``kind`` resets what stood beside it.
+
+    Args:
+        plain: what is changed.
+        path: of the value.
+        value: the new one.
+        known: all dotted names, of which the nearest is told where `path` is nowhere.
 
     Raises:
         NaqshError: no such key on the way.
@@ -184,13 +190,27 @@ def assign(plain: dict[str, Any], path: str, value: Any) -> None:
     place: Any = plain
     for depth, name in enumerate(parents):
         if not isinstance(place, dict) or name not in place:
-            known = place if isinstance(place, dict) else {}
-            raise NaqshError(f"{'.'.join(parents[: depth + 1])}: {one_of('key', name, known)}")
+            here = place if isinstance(place, dict) else {}
+            raise _no_key(".".join(parents[: depth + 1]), name, here, path, known)
         place = place[name]
     if not isinstance(place, dict):
         raise NaqshError(f"{path}: {'.'.join(parents)} is a single value and has no parts")
     if last == "kind" and place.get("kind") != value:
         place.clear()
     elif last not in place:
-        raise NaqshError(f"{path}: {one_of('key', last, place)}")
+        raise _no_key(path, last, place, path, known)
     place[last] = value
+
+
+def _no_key(
+    where: str, name: str, here: Collection[str], path: str, known: Collection[str]
+) -> NaqshError:
+    """The error for a key that is not `here`: the nearest of its neighbours, else of all names.
+
+    Beside a ``kind`` only what lies below it is looked through: its other kinds have other keys.
+    """
+    parent = where.rpartition(".")[0]
+    wider = [key for key in known if "kind" not in here or key.startswith(f"{parent}.")]
+    if not nearest(name, here) and nearest(path, wider):
+        return one_of("number", path, wider)
+    return NaqshError(f"{where}: {one_of('key', name, here)}")

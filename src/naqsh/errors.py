@@ -28,8 +28,68 @@ class Interrupted(Exception):
         self.number = number
 
 
+ELSEWHERE = {
+    "batch": "batch-size batchsize bs minibatch",
+    "lr": "learning-rate learningrate",
+    "epochs": "num-epochs n-epochs max-epochs",
+    "steps": "num-steps max-steps iterations iters max-iters n-iter num-inference-steps ddim-steps",
+    "out": "output output-dir outdir save-dir logdir result-dir",
+    "data": "dataset data-dir data-path dataroot",
+    "n": "num-samples samples num-images images count num",
+    "seed": "random-seed random-state manual-seed",
+    "device": "gpu gpus cuda accelerator",
+    "size": "image-size img-size imsize resolution",
+    "latent": "latent-dim latent-size z-dim nz",
+    "ema": "ema-decay",
+    "clip-norm": "grad-clip gradient-clip clip-grad max-grad-norm gradient-clip-val",
+    "accumulate": "grad-accum gradient-accumulation-steps accumulate-grad-batches",
+    "precision": "amp fp16 bf16 dtype mixed-precision",
+    "warmup": "warmup-steps lr-warmup-steps",
+    "schedule": "lr-scheduler lr-schedule",
+    "tracking": "logger wandb tensorboard",
+    "sampler": "scheduler solver",
+    "guidance": "cfg cfg-scale guidance-scale",
+    "reference": "split real-split",
+    "pr": "precision recall precision-recall prdc",
+    "dc": "density coverage",
+    "likelihood": "nll bpd bits elbo",
+}
+"""What other programs call what we call otherwise; our own names come first."""
+
+_OURS = {theirs: ours for ours, names in ELSEWHERE.items() for theirs in names.split()}
+
+SHOWN = 3
+"""Names that a hint holds at most."""
+
+
+def nearest(given: str, known: Iterable[str]) -> list[str]:
+    """The known names that `given` may stand for, the likeliest first; none if none is near.
+
+    Case, dashes and underscores do not matter. A dotted name is also found by its last part, so
+    that ``lr`` finds ``method.optimizer.lr``; and by what other programs call it, so that
+    ``batch-size`` finds ``training.batch``.
+    """
+    names = sorted(known, key=lambda name: (name.count("."), name))
+    word = _bare(given)
+    if not word:
+        return []
+    whole = {name: _bare(name) for name in names}
+    last = {name: bare.rpartition(".")[2] for name, bare in whole.items()}
+    end = word.rpartition(".")[2]
+    for forms, wanted in ((whole, word), (last, end), (last, _OURS.get(end))):
+        if found := [name for name in names if forms[name] == wanted]:
+            # Of names that end alike, the shortest way to it: --steps before --training.steps.
+            return [name for name in found if name.count(".") == found[0].count(".")][:SHOWN]
+    near = difflib.get_close_matches(end, sorted(set(last.values())), n=1)
+    return [name for name in names if last[name] in near][:SHOWN]
+
+
+def _bare(name: str) -> str:
+    return name.lower().lstrip("-").replace("_", "-")
+
+
 def one_of(what: str, given: str, known: Iterable[str]) -> NaqshError:
-    """The error for an unknown name: says the nearest known one, or lists them all.
+    """The error for an unknown name: says the nearest known ones, or lists them all.
 
     Args:
         what: what kind of thing was named, for example ``"recipe"``.
@@ -37,6 +97,6 @@ def one_of(what: str, given: str, known: Iterable[str]) -> NaqshError:
         known: every name that would have worked.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    near = nearest(given, names)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
     return NaqshError(f"no {what} named {given!r}; {hint}")

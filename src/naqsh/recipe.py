@@ -16,6 +16,7 @@ import yaml
 
 from naqsh import codec, foreign, methods
 from naqsh.errors import NaqshError
+from naqsh.runfolder import flat
 from naqsh.spec import MethodSpec, Precision
 
 
@@ -128,7 +129,7 @@ class Recipe:
             plain = from_dict(plain).to_dict()
         for path in changes:
             if path not in kinds:
-                codec.assign(plain, path, changes[path])
+                codec.assign(plain, path, changes[path], flat(plain))
         return from_dict(plain)
 
 

@@ -239,10 +239,15 @@ class Run:
         return path
 
 
+def sample_names(method: object) -> dict[str, Any]:
+    """What a method's ``sample`` takes beside the noise, with its type hint; may be nothing."""
+    hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
+    return {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+
+
 def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options for a method's ``sample``, checked and read by their type hints."""
-    hints = typing.get_type_hints(method.sample)
-    known = {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+    known = sample_names(method)
     for name in given:
         if name not in known:
             raise one_of("sampling option", name, known or ["n", "seed"])

@@ -6,8 +6,6 @@ from typing import Any
 
 from naqsh.cli.parsing import none_left, verb
 
-OPTIONS = "--data --recipes --runs --minutes --pictures --n --features --seed --out --device"
-
 
 def add_compare(verbs: Any) -> None:
     """The options of `compare`."""
@@ -42,7 +40,7 @@ def add_compare(verbs: Any) -> None:
 
 
 def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, OPTIONS + " --data-home --language --quiet")
+    none_left(named, options)
     from naqsh import comparison
 
     plan = comparison.Plan(

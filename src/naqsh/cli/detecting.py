@@ -56,11 +56,7 @@ def add_detect(verbs: Any) -> None:
 
 
 def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(
-        named,
-        "--weights --normal --features --score --false-alarms --draws --n --seed --batch --device "
-        "--data-home --json --fail-on-anomaly",
-    )
+    none_left(named, options)
     from naqsh import detection, run
 
     trained = run.open(options.run, options.weights)

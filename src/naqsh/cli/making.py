@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import add_run, verb
-from naqsh.errors import one_of
+from naqsh.cli.parsing import add_run, only, verb
 
 
 def add_train(verbs: Any) -> None:
@@ -49,9 +48,11 @@ SHORT = {
 def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, Any]:
     from naqsh.codec import Text
 
-    for name in named:
-        if "." not in name:
-            raise one_of("option", f"--{name}", [f"--{word}" for word in (*SHORT, "out", "device")])
+    if undotted := {name: value for name, value in named.items() if "." not in name}:
+        from naqsh.launch import resolve
+        from naqsh.runfolder import flat
+
+        only(undotted, flat(resolve(options.recipe).to_dict()), options)
     changes: dict[str, Any] = {name: Text(value) for name, value in named.items()}
     for option, name in SHORT.items():
         if getattr(options, option, None) is not None:
@@ -123,6 +124,7 @@ def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import run
 
     trained = run.open(options.run, options.weights)
+    only(named, run.sample_names(trained.method), options)
     path = trained.save_samples(
         options.n,
         seed=options.seed,

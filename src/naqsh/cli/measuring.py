@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from naqsh.cli.machine import add_machine, at_work
-from naqsh.cli.parsing import add_run, none_left, verb
+from naqsh.cli.parsing import add_run, none_left, only, verb
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -43,6 +43,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import evaluation, measuring, run
 
     trained = run.open(options.run, options.weights)
+    only(named, run.sample_names(trained.method), options)
     with at_work(options) as machine:
         result = evaluation.evaluate(
             trained,
@@ -89,6 +90,7 @@ def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import run, samplers
 
     trained = run.open(options.run, options.weights)
+    only(named, run.sample_names(trained.method), options)
     with at_work(options) as machine:
         study = samplers.study(
             trained,
@@ -128,7 +130,7 @@ def add_bound(verbs: Any) -> None:
 
 
 def _bound(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--weights --n --reference --likelihood --seed --batch --device --json")
+    none_left(named, options)
     from naqsh import bounds, run
 
     trained = run.open(options.run, options.weights)
@@ -163,7 +165,7 @@ def add_measure(verbs: Any) -> None:
 
 
 def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--n --size --features --seed --batch --device --json --data-home")
+    none_left(named, options)
     from naqsh import measuring
 
     with at_work(options) as machine:

@@ -1,6 +1,7 @@
 """Reading the words of a command: what argparse knows, and the numbers of a recipe."""
 
 import argparse
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,10 +15,25 @@ class Parser(argparse.ArgumentParser):
         """Raise the complaint; :func:`main` prints it."""
         raise NaqshError(f"{message}; see `{self.prog} --help`")
 
+    def known(self) -> list[str]:
+        """Every option that this parser takes, as it is typed: ``--seed``."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's check of a choice, with our hint: the nearest name instead of them all."""
+        if action.choices is not None and value not in action.choices:
+            what = "command" if isinstance(action.choices, dict) else f"{_called(action)}"
+            raise one_of(what, str(value), map(str, action.choices))
+
+
+def _called(action: argparse.Action) -> str:
+    """What an argument is called on the command line."""
+    return action.option_strings[0] if action.option_strings else action.dest.upper()
+
 
 def verb(verbs: Any, name: str, does: str, examples: str) -> argparse.ArgumentParser:
     """A verb's parser, with its help."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
+    parser: Parser = verbs.add_parser(
         name,
         help=does[0].lower() + does[1:].rstrip("."),
         description=does,
@@ -25,6 +41,7 @@ def verb(verbs: Any, name: str, does: str, examples: str) -> argparse.ArgumentPa
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(known=parser.known)
     return parser
 
 
@@ -75,7 +92,20 @@ def add_run(parser: argparse.ArgumentParser, what: str = "a run folder") -> None
     )
 
 
-def none_left(named: dict[str, str], known: str) -> None:
-    """Refuse options that a verb without a recipe does not know."""
-    if named:
-        raise one_of("option", f"--{next(iter(named))}", known.split())
+def none_left(named: Mapping[str, str], options: argparse.Namespace) -> None:
+    """Refuse options that a verb which takes none but its own does not know."""
+    only(named, (), options)
+
+
+def only(named: Mapping[str, str], taken: Iterable[str], options: argparse.Namespace) -> None:
+    """Refuse an option that is neither one of `taken` nor the verb's own.
+
+    Args:
+        named: what :func:`named` read.
+        taken: names that the verb takes besides its own options, without dashes.
+        options: of the verb, as argparse read them.
+    """
+    taken = list(taken)
+    for name in named:
+        if name not in taken:
+            raise one_of("option", f"--{name}", [*options.known(), *(f"--{t}" for t in taken)])

@@ -30,7 +30,7 @@ def add_list(verbs: Any) -> None:
 
 
 def _list(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--help")
+    none_left(named, options)
     if options.what in (None, "recipes"):
         from naqsh.recipes import all_recipes
 
@@ -75,7 +75,7 @@ def add_report(verbs: Any) -> None:
 
 
 def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, "--out --language --notebook --help")
+    none_left(named, options)
     from naqsh import report
 
     language = options.language
