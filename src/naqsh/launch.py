@@ -189,6 +189,7 @@ def _write_about(
             "count": len(pictures),
             "shape": list(pictures.shape),
             "classes": list(pictures.classes),
+            "notes": list(pictures.notes),
         },
         "parameters": cost.parameters,
         "memory": cost.memory,

@@ -29,18 +29,24 @@ class Data:
         size: resize to `size` x `size` pixels; None keeps the set's own size.
         channels: 1 (grey) or 3 (colour); None keeps the set's own.
         flip: mirror half of the training pictures left to right.
+        holdout: share of the images held out as test split, where the set has none of its own.
+        holdout_seed: which images are held out; the training's seed has no part in it.
     """
 
     name: str
     size: int | None = None
     channels: int | None = None
     flip: bool = False
+    holdout: float = 0.0
+    holdout_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
             raise ValueError(f"size must be at least 4, got {self.size}")
         if self.channels not in (None, 1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
 
 
 @dataclass(frozen=True)

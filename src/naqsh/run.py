@@ -32,13 +32,19 @@ WEIGHTS = ("last", "best")
 def load_data(
     recipe: Recipe, split: Literal["train", "test"], home: Path | str | None = None
 ) -> "data.DataSet":
-    """A recipe's pictures, brought to its size and channels."""
+    """A recipe's pictures, brought to its size and channels.
+
+    Where the set has no test split of its own and ``data.holdout`` is above 0, ``"test"`` gives the
+    images held out and ``"train"`` the others.
+    """
     return data.load(
         recipe.data.name,
         split=split,
         size=recipe.data.size,
         channels=recipe.data.channels,
         home=Path(home) if home else None,
+        holdout=recipe.data.holdout,
+        holdout_seed=recipe.data.holdout_seed,
     )
 
 

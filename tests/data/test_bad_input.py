@@ -100,7 +100,10 @@ FOLDERS = [
     ),
     Case("loose pictures beside classes", r"both pictures \(0\.png\) and sub-f.*class", make=mixed),
     Case(
-        "no test split", r"in has no test split; use its train", make=two, options={"split": "test"}
+        "no test split",
+        r"in has no test split: .*--data.holdout .*--reference train",
+        make=two,
+        options={"split": "test"},
     ),
     Case(
         "not a picture",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class DataSet:
         fingerprint: 16 hexadecimal digits of the SHA-256 of shape, pixels and labels: equal
             content has an equal fingerprint, wherever it came from. For memory-mapped sets it was
             taken while the map was written.
+        notes: what must be known of them, a sentence each; see :mod:`naqsh.data.notes`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class DataSet:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -90,8 +92,11 @@ class DataSet:
                 (len(index), *self.shape), labels, (self.images[part] for part in parts)
             )
             stored = cache.pictures(f"subset-{key}", "1", lambda: content)
-            return DataSet(self.name, stored.images, labels, self.classes, stored.fingerprint)
-        return DataSet.of(self.name, np.asarray(self.images[index]), labels, self.classes)
+            return DataSet(
+                self.name, stored.images, labels, self.classes, stored.fingerprint, self.notes
+            )
+        chosen = DataSet.of(self.name, np.asarray(self.images[index]), labels, self.classes)
+        return replace(chosen, notes=self.notes)
 
     def hold_out(self, fraction: float, seed: int) -> tuple["DataSet", "DataSet"]:
         """Divide at random, the same way every time: (the rest, the part held out).

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from naqsh.data import cache, pixels
+from naqsh.data.holdout import no_test_split
 from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
 
@@ -104,6 +105,11 @@ def stored(
     return cache.pictures(place, cache.key(1, state), build)
 
 
+def has_test(folder: Path) -> bool:
+    """Whether a folder has a test split of its own."""
+    return (folder / "train").is_dir() and (folder / "test").is_dir()
+
+
 def files(folder: Path, split: str = "train", least: int = 2) -> Listing:
     """List the pictures of a folder without opening them.
 
@@ -116,13 +122,10 @@ def files(folder: Path, split: str = "train", least: int = 2) -> Listing:
         NaqshError: no such split, too few pictures, or pictures beside sub-folders of them.
     """
     top = folder
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
+    if has_test(folder):
         top = folder / split
     elif split != "train":
-        raise NaqshError(
-            f"{folder} has no {split} split; use its train split, or sort the pictures into "
-            "sub-folders named train and test"
-        )
+        raise no_test_split(str(folder))
     flat, classes = [], {}
     for entry in sorted(_visible(top)):
         if entry.is_dir():

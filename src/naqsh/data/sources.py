@@ -1,12 +1,14 @@
 """From what the user types to a data set."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from naqsh import places
-from naqsh.data import arrays, folders, named, pixels
+from naqsh.data import arrays, folders, named, notes, pixels
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
+from naqsh.data.holdout import held_out, no_test_split
 from naqsh.errors import NaqshError, one_of
 
 _KINDS = f"give a folder of pictures, a .npy or .npz file, or one of {', '.join(CATALOG)}"
@@ -20,6 +22,8 @@ def load(
     channels: int | None = None,
     home: Path | None = None,
     download: bool = True,
+    holdout: float = 0.0,
+    holdout_seed: int = 0,
 ) -> DataSet:
     """Load a data set.
 
@@ -31,11 +35,15 @@ def load(
     Args:
         source: a name of the catalogue, a folder of pictures, or a `.npz` or `.npy` file.
         split: ``"train"`` or ``"test"``; files of arrays have only ``"train"``, folders have
-            ``"test"`` when they have sub-folders of these two names.
+            ``"test"`` when they have sub-folders of these two names. See `holdout`.
         size: crop to the central square and resize to size x size.
         channels: 1 turns colour to grey, 3 grey to colour.
         home: where to look first for the files of named sets, and where to put them.
         download: whether missing files may be downloaded.
+        holdout: share of the images that is taken from training and given as ``"test"`` where the
+            set has no test split of its own; 0 takes none. A function of `holdout_seed` and the
+            images in their order; see :mod:`naqsh.data.holdout`.
+        holdout_seed: which images these are.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -56,18 +64,33 @@ def load(
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a name too long, a folder on the way that may not be entered
         raise NaqshError(f"{source} cannot be read ({error.strerror}); {_KINDS}") from error
-    if is_folder:
-        stored, classes = folders.read(path, split, size, channels)
-        name = path.resolve().name
-        return DataSet(name, stored.images, stored.labels, classes, stored.fingerprint)
-    if path.suffix.lower() in (".npy", ".npz") and is_file:
-        if split != "train":
-            raise NaqshError(f"{path} has no {split} split; use its train split")
-        images, labels = arrays.read(path)
-        classes = () if labels is None else tuple(map(str, range(labels.max() + 1)))
-        return DataSet.of(path.stem, pixels.converted(images, size, channels), labels, classes)
+    is_array = is_file and path.suffix.lower() in (".npy", ".npz")
+    if not (is_folder or is_array):
+        raise _unknown(source, path)
+    divided = holdout > 0 and not (is_folder and folders.has_test(path))
+    part: Split = "train" if divided else split
+    found = (_of_folder if is_folder else _of_array)(path, part, size, channels)
+    if divided:
+        found = held_out(found, split, holdout, holdout_seed)
+    return replace(found, notes=notes.say(found.notes))
+
+
+def _of_folder(path: Path, split: Split, size: int | None, channels: int | None) -> DataSet:
+    stored, classes = folders.read(path, split, size, channels)
+    return DataSet(path.resolve().name, stored.images, stored.labels, classes, stored.fingerprint)
+
+
+def _of_array(path: Path, split: Split, size: int | None, channels: int | None) -> DataSet:
+    if split != "train":
+        raise no_test_split(str(path))
+    images, labels = arrays.read(path)
+    classes = () if labels is None else tuple(map(str, range(labels.max() + 1)))
+    return DataSet.of(path.stem, pixels.converted(images, size, channels), labels, classes)
+
+
+def _unknown(source: str, path: Path) -> NaqshError:
     if path.exists():
-        raise NaqshError(f"{path} is no data set; {_KINDS}")
+        return NaqshError(f"{path} is no data set; {_KINDS}")
     if os.sep in source or path.suffix:
-        raise NaqshError(f"there is no folder or file {path}; {_KINDS}")
-    raise one_of("data set", source, CATALOG)
+        return NaqshError(f"there is no folder or file {path}; {_KINDS}")
+    return one_of("data set", source, CATALOG)
