@@ -412,7 +412,7 @@ CASES = {
         another_recipe,
         r"run holds a run with method\.latent 64, not 32; give another --out",
     ),
-    "out with other pictures": (other_pictures, r"begun with other pictures than photos has now"),
+    "out with other pictures": (other_pictures, r"trained on other images than photos has"),
     "out with too long a name": ([*TINY, "--out", "x" * 300], r"cannot write x+: File name too l"),
     "two at once": (two_at_once, r"another training writes to run; wait for it or give another"),
     "grid that is no png": (file_at("x", "sample", "run", "--out", "a.jpg"), r"ending in \.png"),

@@ -15,7 +15,8 @@ SOURCE = Path(naqsh.__file__).parent
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "pictures"),
     *("environment", "ranks", "precision", "core"),
-    *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training", "run"),
+    *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
+    *("origin", "run"),
     *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
@@ -26,7 +27,7 @@ SIDE = {  # these stand beside: all that each may import
 }
 USERS = {  # who may import what stands beside
     "data": {
-        *("training", "run", "launch", "measuring", "evaluation", "samplers", "bounds"),
+        *("training", "origin", "run", "launch", "measuring", "evaluation", "samplers", "bounds"),
         *("detection", "tune", "cli"),
     },
     "metrics": {"run", "measuring", "evaluation", "samplers", "detection", "tune", "cli"},

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import naqsh
-from naqsh import data, environment, recipes
+from naqsh import data, environment, origin, recipes
 from naqsh import recipe as recipe_module
 from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
-from naqsh.runfolder import FORMAT, RunFolder, flat, read_json, write_json, write_text
+from naqsh.runfolder import FORMAT, RunFolder, flat, write_json, write_text
 from naqsh.training import distributed
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
@@ -88,9 +88,8 @@ def _train(
     tracking: str | None,
     quiet: bool,
 ) -> None:
-    _same_recipe(wanted, folder)
-    pictures = load_data(wanted, "train", data_home)
-    _same_pictures(pictures, folder)
+    there = _same_recipe(wanted, folder)
+    pictures, place = _images(wanted, there, folder, data_home)
     cost = _estimate(wanted, pictures, world)
     method = build(wanted, pictures.shape, len(pictures.classes))
     sink = None
@@ -104,7 +103,7 @@ def _train(
             f"{trainer.plan.total} asked for; give another --out for a shorter run"
         )
     if world.leads:
-        _write_about(wanted, folder, pictures, cost, world)
+        _write_about(wanted, folder, pictures, place, cost, world)
         trainer.display.say(
             f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
@@ -116,36 +115,39 @@ def _train(
     )
 
 
-def _same_recipe(wanted: Recipe, folder: RunFolder) -> None:
-    """Refuse a folder that holds a run of other numbers; a longer training of the same goes on."""
+def _same_recipe(wanted: Recipe, folder: RunFolder) -> Recipe | None:
+    """The recipe of the run that the folder holds, if any.
+
+    Refuses other numbers than `wanted` has. A longer training of the same goes on, and so does one
+    whose images have another name, if they are the same.
+    """
     if not folder.exists():
         if folder.path.is_dir() and any(p.name[0] != "." for p in folder.path.iterdir()):
             raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
-        return
-    there = flat(recipe_module.read(folder.recipe).to_dict())
-    here = flat(wanted.to_dict())
-    longer = {"training.epochs", "training.steps"}
+        return None
+    begun = recipe_module.read(folder.recipe)
+    there, here = flat(begun.to_dict()), flat(wanted.to_dict())
+    may_differ = {"training.epochs", "training.steps"} | (
+        {"data.name"} if folder.steps() else set()
+    )
     for key in here | there:
-        if key not in longer and there.get(key) != here.get(key):
+        if key not in may_differ and there.get(key) != here.get(key):
             raise NaqshError(
                 f"{folder.path} holds a run with {key} {there.get(key)}, not {here.get(key)}; "
                 "give another --out to start a new run"
             )
+    return begun
 
 
-def _same_pictures(pictures: "data.DataSet", folder: RunFolder) -> None:
-    """Refuse to go on with other pictures than the run began with."""
-    if not folder.steps() or not folder.about.exists():
-        return
-    try:
-        begun = read_json(folder.about)["data"]["fingerprint"]
-    except (TypeError, KeyError) as error:
-        raise NaqshError(f"{folder.about} is damaged: it names no data") from error
-    if begun != pictures.fingerprint:
-        raise NaqshError(
-            f"{folder.path} was begun with other pictures than {pictures.name} has now; "
-            "give another --out to start a new run"
-        )
+def _images(
+    wanted: Recipe, begun: Recipe | None, folder: RunFolder, home: Path | str | None
+) -> tuple["data.DataSet", str]:
+    """The training images and the name under which they were found, those of `begun` if it is."""
+    if begun is None or not folder.steps():
+        return load_data(wanted, "train", home), wanted.data.name
+    given = wanted.data.name if wanted.data.name != begun.data.name else None
+    found = origin.resume(wanted, folder, given, home)
+    return found.images, found.recipe.data.name
 
 
 def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:
@@ -172,6 +174,7 @@ def _write_about(
     recipe: Recipe,
     folder: RunFolder,
     pictures: "data.DataSet",
+    place: str,
     cost: Estimate,
     world: distributed.World,
 ) -> None:
@@ -183,14 +186,7 @@ def _write_about(
         "format": FORMAT,
         "naqsh": naqsh.__version__,
         "recipe": recipe.fingerprint(),
-        "data": {
-            "name": pictures.name,
-            "fingerprint": pictures.fingerprint,
-            "count": len(pictures),
-            "shape": list(pictures.shape),
-            "classes": list(pictures.classes),
-            "notes": list(pictures.notes),
-        },
+        "data": origin.describe(pictures, place, folder),
         "parameters": cost.parameters,
         "memory": cost.memory,
         "environment": environment.describe(world.device, world.size),

@@ -4,17 +4,18 @@ import json
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from naqsh import codec, data, pictures
+from naqsh import codec, origin, pictures
 from naqsh import recipe as recipe_module
 from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
+from naqsh.origin import load as load_data
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, read_json
 from naqsh.training import checkpoint, distributed
@@ -23,29 +24,41 @@ if TYPE_CHECKING:
     from naqsh.detection import Detection
     from naqsh.evaluation import Evaluation
 
+__all__ = ["WEIGHTS", "Run", "build", "data_of", "load_data", "open"]
+
 SAMPLE_BATCH = 100
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""
 
 
-def load_data(
-    recipe: Recipe, split: Literal["train", "test"], home: Path | str | None = None
-) -> "data.DataSet":
-    """A recipe's pictures, brought to its size and channels.
+def data_of(
+    run: "Run",
+    split: origin.Split,
+    data: str | None = None,
+    home: Path | str | None = None,
+) -> origin.Found:
+    """The images that a run is measured against, found wherever they are and known by content.
 
-    Where the set has no test split of its own and ``data.holdout`` is above 0, ``"test"`` gives the
-    images held out and ``"train"`` the others.
+    Everything that measures a trained run gets its images here. They are looked for under the
+    recipe's name, where they lay as seen from the run's folder, and beside it; the fingerprint in
+    ``run.json`` decides.
+
+    Args:
+        run: whose images.
+        split: ``train`` or ``test``.
+        data: a name, folder or file to take them from instead (`--data`): for images that have
+            moved, or to measure against others on purpose.
+        home: where named sets are looked for first (`--data-home`).
+
+    Returns:
+        ``images``, the data set in the run's size and channels; ``note``, a sentence to show and to
+        keep with the result where they are others than the run was trained on, else None.
+
+    Raises:
+        NaqshError: they are not found, or others are found and were not asked for by `data`.
     """
-    return data.load(
-        recipe.data.name,
-        split=split,
-        size=recipe.data.size,
-        channels=recipe.data.channels,
-        home=Path(home) if home else None,
-        holdout=recipe.data.holdout,
-        holdout_seed=recipe.data.holdout_seed,
-    )
+    return origin.find(run.recipe, run.folder, split, data, home)
 
 
 def build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Method:
