@@ -1,8 +1,11 @@
-"""How a command may end early: by a user's mistake or by a signal."""
+"""How a command may end early: by a user's mistake, a signal or a file; and words that print."""
 
+import contextlib
 import difflib
+import os
 import signal
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 
 
 class NaqshError(Exception):
@@ -100,3 +103,42 @@ def one_of(what: str, given: str, known: Iterable[str]) -> NaqshError:
     near = nearest(given, names)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
     return NaqshError(f"no {what} named {given!r}; {hint}")
+
+
+class CannotWrite(OSError):
+    """A file or folder could not be written; an OSError with `errno`, `strerror` and `filename`."""
+
+
+@contextlib.contextmanager
+def writing(path: "os.PathLike[str] | str") -> Iterator[None]:
+    """Turn the operating system's refusals inside the block into :class:`CannotWrite`.
+
+    An OSError does not say whether somebody was reading or writing; whoever writes knows.
+    """
+    try:
+        yield
+    except CannotWrite:
+        raise
+    except OSError as error:
+        raise CannotWrite(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def printable(text: str) -> str:
+    """The text with control characters, and halves of a code that stand alone, as escapes.
+
+    Names come from files of others: an escape sequence in one could recolour, retitle or rewrite a
+    terminal. Line ends and tabs stay, and so do the joiners that Persian is written with; marks
+    that turn the direction of all that follows do not.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        if character in "\n\t"
+        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNS)
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

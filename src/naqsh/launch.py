@@ -10,7 +10,7 @@ from naqsh import recipe as recipe_module
 from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
-from naqsh.runfolder import FORMAT, RunFolder, flat, write_json, write_text
+from naqsh.runfolder import FORMAT, RunFolder, flat, make_folder, write_json, write_text
 from naqsh.training import distributed
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
@@ -180,8 +180,8 @@ def _write_about(
 ) -> None:
     # The recipe comes first: it makes the folder a run, which the same command may then go on with.
     write_text(folder.recipe, recipe.to_yaml())
-    folder.grids.mkdir(parents=True, exist_ok=True)
-    folder.checkpoints.mkdir(exist_ok=True)
+    make_folder(folder.grids)
+    make_folder(folder.checkpoints)
     about = {
         "format": FORMAT,
         "naqsh": naqsh.__version__,

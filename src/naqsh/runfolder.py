@@ -31,7 +31,7 @@ from typing import Any
 
 import filelock
 
-from naqsh.errors import NaqshError
+from naqsh.errors import NaqshError, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
 from naqsh.foreign import read_yaml
@@ -99,12 +99,13 @@ class RunFolder:
         """Hold the folder, so that two trainings never write to it at once."""
         make_folder(self.path)
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise NaqshError(
-                f"another training writes to {self.path}; wait for it or give another --out"
-            ) from None
+        with writing(self.path / ".lock"):
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                raise NaqshError(
+                    f"another training writes to {self.path}; wait for it or give another --out"
+                ) from None
         try:
             yield
         finally:
@@ -122,18 +123,20 @@ def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def make_folder(path: Path) -> None:
     """Make a folder and its parents; raises NaqshError where something else stands."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise NaqshError(
-            f"{path} cannot be a folder: a file stands there or above it; give another --out"
-        ) from None
+    with writing(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise NaqshError(
+                f"{path} cannot be a folder: a file stands there or above it; give another --out"
+            ) from None
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Add one record to a .jsonl file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, allow_nan=False) + "\n")
+    line = json.dumps(record, allow_nan=False) + "\n"
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(line)
 
 
 def rewrite_lines(path: Path, records: list[dict[str, Any]]) -> None:
@@ -157,14 +160,15 @@ def write_json(path: Path, value: Any) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that at every moment it is the old one or the new one, whole."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -172,17 +176,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to write into that takes its name only when the block ends without an error."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        yield aside
-        for file in aside.iterdir():
-            sync(file)
-        if path.exists():
-            shutil.rmtree(path)
-        aside.rename(path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with writing(path):
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            for file in aside.iterdir():
+                sync(file)
+            if path.exists():
+                shutil.rmtree(path)
+            aside.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

@@ -1,27 +1,25 @@
 """From a command's words to a verb, and from what happens to an exit code."""
 
 import argparse
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from naqsh import __version__
 from naqsh.cli import comparing, detecting, making, measuring, showing
 from naqsh.cli.parsing import Parser, apart, named
-from naqsh.errors import Interrupted, NaqshError
+from naqsh.cli.streams import Steady, steady
+from naqsh.errors import CannotWrite, Interrupted, NaqshError, printable
 
-UNWRITABLE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EISDIR,
-    errno.ENOTDIR,
-    errno.ENAMETOOLONG,
-}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""What only writing meets."""
+
+MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+"""How PyTorch says, in a RuntimeError, that memory ran out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,42 +28,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 2 what was asked cannot be, said in one line; 3 `detect --fail-on-anomaly` flagged
         something; 130 or 143 stopped by Ctrl-C or SIGTERM with the run saved. A fault of ours is
-        not caught: Python prints it and leaves with 1.
+        not caught: Python prints it and leaves with 1. Whether anybody reads what is printed
+        changes nothing, but that output which finds no room makes a 2 of a 0.
     """
-    try:
+    with steady() as out:
+        words = list(sys.argv[1:] if arguments is None else arguments)
         try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
-        finally:
-            sys.stdout.flush()  # here, while what goes wrong can still be told
-    except NaqshError as error:
-        return _complain(str(error), 2)
-    except Interrupted as stop:
-        return _complain(str(stop), 128 + stop.number)
-    except KeyboardInterrupt:
-        return _complain("stopped", 130)
-    except BrokenPipeError:
-        _silence()  # whoever read our output has left
-        return 0
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        _silence()
-        return _complain(f"cannot write {error.filename or 'the output'}: {error.strerror}", 2)
+            code = _ended(words)
+            out.flush()  # here, while what goes wrong can still be told
+        except SystemExit as help_was_shown:
+            out.flush()
+            if not _unread(out):
+                raise
+            code = int(help_was_shown.code or 0)
+        if not code and (lost := _unread(out)):
+            code = _complain(f"cannot write the output: {lost.strerror}", 2)
+        return code
 
 
-def _silence() -> None:
-    """If there is still something to print and no way to, let it go nowhere.
+def _unread(out: Steady) -> OSError | None:
+    """Why the output did not arrive, unless its reader has left, which is the reader's choice."""
+    return None if isinstance(out.lost, BrokenPipeError) else out.lost
 
-    Otherwise Python would try once more as it leaves, and fail.
-    """
+
+def _ended(words: list[str]) -> int:
+    """The exit code of a command, once it has ended in whichever way and that was told."""
+    with _ctrl_c() as pressed:
+        try:
+            return _run(words)
+        except NaqshError as error:
+            return _complain(str(error), 2)
+        except Interrupted as stop:
+            return _complain(str(stop), 128 + stop.number)
+        except KeyboardInterrupt:
+            return _complain("stopped", 130)
+        except Exception as error:
+            if pressed:  # a library made something else of it
+                return _complain("stopped", 130)
+            told = _told(error)
+            if told is None:
+                raise
+            return _complain(told, 2)
+
+
+def _told(error: Exception) -> str | None:
+    """What the machine refused, in one line; None for what is no refusal of the machine."""
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY):
+        return (
+            "the memory does not suffice; take a smaller --batch, --n, --data.size or network"
+            + (f" ({str(error).splitlines()[0][:150]})" if str(error) else "")
+        )
+    if not isinstance(error, OSError):
+        return None
+    name, why = error.filename, error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{why}; `ulimit -n` says how many may be open at once"
+    if error.errno == errno.ENOMEM:
+        return f"the memory does not suffice: {why}"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"a name is too long: {str(name)[:60]}… ({why})"
+    if isinstance(error, CannotWrite) or error.errno in NO_ROOM:
+        return f"cannot write {name or 'the output'}: {why}"
+    if name is None:
+        gone = error.errno == errno.ENOENT  # only the working folder has no name
+        return "the folder that this was started in is gone" if gone else f"cannot go on: {why}"
+    return f"cannot read {os.fsdecode(name) if isinstance(name, bytes) else name}: {why}"
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[list[int]]:
+    """Notes Ctrl-C besides raising KeyboardInterrupt, which some libraries turn into their own."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, press)
     try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        yield pressed
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _complain(words: str, code: int) -> int:
-    print(f"naqsh: {' '.join(words.split())}", file=sys.stderr)
+    print(f"naqsh: {printable(' '.join(words.split()))}", file=sys.stderr)
     return code
 
 
