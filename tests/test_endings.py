@@ -230,8 +230,8 @@ def test_names_never_steer_the_terminal(capsys):
 
 def test_printable_leaves_plain_words_alone():
     for text in ("naqsh", "a\tb\n", "نقش‌ها", "", "é λ 漢"):
-        assert errors.printable(text) == text
-    assert errors.printable("a\rb\x00") == r"a\rb\x00"
+        assert streams.printable(text) == text
+    assert streams.printable("a\rb\x00") == r"a\rb\x00"
 
 
 def test_writing_keeps_what_it_was():

@@ -1,10 +1,9 @@
-"""How a command may end early: by a user's mistake, a signal or a file; and words that print."""
+"""How a command may end early: by a user's mistake, a signal or a file."""
 
 import contextlib
 import difflib
 import os
 import signal
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 
@@ -121,24 +120,3 @@ def writing(path: "os.PathLike[str] | str") -> Iterator[None]:
         raise
     except OSError as error:
         raise CannotWrite(error.errno, error.strerror, os.fspath(path)) from error
-
-
-def printable(text: str) -> str:
-    """The text with control characters, and halves of a code that stand alone, as escapes.
-
-    Names come from files of others: an escape sequence in one could recolour, retitle or rewrite a
-    terminal. Line ends and tabs stay, and so do the joiners that Persian is written with; marks
-    that turn the direction of all that follows do not.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if character in "\n\t"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNS)
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
-_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -13,7 +13,8 @@ from naqsh import __version__
 from naqsh.cli import comparing, detecting, making, measuring, showing
 from naqsh.cli.parsing import Parser, apart, named
 from naqsh.cli.streams import Steady, steady
-from naqsh.errors import CannotWrite, Interrupted, NaqshError, printable
+from naqsh.errors import CannotWrite, Interrupted, NaqshError
+from naqsh.foreign import shown
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""
@@ -118,7 +119,7 @@ def _ctrl_c() -> Iterator[list[int]]:
 
 
 def _complain(words: str, code: int) -> int:
-    print(f"naqsh: {printable(' '.join(words.split()))}", file=sys.stderr)
+    print(f"naqsh: {shown(' '.join(words.split()))}", file=sys.stderr)
     return code
 
 
