@@ -42,7 +42,7 @@ VERBS: dict[str, tuple[list[str], str]] = {
     "bound": (["bound", "ddpm", "--n", "2", *CPU], "ddpm/bound.json"),
     "detect": (
         ["detect", NAME, "digits", "--n", "20", *CPU, "--features", "digits"],
-        "گربه/detection.json",
+        "گربه/detection*",
     ),
     "report": (["report", NAME], "گربه/report.html"),
     "tune": (
@@ -96,8 +96,13 @@ def test_every_verb_is_tried(capsys):
     assert "train" in known
 
 
-@pytest.mark.parametrize("world", VERBS, indirect=True)
-@pytest.mark.parametrize("stdout", ["broken", "full", "closed", "cp1252"])
+@pytest.mark.parametrize(
+    ("world", "stdout"),
+    [(verb, "broken") for verb in VERBS]
+    + [(verb, "cp1252") for verb in ("list", "sample --folder", "report", "train")]
+    + [(verb, stdout) for verb in ("list", "sample", "train") for stdout in ("full", "closed")],
+    indirect=["world"],
+)
 def test_the_work_is_done_whoever_reads(world, stdout, monkeypatch, capsys):
     words, leaves = VERBS[world]
     bytes_ = io.BytesIO()
@@ -114,7 +119,7 @@ def test_the_work_is_done_whoever_reads(world, stdout, monkeypatch, capsys):
     prints = world != "train"
     assert code == (2 if stdout == "full" and prints else 0), told
     assert ("cannot write the output: No space left" in told) == (stdout == "full" and prints)
-    assert not leaves or Path(leaves).exists()
+    assert not leaves or list(Path().glob(leaves))
     if stdout == "cp1252" and world == "sample --folder":
         assert bytes_.getvalue().decode("cp1252").startswith(r"\u06af")
 
