@@ -113,14 +113,17 @@ class Run:
     def method(self) -> Method:
         """The trained method on the CPU in eval mode: averaged weights where the run has them."""
         if self._method is None:
-            if self.weights == "best":
-                file = self.folder.best
-            else:
-                place = self.folder.checkpoint(self.step)
-                averaged = place / checkpoint.AVERAGE
-                file = averaged if averaged.exists() else place / checkpoint.WEIGHTS
-            self._method = _load(file)
+            self._method = _load(self.weights_file)
         return self._method
+
+    @property
+    def weights_file(self) -> Path:
+        """The file that the method is read from."""
+        if self.weights == "best":
+            return self.folder.best
+        place = self.folder.checkpoint(self.step)
+        averaged = place / checkpoint.AVERAGE
+        return averaged if averaged.exists() else place / checkpoint.WEIGHTS
 
     @property
     def step(self) -> int:

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import add_run, none_left, verb
+from naqsh.errors import NaqshError
 
 FOUND = 3
 """Exit code where anything was flagged, if it was asked for."""
@@ -22,12 +24,13 @@ def add_detect(verbs: Any) -> None:
         "  naqsh detect runs/mine suspects/ --normal good/\n"
         "  naqsh detect runs/mine bottle/ --features classifier:runs/classifier-cifar10\n"
         "  naqsh detect runs/maf-fashion mnist --n 1000\n"
+        "  naqsh detect runs/mine good/ --save detector; naqsh detect detector new/\n"
         "folders: train/good, test/<kind> and ground_truth/<kind> as MVTec AD has them; or a\n"
         "sub-folder for each kind, normal ones in good/; or pictures alone, then flagged ones are\n"
         "listed. Written into the run folder: detection.json, detection.csv, detection/*.png.\n"
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
-    add_run(parser, "a run folder, trained on normal pictures")
+    add_run(parser, "a run folder, trained on normal pictures; or a saved detector")
     parser.add_argument("pictures", help="what to examine: a folder, a picture, a data set's name")
     parser.add_argument("--normal", help="normal pictures instead of those the run was trained on")
     parser.add_argument(
@@ -48,6 +51,12 @@ def add_detect(verbs: Any) -> None:
     )
     parser.add_argument("--draws", type=int, default=8, help="of noise, averaged over (default 8)")
     parser.add_argument("--n", type=int, help="most pictures of a named data set (default: all)")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the fitted detector, which needs neither the run nor normal pictures again",
+    )
     add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"
@@ -59,6 +68,8 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
     from naqsh import detection, run
 
+    if detection.is_detector(options.run):
+        return _by_detector(options)
     trained = run.open(options.run, options.weights)
     with at_work(options) as machine:
         found = detection.detect(
@@ -72,6 +83,9 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
             n=options.n,
             **machine,
         )
+    if options.save:
+        assert found.detector is not None
+        found.detector.save(options.save)
     if options.json:
         print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
     else:
@@ -80,3 +94,32 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
         print(detection.table(found))
     flagged = bool(found.flagged.any())
     return FOUND if flagged and options.fail_on_anomaly else 0
+
+
+def _by_detector(options: argparse.Namespace) -> int:
+    """Score and flag new images with a saved detector: nothing is fitted, nothing is written."""
+    from naqsh import detection
+
+    fixed = {"normal": None, "score": None, "save": None, "n": None, "false_alarms": 0.05}
+    for name, default in fixed.items():
+        if getattr(options, name) != default:
+            option = name.replace("_", "-")
+            raise NaqshError(f"a saved detector has its own {option}: leave --{option} out")
+    with at_work(options) as machine:
+        detector = detection.load(options.run, machine["device"], options.features)
+        examined = detection.images_of(options.pictures, detector.shape)
+        scores = detector.score(examined.images)
+    flagged = detector.verdict(scores)
+    if options.json:
+        rows = [
+            {"path": path, "flagged": bool(flag), **{k: float(v[i]) for k, v in scores.items()}}
+            for i, (path, flag) in enumerate(zip(examined.paths, flagged, strict=True))
+        ]
+        plain = {"thresholds": dict(detector.thresholds), "images": rows}
+        print(json.dumps(plain, indent=1, allow_nan=False))
+    else:
+        for i in flagged.nonzero()[0]:
+            print("\t".join([examined.paths[i], *(f"{v[i]:.6g}" for v in scores.values())]))
+        above = ", ".join(f"{name} above {t:.6g}" for name, t in detector.thresholds.items())
+        print(f"{int(flagged.sum())} of {len(flagged)} flagged: {above}")
+    return FOUND if flagged.any() and options.fail_on_anomaly else 0

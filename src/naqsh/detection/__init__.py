@@ -7,7 +7,8 @@ measure how good the scores are.
 """
 
 from naqsh.detection.detect import detect
+from naqsh.detection.detector import Detector, images_of, is_detector, load
 from naqsh.detection.printed import lines, table
 from naqsh.detection.result import Detection
 
-__all__ = ["Detection", "detect", "lines", "table"]
+__all__ = ["Detection", "Detector", "detect", "images_of", "is_detector", "lines", "load", "table"]

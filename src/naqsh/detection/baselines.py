@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naqsh.detection.scores import Pixels, Scores, finite, smooth
+from naqsh.detection.scores import Pixels, Scores, State, finite, smooth
 
 COMPONENTS = 60
 
@@ -61,6 +61,17 @@ class Residual:
             _, vectors = torch.linalg.eigh((centred.T @ centred).double())
             self.directions = vectors[:, -self.components :].float()
 
+    def state(self) -> State:
+        """Mean and directions."""
+        return {"mean": self.mean, "directions": self.directions}
+
+    def restore(self, state: State) -> None:
+        """Take mean and directions."""
+        self.mean, self.directions = state["mean"], state["directions"]
+        if len(self.directions) != len(self.mean):
+            raise ValueError("principal components of other images than their mean")
+        self.components = self.directions.shape[1]
+
     def score(self, images: Pixels, first: int) -> Scores:
         """Mean squares of what is left over."""
         centred = _rows(images) - self.mean
@@ -76,7 +87,15 @@ class Neighbour:
 
     def fit(self, normal: Pixels) -> None:
         """Keep the normal pictures."""
-        self.rows = _rows(normal)
+        self.restore({"rows": _rows(normal)})
+
+    def state(self) -> State:
+        """The normal images, as rows."""
+        return {"rows": self.rows}
+
+    def restore(self, state: State) -> None:
+        """Take normal images as rows."""
+        self.rows = state["rows"]
         self.lengths = self.rows.square().sum(1)
 
     def score(self, images: Pixels, first: int) -> Scores:

@@ -22,10 +22,15 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-from naqsh.detection.scores import Floats, Likelihood, Pixels, Scores
+from naqsh.core import Method
+from naqsh.detection.scores import Floats, LearntBefore, Likelihood, Pixels, Scores
 from naqsh.metrics import detection as measure
+
+CORRECTED = "likelihood-complexity"
+CORRECTED_DETAIL = "negative log-likelihood less the size as a PNG, in bits"
 
 
 def png_bits(images: Pixels) -> Floats:
@@ -39,19 +44,30 @@ def png_bits(images: Pixels) -> Floats:
     return np.array(sizes)
 
 
-class Complexity:
+class Complexity(LearntBefore):
     """The PNG's bits alone: what part of a likelihood may be nothing else."""
 
     name = "complexity"
     detail = "size as a PNG, in bits"
     baseline = True
 
-    def fit(self, normal: Pixels) -> None:
-        """Nothing to learn."""
-
     def score(self, images: Pixels, first: int) -> Scores:
         """Bits."""
         return Scores(png_bits(images), None)
+
+
+class Corrected(Likelihood):
+    """The negative log-likelihood less what the image's complexity accounts for."""
+
+    name = CORRECTED
+
+    def __init__(self, method: Method, draws: int, seed: int, device: torch.device) -> None:
+        super().__init__(method, draws, seed, device)
+        self.detail = CORRECTED_DETAIL
+
+    def score(self, images: Pixels, first: int) -> Scores:
+        """Bits."""
+        return Scores(corrected(super().score(images, first).values, png_bits(images)), None)
 
 
 def corrected(nats: Floats, bits: Floats) -> Floats:

@@ -3,9 +3,10 @@ r"""Which of two scores decides, told from normal images alone.
 Labels of test images must not choose the score that they then measure. What held-out normal images
 can tell is how well a score notices that a part of one has changed: a rectangle of 2 to 15 % of the
 area, cut from a place of the image and pasted at another (CutPaste), makes an image that is not
-normal and has the same colours and textures. The AUROC of pasted against untouched images is taken
-for both scores on the same images, and the better one decides where a paired interval of the
-difference excludes 0. Real faults may differ from pasted patches, so what was chosen is said with
+normal and has the same colours and textures. Whole patches are noticed by any score, so the pasted
+one is blended with what it covers, at an opacity drawn between 2 % and 100 %, evenly in its
+logarithm. The AUROC of pasted against untouched images is taken for both scores on the same images,
+and the better one decides where a paired interval of the difference excludes 0. Real faults may differ from pasted patches, so what was chosen is said with
 these figures; and there is no choice where
 
 * the held-out images were trained on: a model that remembers them notices any change of them,
@@ -38,6 +39,7 @@ MOST_IMAGES = 400
 
 AREA = (0.02, 0.15)
 ASPECT = (0.3, 1 / 0.3)
+OPACITY = (0.02, 1.0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def unsound(held_out: Pixels, origin: str) -> str:
 
 
 def pasted(images: Pixels, seed: int) -> Pixels:
-    """Each image with a patch of its own at another place.
+    """Each image with a patch of its own blended in at another place.
 
     Args:
         images: uint8 with shape (N, C, H, W), at least 8 pixels across.
@@ -108,8 +110,10 @@ def pasted(images: Pixels, seed: int) -> Pixels:
         rows = int(np.clip(round(np.sqrt(area * aspect)), 2, height - 1))
         columns = int(np.clip(round(np.sqrt(area / aspect)), 2, width - 1))
         top, left = (random.integers(0, n, 2) for n in (height - rows + 1, width - columns + 1))
-        patch = image[:, top[0] : top[0] + rows, left[0] : left[0] + columns].copy()
-        image[:, top[1] : top[1] + rows, left[1] : left[1] + columns] = patch
+        opacity = np.exp(random.uniform(*np.log(OPACITY)))
+        patch = image[:, top[0] : top[0] + rows, left[0] : left[0] + columns].astype(np.float64)
+        covered = image[:, top[1] : top[1] + rows, left[1] : left[1] + columns]
+        covered[:] = np.rint(opacity * patch + (1 - opacity) * covered)
     return changed
 
 

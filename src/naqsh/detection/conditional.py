@@ -9,6 +9,7 @@ References:
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class ConditionalFlow(nn.Module):
         self, dimensions: int, code: int, couplings: int = COUPLINGS, hidden: int = HIDDEN
     ) -> None:
         super().__init__()
-        self.dimensions = dimensions
+        self.dimensions, self.width = dimensions, dimensions + code
         codes = torch.arange(dimensions, dimensions + code)
         layers: list[Bijection] = []
         for number in range(couplings):
@@ -59,6 +60,24 @@ class ConditionalFlow(nn.Module):
             network = dense_conditioner(len(kept) + code, 2 * len(changed), hidden, depth=2)
             layers.append(Coupling(torch.cat([kept, codes]), changed, network, affine=True))
         self.chain = Chain(layers)
+
+    def everything(self) -> dict[str, Tensor]:
+        """Parameters and buffers, also those that say which half each coupling changes."""
+        named = [*self.named_parameters(), *self.named_buffers()]
+        return {name: tensor.detach().contiguous() for name, tensor in named}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what :meth:`everything` gave; ValueError where it is of another flow."""
+        own = self.everything()
+        if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in tensors.items()}:
+            raise ValueError("a flow of other features")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                given = tensors[name]
+                places = not tensor.is_floating_point()
+                if places and not 0 <= given.min() <= given.max() < self.width:
+                    raise ValueError("a flow whose couplings name numbers that are not there")
+                tensor.copy_(given)
 
     def forward(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """Towards the normal: z, shape (N, D), and the log-determinant, shape (N,)."""

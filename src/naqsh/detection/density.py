@@ -32,7 +32,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from naqsh.detection.conditional import CODE, ConditionalFlow, place_codes
 from naqsh.detection.maps import FeatureMaps
-from naqsh.detection.scores import Maps, Pixels, Scores, finite, smooth
+from naqsh.detection.scores import Maps, Pixels, Scores, State, finite, smooth
 from naqsh.errors import NaqshError
 from naqsh.metrics.features import Progress
 from naqsh.noise import Noise, derive
@@ -64,15 +64,24 @@ BATCH = 32
 class Standard:
     """Features less their mean, over their deviation, at each place.
 
-    Objects that always lie alike have their own look at each place. The variance of few pictures is
-    a rough guess, so a part of the channel's mean variance is added.
+    Args:
+        mean: shape (1, D, h, w).
+        deviation: likewise.
     """
 
-    def __init__(self, features: Tensor) -> None:
-        self.mean = features.mean(0, keepdim=True)
+    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+        self.mean, self.deviation = mean, deviation
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Standard":
+        """The standard of normal images' features, shape (N, D, h, w).
+
+        Objects that always lie alike have their own look at each place. The variance of few images
+        is a rough guess, so a part of the channel's mean variance is added.
+        """
         variance = features.var(0, keepdim=True)
         typical = variance.mean((2, 3), keepdim=True)
-        self.deviation = (variance + SHRUNK * typical + 1e-12).sqrt()
+        return cls(features.mean(0, keepdim=True), (variance + SHRUNK * typical + 1e-12).sqrt())
 
     def __call__(self, features: Tensor) -> Tensor:
         """Shape of `features`, (N, D, h, w)."""
@@ -108,11 +117,29 @@ class OnFeatures:
         if len(normal) > most:
             normal = normal[np.linspace(0, len(normal) - 1, most).astype(int)]
         maps = self._maps(normal)
-        self.standards = [Standard(scale) for scale in maps]
+        self.standards = [Standard.of(scale) for scale in maps]
         found = [standard(scale) for standard, scale in zip(self.standards, maps, strict=True)]
         if not all(bool(scale.isfinite().all()) for scale in found):
             raise NaqshError(f"features {self.features.name!r} of normal pictures are not finite")
         return found
+
+    def state(self) -> State:
+        """Means and deviations of every scale's features."""
+        kept = {}
+        for number, standard in enumerate(self.standards):
+            kept[f"mean.{number}"] = standard.mean.contiguous()
+            kept[f"deviation.{number}"] = standard.deviation.contiguous()
+        return kept
+
+    def restore(self, state: State) -> None:
+        """Take means and deviations."""
+        count = sum(name.startswith("mean.") for name in state)
+        if not count:
+            raise ValueError("no features were standardised")
+        self.standards = [
+            Standard(state[f"mean.{number}"], state[f"deviation.{number}"])
+            for number in range(count)
+        ]
 
     def _standardised(self, images: Pixels) -> list[Tensor]:
         maps = zip(self.standards, self._maps(images), strict=True)
@@ -165,6 +192,24 @@ class FlowOnFeatures(OnFeatures):
             self.flows.append(flow)
             places = self._surprise(flow, scale)
             self.typical.append((float(places.mean()), max(float(places.std()), 1e-6)))
+
+    def state(self) -> State:
+        """What the flows learnt, and what normal places score."""
+        kept = super().state() | {"typical": torch.tensor(self.typical, dtype=torch.float64)}
+        for number, flow in enumerate(self.flows):
+            kept |= {f"flow.{number}.{name}": t for name, t in flow.everything().items()}
+        return kept
+
+    def restore(self, state: State) -> None:
+        """Take trained flows."""
+        super().restore(state)
+        self.typical = [(float(mean), float(deviation)) for mean, deviation in state["typical"]]
+        self.flows = []
+        for number, standard in enumerate(self.standards):
+            flow, start = ConditionalFlow(standard.mean.shape[1], CODE), f"flow.{number}."
+            own = {n.removeprefix(start): t for n, t in state.items() if n.startswith(start)}
+            flow.restore(own)
+            self.flows.append(flow.eval())
 
     def score(self, images: Pixels, first: int) -> Scores:
         """Nats of each place, standardised by the normal pictures', added over scales."""
@@ -232,8 +277,19 @@ class GaussianOnFeatures(OnFeatures):
         centred = table - self.mean
         covariance = centred.mT @ centred / max(table.shape[1] - 1, 1)
         covariance.diagonal(dim1=1, dim2=2).add_(RIDGE)
-        self.factor = torch.linalg.cholesky(covariance)
+        self.factor = torch.linalg.cholesky(covariance).contiguous()  # as it is read back
         self.told(1, 1)
+
+    def state(self) -> State:
+        """Which channels, their means and the Cholesky factors of their covariances."""
+        own = {"channels": self.channels, "location": self.mean, "factor": self.factor}
+        return super().state() | {name: tensor.contiguous() for name, tensor in own.items()}
+
+    def restore(self, state: State) -> None:
+        """Take Gaussians."""
+        super().restore(state)
+        self.channels = state["channels"]
+        self.mean, self.factor = state["location"], state["factor"]
 
     def score(self, images: Pixels, first: int) -> Scores:
         """Mahalanobis distances of the places."""

@@ -13,6 +13,7 @@ from naqsh.data.dataset import fingerprint_of
 from naqsh.detection import caution, choice, heat, result
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
+from naqsh.detection.detector import Detector
 from naqsh.detection.maps import feature_maps
 from naqsh.detection.result import Detection, Figures
 from naqsh.detection.scores import Likelihood, Maps, Pixels, Reconstruction, Scorer, Scores, joined
@@ -26,7 +27,6 @@ Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
 
 DRAWS = 8
-CORRECTED = "likelihood-complexity"
 AUTO = "auto"
 """Asks for the score that held-out normal images find better; see :mod:`naqsh.detection.choice`."""
 
@@ -134,14 +134,31 @@ def detect(
             "score": score,
         },
     )
-    return _kept(run, detection)
+    deciders = [figures for figures in (detection.deciding, detection.beside) if figures]
+    about = {"false_alarms": false_alarms, "normal": detection.normal, "step": detection.step}
+    ready = Detector(
+        run.method.shape,
+        {figures.name: _fitted(figures.name, scorers) for figures in deciders},
+        {figures.name: figures.threshold for figures in deciders},
+        about | {"recipe": run.recipe.name},
+        run.weights_file,
+    )
+    return _kept(run, replace(detection, detector=ready))
+
+
+def _fitted(name: str, scorers: Sequence[Scorer]) -> Scorer:
+    """The scorer of a name; the corrected likelihood is made of another."""
+    if name != caution.CORRECTED:
+        return next(scorer for scorer in scorers if scorer.name == name)
+    own = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
+    return caution.Corrected(own.method, own.draws, own.seed, own.device)
 
 
 ORDER = (
     "flow-on-features",
     "gaussian-on-features",
     "likelihood",
-    CORRECTED,
+    caution.CORRECTED,
     "reconstruction",
     "pca",
     "neighbour",
@@ -177,7 +194,7 @@ def _scorers(
 
 def _deciding(asked: str | None, names: list[str]) -> str:
     if "likelihood" in names:
-        names = [*names, CORRECTED]
+        names = [*names, caution.CORRECTED]
     if asked in (None, AUTO):
         return min(names, key=ORDER.index)
     if asked not in names:
@@ -253,10 +270,10 @@ def _figures(
     """What each scorer found at its rate of false alarms, and how far it is above the plainest."""
     about = {scorer.name: (scorer.detail, scorer.baseline) for scorer in scorers}
     if "likelihood" in scored:
-        about[CORRECTED] = ("negative log-likelihood less the size as a PNG, in bits", False)
+        about[caution.CORRECTED] = (caution.CORRECTED_DETAIL, False)
         pairs = zip(scored["likelihood"], scored["complexity"], strict=True)
         own, held = (Scores(caution.corrected(a.values, b.values), None) for a, b in pairs)
-        scored = scored | {CORRECTED: (own, held)}
+        scored = scored | {caution.CORRECTED: (own, held)}
     found = {}
     for name, (detail, baseline) in about.items():
         own, held = scored[name]

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from naqsh.detection.choice import Choice
 from naqsh.detection.scores import LARGEST, Floats, Scores
 from naqsh.detection.suspects import Suspects
 from naqsh.metrics import detection as measure
+
+if TYPE_CHECKING:
+    from naqsh.detection.detector import Detector
 
 FORMAT = 1
 POINTS = 200
@@ -92,6 +95,7 @@ class Detection:
         terms: what else it depends on: names, fingerprints of images.
         pictures: files of heat maps, and ``maps_of``, whose they are.
         folder: where all of it lies, once it is written.
+        detector: what flags, fitted, for new images.
     """
 
     step: int
@@ -108,6 +112,7 @@ class Detection:
     terms: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    detector: "Detector | None" = None
 
     @property
     def deciding(self) -> Figures:

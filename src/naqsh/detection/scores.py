@@ -22,6 +22,9 @@ from naqsh.core import Encodes, HasLogProb, Localises, Method, Reconstructs
 from naqsh.data import to_float
 from naqsh.noise import Noise, derive
 
+State = dict[str, Tensor]
+"""What a scorer learnt from normal images, by name; enough to score without them."""
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Maps = NDArray[np.float32]
@@ -67,6 +70,32 @@ class Scorer(Protocol):
         """Scores of pictures, uint8 with shape (N, C, H, W), the first of them numbered `first`."""
         ...
 
+    def state(self) -> State:
+        """What :meth:`fit` learnt."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take what another scorer of this kind learnt, instead of :meth:`fit`.
+
+        Raises:
+            KeyError, ValueError: it is not of this kind.
+        """
+        ...
+
+
+class LearntBefore:
+    """What scorers share that learn nothing from normal images: their methods are trained."""
+
+    def fit(self, normal: Pixels) -> None:
+        """Nothing to learn."""
+
+    def state(self) -> State:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Nothing to take."""
+
 
 def finite(values: NDArray[np.floating]) -> Floats:
     """The scores in double precision, overflows and what is not a number as :data:`LARGEST`."""
@@ -82,7 +111,7 @@ def smooth(maps: NDArray[np.floating]) -> Maps:
     return np.clip(blurred, -LARGEST, LARGEST).astype(np.float32)
 
 
-class Likelihood:
+class Likelihood(LearntBefore):
     """The negative log-likelihood by a trained method.
 
     Args:
@@ -99,9 +128,6 @@ class Likelihood:
         assert isinstance(method, HasLogProb)
         self.method, self.draws, self.seed, self.device = method, draws, seed, device
         self.detail = f"negative log-likelihood, {method.log_prob_kind}"
-
-    def fit(self, normal: Pixels) -> None:
-        """Nothing: the method is trained."""
 
     @torch.inference_mode()
     def score(self, images: Pixels, first: int) -> Scores:
@@ -125,7 +151,7 @@ class Likelihood:
         return Scores(nats, smooth(torch.stack(maps).mean(0).cpu().numpy()))
 
 
-class Reconstruction:
+class Reconstruction(LearntBefore):
     """How far a picture is from what a trained method makes of it, there and back.
 
     A flow is a bijection: what it encodes it gets back, whatever it was. Its error is zero up to
@@ -142,9 +168,6 @@ class Reconstruction:
 
     def __init__(self, method: Method, device: torch.device) -> None:
         self.method, self.device = method, device
-
-    def fit(self, normal: Pixels) -> None:
-        """Nothing: the method is trained."""
 
     @torch.inference_mode()
     def score(self, images: Pixels, first: int) -> Scores:

@@ -95,7 +95,6 @@ def suspects(
         NaqshError: no such pictures, or they cannot be brought to the run's size.
     """
     shape = run.method.shape
-    size = shape[1] if shape[1] == shape[2] else None
     place = Path(home) if home else None
     path = places.expanded(source)
     if source in data.CATALOG and source != "capsule":
@@ -103,14 +102,16 @@ def suspects(
     else:
         if source == "capsule":
             path = named.inspection_folder(source, place)
-        found = _of_path(path, source, size, shape)
+        found = of_path(path, source, shape)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has pictures of {given}, the run knows {wanted}")
     return found
 
 
-def _of_path(path: Path, source: str, size: int | None, shape: Shape) -> Suspects:
+def of_path(path: Path, source: str, shape: Shape) -> Suspects:
+    """The images in a folder or file, brought to a size where that can be; see :func:`suspects`."""
+    size = shape[1] if shape[1] == shape[2] else None
     if path.is_file() and path.suffix.lower() in folders.SUFFIXES:
         return _listed(path.parent, Listing((path,), None, ()), "one", size, shape, None)
     if path.is_dir() and defects.laid_out(path):

@@ -1,0 +1,211 @@
+"""A fitted detector as a folder: scores and flags new images without normal ones at hand.
+
+==========================  ====================================================================
+``detector.json``           scores, their thresholds, what they were fitted to
+``fitted.safetensors``      what the scores learnt from normal images
+``weights.safetensors``     the method's weights with its recipe, where a score needs the method
+==========================  ====================================================================
+
+Only these are read, so a detector is as safe to load as a run folder. Features are the exception:
+those of a run are looked for by its path and compared by their fingerprint, and a function of the
+user's (``module:function``) is never imported unless the caller names it again.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from naqsh import run as run_module
+from naqsh.core import Encodes, HasLogProb, Method, Reconstructs
+from naqsh.detection.baselines import Neighbour, Residual
+from naqsh.detection.caution import Complexity, Corrected
+from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures, OnFeatures
+from naqsh.detection.maps import feature_maps
+from naqsh.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
+from naqsh.detection.suspects import Suspects, of_path
+from naqsh.errors import NaqshError
+from naqsh.runfolder import read_json, whole_folder, write_json
+from naqsh.spec import Shape
+
+FORMAT = 1
+FILE, FITTED, WEIGHTS = "detector.json", "fitted.safetensors", "weights.safetensors"
+OF_METHOD = (Likelihood, Corrected, Reconstruction)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Scores with thresholds, ready for new images.
+
+    Attributes:
+        shape: (C, H, W) of the images that it takes.
+        scorers: fitted, by name; each flags what scores above its threshold.
+        thresholds: of each.
+        about: where the thresholds come from, in plain values.
+        weights: the file of the method's weights.
+    """
+
+    shape: Shape
+    scorers: Mapping[str, Scorer]
+    thresholds: Mapping[str, float]
+    about: Mapping[str, Any]
+    weights: Path | None
+
+    def score(self, images: Pixels) -> dict[str, Floats]:
+        """Scores of images by each scorer, larger for more anomalous, each with shape (N,).
+
+        Args:
+            images: uint8 with shape (N, C, H, W).
+
+        Raises:
+            NaqshError: the images have another shape or type.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.shape:
+            takes = ", ".join(map(str, self.shape))
+            raise NaqshError(
+                f"this detector takes uint8 images of shape (N, {takes}), not {images.dtype} of "
+                f"{images.shape}"
+            )
+        return {name: scorer.score(images, 0).values for name, scorer in self.scorers.items()}
+
+    def flag(self, images: Pixels) -> NDArray[np.bool_]:
+        """Which images any scorer puts above its threshold, shape (N,)."""
+        return self.verdict(self.score(images))
+
+    def verdict(self, scores: Mapping[str, Floats]) -> NDArray[np.bool_]:
+        """Which images scores of :meth:`score` flag, shape (N,)."""
+        flagged = np.stack([scores[name] > self.thresholds[name] for name in scores])
+        return np.asarray(flagged.any(axis=0))
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the detector's folder, whole or not at all; returns it.
+
+        Raises:
+            NaqshError: something else lies there.
+        """
+        place = Path(folder)
+        if place.exists() and not (place / FILE).is_file():
+            raise NaqshError(f"{place} is there and no detector; give a folder that is not")
+        state = {
+            f"{name}.{key}": tensor
+            for name, scorer in self.scorers.items()
+            for key, tensor in scorer.state().items()
+        }
+        needs_method = any(isinstance(scorer, OF_METHOD) for scorer in self.scorers.values())
+        with whole_folder(place) as aside:
+            save_file(state, aside / FITTED)
+            if needs_method and self.weights is not None:
+                shutil.copyfile(self.weights, aside / WEIGHTS)
+            write_json(aside / FILE, self._plain())
+        return place
+
+    def _plain(self) -> dict[str, Any]:
+        scorers = []
+        for name, scorer in self.scorers.items():
+            plain: dict[str, Any] = {"name": name, "threshold": self.thresholds[name]}
+            if isinstance(scorer, Likelihood):
+                plain |= {"draws": scorer.draws, "seed": scorer.seed}
+            if isinstance(scorer, OnFeatures):
+                features = scorer.features
+                plain |= {"features": features.name, "fingerprint": features.fingerprint}
+                plain |= {"seed": scorer.seed}
+            scorers.append(plain)
+        about = {"format": FORMAT, "shape": list(self.shape), "about": dict(self.about)}
+        return about | {"scorers": scorers}
+
+
+def is_detector(path: Path | str) -> bool:
+    """Whether a folder holds a detector."""
+    return (Path(path) / FILE).is_file()
+
+
+def images_of(source: str, shape: Shape) -> Suspects:
+    """The images of a folder, a file or an array, brought to a detector's (C, H, W).
+
+    Raises:
+        NaqshError: there are none, or they cannot be brought to it.
+    """
+    found = of_path(Path(source).expanduser(), source, shape)
+    if found.images.shape[1:] != shape:
+        given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
+        raise NaqshError(f"{source} has images of {given}, the detector takes {wanted}")
+    return found
+
+
+def load(
+    folder: Path | str, device: str | torch.device = "cpu", features: str | None = None
+) -> Detector:
+    """The detector in a folder.
+
+    Args:
+        folder: which :meth:`Detector.save` wrote.
+        device: where the method and features compute.
+        features: the same features again, needed for a function of the user's alone.
+
+    Raises:
+        NaqshError: there is none, it is damaged, or its features cannot be had.
+    """
+    place = Path(folder)
+    plain = read_json(place / FILE)
+    try:
+        if plain["format"] != FORMAT:
+            raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
+        channels, height, width = (int(size) for size in plain["shape"])
+        named = [(str(scorer["name"]), scorer) for scorer in plain["scorers"]]
+        thresholds = {name: float(scorer["threshold"]) for name, scorer in named}
+        weights = place / WEIGHTS if (place / WEIGHTS).is_file() else None
+        method = None if weights is None else run_module._load(weights).to(device)
+        state = load_file(place / FITTED)
+        scorers: dict[str, Scorer] = {}
+        for name, scorer in named:
+            scorers[name] = _scorer(name, scorer, method, torch.device(device), features)
+            start = f"{name}."
+            own = {n.removeprefix(start): t for n, t in state.items() if n.startswith(start)}
+            scorers[name].restore(own)
+        if not scorers:
+            raise ValueError("it names no scores")
+        about = dict(plain["about"])
+    except (LookupError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise NaqshError(f"{place} is no whole detector: {error!r}") from error
+    return Detector((channels, height, width), scorers, thresholds, about, weights)
+
+
+def _scorer(
+    name: str, plain: Any, method: Method | None, device: torch.device, features: str | None
+) -> Scorer:
+    """A scorer by name, not yet fitted."""
+    for kind in (Residual, Neighbour, Complexity):
+        if name == kind.name:
+            return kind()
+    for density in (FlowOnFeatures, GaussianOnFeatures):
+        if name == density.name:
+            return density(_features(plain, device, features), int(plain["seed"]))
+    if method is None:
+        raise ValueError(f"the score {name} needs the method's weights")
+    for likelihood in (Likelihood, Corrected):
+        if name == likelihood.name and isinstance(method, HasLogProb):
+            return likelihood(method, int(plain["draws"]), int(plain["seed"]), device)
+    if name == Reconstruction.name and isinstance(method, Reconstructs | Encodes):
+        return Reconstruction(method, device)
+    raise ValueError(f"no score {name}")
+
+
+def _features(plain: Any, device: torch.device, given: str | None) -> Any:
+    name = str(plain["features"])
+    ours = name in ("digits", "mnist", "inception") or name.startswith(("classifier:", "encoder:"))
+    if not ours and given != name:
+        raise NaqshError(
+            f"this detector asks for the features {name!r}, a function that would be run; if you "
+            f"trust it, name it: --features {name}"
+        )
+    maps = feature_maps(name, device)
+    if maps.fingerprint != plain["fingerprint"]:
+        raise NaqshError(f"the features {name!r} are not those that this detector was fitted to")
+    return maps
