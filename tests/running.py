@@ -124,11 +124,6 @@ def everything(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"step": run.steps()[-1]}
     for path in place.glob("*.safetensors"):
         found |= {f"{path.stem}.{name}": value for name, value in load_file(path).items()}
-    optimizers = torch.load(place / "optimizers.pt", weights_only=True)
-    for phase, plain in optimizers.items():
-        for number, state in plain["state"].items():
-            found |= {f"{phase}.{number}.{name}": value for name, value in state.items()}
-        found[f"{phase}.groups"] = plain["param_groups"]
     return found
 
 

@@ -1,19 +1,20 @@
 import errno
+import hashlib
 import json
 import os
-import pickle
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from naqsh import launch, run, runfolder
 from naqsh.errors import NaqshError
 from naqsh.runfolder import RunFolder, read_lines
-from naqsh.training import checkpoint
+from naqsh.training import checkpoint, tensors
 from running import differences, everything
 
 TINY = {"training.batch": 16, "training.steps": 4}  # as the run `finished` was trained
@@ -42,16 +43,6 @@ def folder(finished, tmp_path):
     return place
 
 
-class Trap:
-    """Makes a folder if anything unpickles it."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.place),)
-
-
 def half(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -61,21 +52,43 @@ def text(name: str, words: str):
     return lambda place, trap: (place / name).write_text(words)
 
 
-def other_networks(place: Path, trap: Path) -> None:
-    tensors = load_file(place / "weights.safetensors")
-    first = next(iter(tensors))
-    save_file(tensors | {first: torch.zeros(3)}, place / "weights.safetensors")
+def changed(name: str, change, resign: bool = True):
+    """Spoil a file of tensors; `resign` makes its digests fit again, as an attacker would."""
+
+    def spoil(place: Path, trap: Path) -> None:
+        path = place / name
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+        found = load_file(path)
+        change(found)
+        tensors.save(path, found, header) if resign else save_file(found, path, metadata=header)
+        if resign:
+            state = json.loads((place / "state.json").read_text())
+            state["sha256"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            (place / "state.json").write_text(json.dumps(state))
+
+    return spoil
 
 
-def fewer_phases(place: Path, trap: Path) -> None:
-    plain = torch.load(place / "optimizers.pt", weights_only=True)
-    torch.save({"critic": plain["critic"]}, place / "optimizers.pt")
+def fewer_phases(found: dict) -> None:
+    for name in [name for name in found if name.startswith("generator")]:
+        del found[name]
 
 
-def fewer_groups(place: Path, trap: Path) -> None:
-    plain = torch.load(place / "optimizers.pt", weights_only=True)
-    plain["critic"]["param_groups"][0]["params"].pop()
-    torch.save(plain, place / "optimizers.pt")
+def first(change):
+    """A change of the first tensor of a kind that a file has."""
+
+    def spoil(found: dict) -> None:
+        name = next(name for name, value in found.items() if value.numel() > 4)
+        found[name] = change(found[name])
+
+    return spoil
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
 
 
 DAMAGE = {
@@ -89,33 +102,63 @@ DAMAGE = {
         r"weights\.safetensors is missing",
     ),
     "weights of other networks": (
-        other_networks,
-        r"holds other networks than its recipe: size mis",
+        changed("weights.safetensors", first(lambda value: torch.zeros(3))),
+        r"holds other networks than its recipe: .* is F32 \[3\], not float32",
+    ),
+    "weights of other numbers": (
+        changed("weights.safetensors", first(torch.Tensor.half)),
+        r"holds other networks than its recipe: .* is F16 ",
+    ),
+    "weights with one more": (
+        changed("weights.safetensors", lambda found: found.update(x=torch.zeros(1))),
+        r"holds other networks than its recipe: it has 'x'",
+    ),
+    "weights with one less": (
+        changed("weights.safetensors", lambda found: found.popitem()),
+        r"holds other networks than its recipe: it lacks ",
+    ),
+    "a bit of the weights": (
+        lambda place, trap: flip(place / "weights.safetensors"),
+        r"weights\.safetensors is damaged: it has changed",
+    ),
+    "a bit of the optimisers": (
+        lambda place, trap: flip(place / "optimizers.safetensors"),
+        r"optimizers\.safetensors is damaged: it has changed",
     ),
     "optimisers cut short": (
-        lambda place, trap: half(place / "optimizers.pt"),
-        r"optimizers\.pt is damaged or not ours",
+        lambda place, trap: half(place / "optimizers.safetensors"),
+        r"optimizers\.safetensors is damaged",
     ),
     "optimisers missing": (
-        lambda place, trap: (place / "optimizers.pt").unlink(),
-        r"optimizers\.pt is missing",
+        lambda place, trap: (place / "optimizers.safetensors").unlink(),
+        r"optimizers\.safetensors is missing",
     ),
-    "optimisers of other phases": (fewer_phases, r"optimizers\.pt is damaged or not ours"),
-    "optimisers of other networks": (fewer_groups, r"optimizers\.pt is damaged or not ours"),
-    "optimisers that are a tensor": (
-        lambda place, trap: torch.save(torch.zeros(3), place / "optimizers.pt"),
-        r"optimizers\.pt is damaged or not ours",
+    "optimisers of other phases": (
+        changed("optimizers.safetensors", fewer_phases),
+        r"optimizers\.safetensors holds other",
     ),
-    "a pickle that runs": (
-        lambda place, trap: (place / "optimizers.pt").write_bytes(pickle.dumps(Trap(trap))),
-        r"optimizers\.pt is damaged or not ours",
+    "optimisers too small": (
+        changed("optimizers.safetensors", first(lambda value: torch.zeros(1))),
+        r"optimizers\.safetensors holds other",
     ),
-    "a pickle that runs, as torch saves it": (
-        lambda place, trap: torch.save({"critic": Trap(trap)}, place / "optimizers.pt"),
-        r"optimizers\.pt is damaged or not ours",
+    "optimisers that are no numbers": (
+        changed("optimizers.safetensors", first(lambda value: value * torch.nan)),
+        r"optimizers\.safetensors is damaged: .* cannot be",
+    ),
+    "optimisers of a step below 0": (
+        changed("optimizers.safetensors", lambda f: f["critic/0/step"].fill_(-1)),
+        r"optimizers\.safetensors is damaged: 'critic/0/step' cannot be",
     ),
     "state garbage": (text("state.json", "\0\0"), r"state\.json is damaged"),
     "state a list": (text("state.json", "[]"), r"state\.json is damaged"),
+    "state of an empty best": (
+        text("state.json", '{"step": 4, "seconds": 1.0, "best": []}'),
+        r"state\.json is damaged",
+    ),
+    "state that is endless": (
+        text("state.json", '{"step": 4, "seconds": Infinity, "best": null}'),
+        r"state\.json is damaged",
+    ),
     "state of another shape": (text("state.json", '{"step": 4}'), r"state\.json is damaged"),
     "state of nonsense": (
         text("state.json", '{"step": 4, "seconds": "x", "best": [1]}'),
@@ -127,7 +170,7 @@ DAMAGE = {
     ),
     "empty": (
         lambda place, trap: [path.unlink() for path in place.iterdir()],
-        r"weights\.safetensors is missing",
+        r"state\.json is missing",
     ),
 }
 
@@ -155,7 +198,7 @@ def test_damage_is_told_in_one_line(case, folder, tmp_path, parts):
 
 @pytest.mark.parametrize(
     "case",
-    ["weights cut short", "optimisers of other phases", "state garbage", "a pickle that runs"],
+    ["weights cut short", "optimisers of other phases", "state garbage", "optimisers too small"],
 )
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(case, folder, tmp_path, capsys, longer):
     spoil, line = DAMAGE[case]
@@ -241,7 +284,7 @@ def test_a_full_disk_while_saving_is_one_line(folder, tmp_path, monkeypatch):
     here._logged = (4, 0.0)
     here.step()
     full = OSError(errno.ENOSPC, "No space left on device")
-    for library, name in ((checkpoint, "save_file"), (torch, "save"), (runfolder.os, "fsync")):
+    for library, name in ((tensors, "save_file"), (runfolder.os, "fsync")):
         with monkeypatch.context() as patch:
             patch.setattr(library, name, lambda *_, **__: (_ for _ in ()).throw(full))
             line = r"^cannot write the checkpoint of step 5 in .*: \[Errno 28\] No space.*stands"
@@ -330,3 +373,38 @@ def test_every_file_of_a_run_says_what_it_is(folder):
     state = json.loads((folder / "checkpoints" / "00000004" / "state.json").read_text())
     assert state["step"] == 4
     assert state["seconds"] > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_files_have_the_mode_that_the_umask_asks_for(umask, mode, tmp_path):
+    method = torch.nn.Linear(2, 2)
+    optimizers = {"only": torch.optim.SGD(method.parameters(), lr=0.1)}
+    before = os.umask(umask)
+    try:
+        checkpoint.save(
+            RunFolder(tmp_path), checkpoint.State(7), method, method, optimizers, {"a": "b"}
+        )
+        checkpoint.save_best(RunFolder(tmp_path), 7, method, {})
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".safetensors", ".json"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {mode}
+
+
+def test_a_digest_is_of_all_that_a_file_says():
+    state = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros((), dtype=torch.bfloat16)}
+    header = {"step": "3", "recipe": "x"}
+    whole = tensors.digest(state, header)
+    assert tensors.digest(dict(reversed(state.items())), header | {"sha256": "?"}) == whole
+    others = [
+        (state, header | {"step": "4"}),
+        (state, {"step": "3", "recipex": ""}),
+        (state | {"a": torch.arange(6.0).view(3, 2)}, header),
+        (state | {"a": state["a"] + 1e-6}, header),
+        (state | {"b": torch.zeros((), dtype=torch.float16)}, header),
+        ({"a": state["a"], "c": state["b"]}, header),
+        ({"a": state["a"]}, header),
+    ]
+    assert whole not in {tensors.digest(*other) for other in others}

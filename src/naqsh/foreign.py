@@ -146,6 +146,12 @@ def require_inside(path: Path, folder: Path) -> None:
         )
 
 
+def require_there(path: Path, whole: str) -> None:
+    """Refuse a missing file by the name of what it is a part of."""
+    if not os.path.lexists(path):
+        raise NaqshError(f"{path} is missing: {whole} is not whole")
+
+
 def require_file(path: Path, within: Path | None = None) -> None:
     """Refuse what :func:`opened` would refuse of a file that a library opens by its path."""
     with opened(path, limit=1 << 62, within=within):
@@ -175,8 +181,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT, within: Path | None = None) -
     Raises:
         NaqshError: as :func:`opened`, or it is damaged.
     """
-    if not os.path.lexists(path):
-        raise NaqshError(f"{path} is missing: the run folder is not whole")
+    require_there(path, "the run folder")
     try:
         return from_json(read_bytes(path, limit, within))
     except ValueError as error:

@@ -13,7 +13,7 @@
 ``bound.json``             what `naqsh bound` measured, once it has
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
-``checkpoints/00000500/``  ``weights.safetensors``, ``optimizers.pt``, ``state.json`` of that step
+``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
 ``best.safetensors``       the weights that did best on held-out pictures, where some are held out
 =========================  ========================================================================
 
@@ -133,7 +133,7 @@ def make_folder(path: Path) -> None:
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Add one record to a .jsonl file."""
+    """Add one record to a .jsonl file; NaqshError where it cannot be written."""
     line = json.dumps(record, allow_nan=False) + "\n"
     with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(line)
@@ -158,7 +158,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that at every moment it is the old one or the new one, whole."""
+    """Write a file so that at every moment it is the old one or the new one, whole.
+
+    Raises:
+        NaqshError: it cannot be written; what stood there still stands.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with writing(path):
         try:

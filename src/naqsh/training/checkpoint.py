@@ -1,28 +1,31 @@
 """Checkpoints: everything that the next step depends on, written whole or not at all.
 
 The weights lie in safetensors with the recipe in the header, so that the file alone can be opened;
-optimiser state is read with ``weights_only``. No generator state is kept: see :mod:`naqsh.noise`.
+what the optimisers remember lies in another. ``state.json`` holds the SHA-256 of both, which is
+compared before a run goes on from them. No generator state is kept: see :mod:`naqsh.noise`.
 """
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_json, sync, whole_folder, write_json
+from naqsh.foreign import opened, read_json, require_there, unreadable
+from naqsh.runfolder import RunFolder, sync, whole_folder, write_json
+from naqsh.training import moments, tensors
 
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
-OPTIMIZERS, STATE = "optimizers.pt", "state.json"
+STATE = "state.json"
 KEEP_LAST = 2
 
 
@@ -52,21 +55,23 @@ def save(
     """Write one step's checkpoint aside, sync and rename it; then drop old ones.
 
     Args:
-        header: texts for the weights' header: the recipe, the pictures' shape and the classes.
+        header: texts for the weights' header: the recipe, the images' shape and the classes; the
+            step is added to them.
 
     Raises:
         NaqshError: the disk is full or not writable; what stood before still stands.
     """
-    states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+    texts = header | {"step": str(state.step)}
     with (
-        _writing(folder, f"the checkpoint of step {state.step}"),
+        _writing(folder, f"the checkpoint of step {state.step}", bool(folder.steps())),
         whole_folder(folder.checkpoint(state.step)) as aside,
     ):
-        save_weights(aside / WEIGHTS, method, header)
+        tensors.save(aside / WEIGHTS, method.state_dict(), texts)
         if average is not None:
-            save_weights(aside / AVERAGE, average, header)
-        torch.save(states, aside / OPTIMIZERS)
-        write_json(aside / STATE, vars(state))
+            tensors.save(aside / AVERAGE, average.state_dict(), texts)
+        moments.save(aside / moments.FILE, optimizers)
+        digests = {file.name: _sha256(file) for file in sorted(aside.iterdir())}
+        write_json(aside / STATE, vars(state) | {"sha256": digests})
     # One of a later step could not be read, or the run would have gone on from there.
     done = [step for step in folder.steps() if step <= state.step]
     for step in set(folder.steps()) - set(done[-KEEP_LAST:]):
@@ -83,9 +88,9 @@ def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str,
         NaqshError: the disk is full or not writable; what stood before still stands.
     """
     aside = folder.best.with_name(f".{folder.best.name}.{os.getpid()}.part")
-    with _writing(folder, f"the best weights, of step {step},"):
+    with _writing(folder, f"the best weights, of step {step},", folder.best.exists()):
         try:
-            save_weights(aside, method, header | {"step": str(step)})
+            tensors.save(aside, method.state_dict(), header | {"step": str(step)})
             sync(aside)
             aside.replace(folder.best)
         finally:
@@ -93,35 +98,29 @@ def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str,
 
 
 @contextlib.contextmanager
-def _writing(folder: RunFolder, what: str) -> Iterator[None]:
+def _writing(folder: RunFolder, what: str, another: bool) -> Iterator[None]:
     """Say in one line that a file could not be written; each library has its own error for it."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, RuntimeError, SafetensorError, NaqshError) as error:
+        cause = error.__cause__ if isinstance(error, NaqshError) and error.__cause__ else error
+        reason = str(cause).strip().splitlines()[0]
+        stands = "the one before it stands. " if another else ""
         raise NaqshError(
-            f"cannot write {what} in {folder.path}: {reason}; the one before it stands. Make room "
-            "there, then the same command goes on"
+            f"cannot write {what} in {folder.path}: {reason}; {stands}Make room there, then the "
+            "same command resumes"
         ) from error
 
 
-def save_weights(path: Path, method: nn.Module, header: dict[str, str]) -> None:
-    """Write a method's state to a safetensors file with texts in its header."""
-    tensors = {name: tensor.contiguous() for name, tensor in method.state_dict().items()}
-    save_file(tensors, path, metadata=header)
+def load_weights(path: Path, method: nn.Module) -> dict[str, str]:
+    """Fill a method from a safetensors file; returns the texts in its header.
 
-
-def load_weights(path: Path, method: nn.Module) -> None:
-    """Fill a method from a safetensors file; NaqshError when it is damaged or of other networks."""
-    try:
-        method.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
-    except SafetensorError as error:
-        raise NaqshError(f"{path} is damaged: {error}") from error
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise NaqshError(f"{path} holds other networks than its recipe: {reason}") from error
+    Raises:
+        NaqshError: it is missing or damaged, or of other networks.
+    """
+    found, header = tensors.read(path, method.state_dict())
+    method.load_state_dict(found)
+    return header
 
 
 def restore(
@@ -134,34 +133,63 @@ def restore(
     """Fill method, average and optimisers from one step's checkpoint.
 
     Raises:
-        NaqshError: a file is missing or damaged, or belongs to other networks.
+        NaqshError: a file is missing, damaged or not the one that was written, or belongs to other
+            networks.
     """
     place = folder.checkpoint(step)
+    state = read_state(folder, step)
+    _compare(place)
     load_weights(place / WEIGHTS, method)
     if average is not None:
         load_weights(place / AVERAGE, average)
-    _load_optimizers(place / OPTIMIZERS, optimizers)
-    plain = read_json(place / STATE)
-    try:
-        best = plain["best"] and (float(plain["best"][0]), int(plain["best"][1]))
-        state = State(int(plain["step"]), float(plain["seconds"]), best)
-    except (TypeError, KeyError, IndexError, ValueError) as error:
-        raise NaqshError(f"{place / STATE} is damaged: {error!r}") from error
-    if state.step != step:
-        raise NaqshError(f"{place / STATE} is of step {state.step}: the checkpoint is not whole")
+    moments.load(place, optimizers)
     return state
 
 
-def _load_optimizers(path: Path, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+def read_state(folder: RunFolder, step: int) -> State:
+    """What one step's checkpoint says beside tensors; NaqshError when it is damaged."""
+    path = folder.checkpoint(step) / STATE
+    plain = read_json(path)
     try:
-        plain: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        for name, optimizer in optimizers.items():
-            optimizer.load_state_dict(plain[name])
-    except FileNotFoundError:
-        raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
-    except Exception as error:  # torch.load raises many types for a damaged or foreign file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NaqshError(f"{path} is damaged or not ours: {reason}") from error
+        best = plain["best"]
+        if best is not None:
+            value, at = best
+            best = (float(value), int(at))
+        state = State(int(plain["step"]), float(plain["seconds"]), best)
+        if not math.isfinite(state.seconds) or state.seconds < 0 or (best and best[1] < 0):
+            raise ValueError("a time or step below 0")
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
+        raise NaqshError(f"{path} is damaged: it says no step, seconds and best") from error
+    if state.step != step:
+        raise NaqshError(f"{path} is of step {state.step}: the checkpoint is not whole")
+    return state
+
+
+def _compare(place: Path) -> None:
+    """Refuse a checkpoint whose files are not those that were written.
+
+    Checkpoints of before digests were kept name none, and are read without.
+    """
+    digests = read_json(place / STATE).get("sha256", {})
+    if not isinstance(digests, dict):
+        raise NaqshError(f"{place / STATE} is damaged: it names no files")
+    for name in (WEIGHTS, AVERAGE, moments.FILE):
+        if name not in digests:
+            continue
+        require_there(place / name, "the checkpoint")
+        if digests[name] != _sha256(place / name):
+            raise NaqshError(f"{place / name} is damaged: it has changed since it was written")
+
+
+def _sha256(path: Path) -> str:
+    with opened(path, limit=1 << 62) as file:
+        try:
+            total = hashlib.sha256()
+            while piece := file.read(1 << 20):
+                total.update(piece)
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return total.hexdigest()
 
 
 def sweep(folder: RunFolder) -> None:

@@ -1,0 +1,115 @@
+"""Safetensors files: written with a digest, and compared with what they fill before it is filled.
+
+A file that is cut, damaged or of other networks must be one line, not a crash: the names, types and
+shapes in its header are compared with those that are due, then the tensors are read, no more and no
+larger ones, and then their digest is. The header's texts are part of it, so that weights that say
+they are of another step are found too. It guards against accidents; whoever makes a file on purpose
+makes its digest as well.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from naqsh.errors import NaqshError
+from naqsh.foreign import require_file, require_there, short, shown, unreadable
+
+DIGEST = "sha256"
+"""The text in a file's header that holds its digest; files of before there was one lack it."""
+
+_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write tensors with texts in the header, of the mode that the user's umask asks for."""
+    there = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    path.touch()
+    mode = path.stat().st_mode  # the library makes a file of its own that only its owner may read
+    save_file(there, path, metadata={**header, DIGEST: digest(there, header)})
+    path.chmod(mode & 0o777)
+
+
+def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """SHA-256 of the texts and of every tensor's name, type, shape and bytes."""
+    total = hashlib.sha256()
+    for key, text in sorted(header.items()):
+        if key != DIGEST:
+            total.update(f"{key}={len(text.encode())}:{text}".encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}={tensor.dtype}:{tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The texts in a file's header.
+
+    Raises:
+        NaqshError: it is missing, damaged, or no regular file in its folder.
+    """
+    return read(path, {})[1]
+
+
+def read(path: Path, due: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors in a file, on the CPU, and the texts in its header.
+
+    Args:
+        path: the file.
+        due: tensors of the names, types and shapes that it must have, maybe on the meta device; if
+            there are none, only the header is read.
+
+    Raises:
+        NaqshError: it is missing, damaged, or no regular file in its folder; or it holds other
+            tensors than are due.
+    """
+    require_there(path, "the checkpoint")
+    require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            if not due:
+                return {}, header
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            _compare(path, due, {n: (s.get_dtype(), s.get_shape()) for n, s in found.items()})
+            tensors = {name: file.get_tensor(name) for name in found}
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise NaqshError(f"{path} is damaged: {shown(error)}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if DIGEST in header and header[DIGEST] != digest(tensors, header):
+        raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
+    return tensors, header
+
+
+def _compare(
+    path: Path, due: Mapping[str, Tensor], found: Mapping[str, tuple[str, list[int]]]
+) -> None:
+    """Refuse tensors of other names, types or shapes than are due."""
+    why = ""
+    if missing := sorted(due.keys() - found.keys()):
+        why = f"it lacks {short(missing[0])}"
+    elif extra := sorted(found.keys() - due.keys()):
+        why = f"it has {short(extra[0])}"
+    for name, tensor in due.items():
+        if why:
+            break
+        kind, shape = found[name]
+        if list(tensor.shape) != shape or tensor.dtype != _TYPES.get(kind):
+            wanted = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+            why = f"{short(name)} is {kind} {shape}, not {wanted}"
+    if why:
+        raise NaqshError(f"{path} holds other networks than its recipe: {why}")
