@@ -6,8 +6,9 @@ area, cut from a place of the image and pasted at another (CutPaste), makes an i
 normal and has the same colours and textures. Whole patches are noticed by any score, so the pasted
 one is blended with what it covers, at an opacity drawn between 2 % and 100 %, evenly in its
 logarithm. The AUROC of pasted against untouched images is taken for both scores on the same images,
-and the better one decides where a paired interval of the difference excludes 0. Real faults may differ from pasted patches, so what was chosen is said with
-these figures; and there is no choice where
+and the better one decides where a paired interval of the difference excludes 0. Real faults may
+differ from pasted patches, so what was chosen is said with these figures; and there is no choice
+where
 
 * the held-out images were trained on: a model that remembers them notices any change of them,
 * fewer than 20 are held out, or they are smaller than 8 pixels across.
