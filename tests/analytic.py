@@ -1,12 +1,14 @@
 """Denoisers whose answers are known, for tests of what is built on them."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from naqsh.diffusion.denoiser import Prediction
+from naqsh.diffusion.denoiser import Parameterisation, Prediction, combine, form
 from naqsh.diffusion.process import posterior, spread
 from naqsh.diffusion.reverse import Variance
-from naqsh.diffusion.schedule import Schedule
+from naqsh.diffusion.schedule import EDM, FlowMatching, Schedule
 
 
 class Gaussian:
@@ -41,7 +43,7 @@ class Gaussian:
             step = posterior(self.schedule, t, t - 1)
             left = (self.deviation * self.schedule(t)[1]) ** 2 / self.p(t)
             true = step.variance + step.of_x0**2 * left
-            place = (true / step.variance).log() / (step.added / step.variance).log()
+            place = (true / step.variance).log() / (step.widest / step.variance).log()
             fraction = torch.ones_like(x_t) * spread(place, x_t).nan_to_num(0.0)
         return Prediction(self.mean + alpha * self.deviation**2 * away, sigma * away, fraction)
 
@@ -49,6 +51,57 @@ class Gaussian:
         """Where the exact probability flow takes `x` from time t to s."""
         (at, _), (a_s, _) = self.schedule(t), self.schedule(s)
         return a_s * self.mean + (self.p(s) / self.p(t)).sqrt() * (x - at * self.mean)
+
+
+class Mixture:
+    """The best denoiser of pictures whose numbers are independently of a mixture of normals."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        weights: tuple[float, ...] = (0.3, 0.7),
+        means: tuple[float, ...] = (-0.6, 0.5),
+        deviations: tuple[float, ...] = (0.1, 0.2),
+        variance: Variance = "small",
+    ) -> None:
+        self.schedule = schedule
+        self.variance: Variance = variance
+        numbers = [torch.tensor(n, dtype=torch.float64) for n in (weights, means, deviations)]
+        self.weights, self.means, self.deviations = numbers
+
+    def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Prediction:
+        alpha, sigma = (spread(number, x_t).double().unsqueeze(-1) for number in self.schedule(t))
+        p = alpha**2 * self.deviations**2 + sigma**2
+        away = x_t.double().unsqueeze(-1) - alpha * self.means
+        share = (self.weights.log() - (away**2 / p + p.log()) / 2).softmax(-1)
+        x0 = (share * (self.means + alpha * self.deviations**2 / p * away)).sum(-1)
+        epsilon = (share * (sigma / p * away)).sum(-1)
+        return Prediction(x0.to(x_t), epsilon.to(x_t))
+
+    def below(self, x: Tensor) -> Tensor:
+        """The distribution function of a clean number."""
+        z = (x.double().unsqueeze(-1) - self.means) / self.deviations
+        return (self.weights * torch.special.ndtr(z)).sum(-1)
+
+
+class Learnt(nn.Module):
+    """The network that has learnt an exact denoiser, whatever it is asked to predict."""
+
+    def __init__(self, exact: Gaussian | Mixture, kind: Parameterisation) -> None:
+        super().__init__()
+        self.exact, self.kind = exact, kind
+
+    def forward(self, x: Tensor, condition: Tensor, labels: Tensor | None = None) -> Tensor:
+        schedule, c = self.exact.schedule, float(condition.flatten()[0])
+        if isinstance(schedule, EDM):
+            t = math.exp(4 * c)
+        else:
+            t = c / 1000 if isinstance(schedule, FlowMatching) else c + 1
+        maps = form(self.kind, *schedule(t))
+        if maps.scale is not None:
+            x = x / float(maps.scale)
+        seen = self.exact(x, t)
+        return combine(maps.target, seen.x0, seen.epsilon)
 
 
 class Waves(nn.Module):

@@ -105,6 +105,8 @@ class Posterior:
         of_x: what multiplies x_t in the mean.
         variance: of q(x_s | x_t, x_0), DDPM's beta tilde; 0 where s is 0.
         added: variance of q(x_t | x_s), DDPM's beta.
+        widest: variance of x_s given x_t alone where the data are standard normal; `added` where
+            signal and noise make up variance 1 at every time.
         kept: signal kept from s to t.
         sigma: noise at t.
     """
@@ -113,6 +115,7 @@ class Posterior:
     of_x: Tensor
     variance: Tensor
     added: Tensor
+    widest: Tensor
     kept: Tensor
     sigma: Tensor
 
@@ -128,7 +131,8 @@ class Posterior:
 
 def posterior(schedule: Schedule, t: Tensor | float, s: Tensor | float) -> Posterior:
     """The distribution of x_s given x_t and x_0, for times s < t."""
-    (_, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
     kept, added = transition(schedule, t, s)
     new, old = added / sigma_t**2, (sigma_s / sigma_t) ** 2
-    return Posterior(alpha_s * new, kept * old, new * sigma_s**2, added, kept, sigma_t)
+    widest = added * (alpha_s**2 + sigma_s**2) / (alpha_t**2 + sigma_t**2)
+    return Posterior(alpha_s * new, kept * old, new * sigma_s**2, added, widest, kept, sigma_t)

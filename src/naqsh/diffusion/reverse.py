@@ -4,7 +4,9 @@ A denoiser's :math:`\hat x_0` makes the reverse step the normal with the mean of
 :math:`q(x_s \mid x_t, \hat x_0)` and one of three variances:
 
 * ``small``: that of :math:`q(x_s \mid x_t, x_0)`, right where the data are one point;
-* ``large``: that of :math:`q(x_t \mid x_s)`, right where the data are standard normal;
+* ``large``: right where the data are standard normal, :math:`\sigma_{t|s}^2 (\alpha_s^2 +
+  \sigma_s^2) / (\alpha_t^2 + \sigma_t^2)`, which is DDPM's :math:`\beta_t` where variance is
+  preserved;
 * ``learned``: :math:`\exp(v \ln \text{large} + (1 - v) \ln \text{small})`, v from the network.
 
 The step into the clean picture, where the small one is 0, has the small variance of the step before
@@ -54,9 +56,9 @@ def log_variance(
     if kind == "small":
         return spread(small, like)
     if kind == "large":
-        return spread(torch.where(inner, step.added, floor).log(), like)
+        return spread(torch.where(inner, step.widest, floor).log(), like)
     assert fraction is not None, "this denoiser did not learn its variance"
-    large = spread(step.added.log(), like)
+    large = spread(step.widest.log(), like)
     return spread(small, like) * (1 - fraction) + large * fraction
 
 
@@ -131,5 +133,5 @@ def step_nats(
 def floor(schedule: Discrete) -> float:
     """The small variance of the step from 2 to 1."""
     if schedule.steps == 1:
-        return float(posterior(schedule, 1.0, 0.0).added)
+        return float(posterior(schedule, 1.0, 0.0).widest)
     return float(posterior(schedule, 2.0, 1.0).variance)

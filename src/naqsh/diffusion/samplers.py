@@ -108,7 +108,7 @@ def ancestral(
     way = walk(denoiser.schedule, steps, spacing)
     step = _steps(denoiser.schedule, way)
     of_x0, of_x = step.of_x0.tolist(), step.of_x.tolist()
-    small, large = step.variance.tolist(), step.added.tolist()
+    small, large = step.variance.tolist(), step.widest.tolist()
     x = begin(denoiser, noise, shape, start)
     for i in range(len(way)):
         seen = see(denoiser, x, way, i, labels, clip)

@@ -5,8 +5,10 @@ distribution of :math:`x_t` at every time is
 
 .. math:: \frac{dy}{du} = \hat\epsilon(x, t).
 
-Where the schedule ends in noise alone, :math:`\alpha = 0`, as in flow matching, the same equation
-is solved in :math:`y = x/(\alpha + \sigma)`, :math:`u = \sigma/(\alpha + \sigma)`, where
+That is EDM's form, for a schedule that keeps the signal. Where signal is lost on the way u grows
+without bound: the cosine schedule ends at u = 20,000, and a step from there to u = 6 would turn an
+error of the slope, however small, into one of thousands. There the same equation is solved in
+:math:`y = x/(\alpha + \sigma)`, :math:`u = \sigma/(\alpha + \sigma)`, which lies in [0, 1], where
 
 .. math:: \frac{dy}{du} = \hat\epsilon(x, t) - \hat x_0(x, t)
 
@@ -110,7 +112,7 @@ def heun(
 ) -> Tensor:
     """Heun's method, of second order; two evaluations a step, one in the last."""
     way = walk(denoiser.schedule, steps, spacing)
-    straight = way.alpha[0] == 0
+    straight = way.alpha[0] < way.alpha[-1]
     x = begin(denoiser, noise, shape, start)
     for i in range(len(way)):
         x, here = _churned(x, noise, way, i, churn, denoiser.schedule)
