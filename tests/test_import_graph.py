@@ -13,8 +13,8 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "pictures"),
-    *("environment", "ranks", "precision", "core"),
+    *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "outputs"),
+    *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),
     *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),

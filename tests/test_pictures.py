@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh import pictures
+from naqsh import outputs, pictures
 
 
 def opened(data: bytes) -> np.ndarray:
@@ -88,9 +88,10 @@ def test_same_pixels_same_bytes():
     assert pictures.to_png(pixels, "a b") == pictures.to_png(pixels, "a b")
 
 
-def test_save_folder_numbers_from_first(tmp_path):
+def test_single_images_are_numbered_from_first(tmp_path):
     tiles = np.random.default_rng(2).integers(0, 256, (3, 3, 5, 4), np.uint8)
-    pictures.save_folder(tmp_path / "new" / "fakes", tiles, first=41)
+    with outputs.image_folder(tmp_path / "new" / "fakes") as aside:
+        pictures.save_each(aside, tiles, first=41)
     names = sorted(path.name for path in (tmp_path / "new" / "fakes").iterdir())
     assert names == ["000041.png", "000042.png", "000043.png"]
     for number, name in enumerate(names):

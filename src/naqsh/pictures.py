@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from naqsh.runfolder import make_folder, write_bytes
 
@@ -52,8 +53,10 @@ def to_png(pixels: Pixels, caption: str = "") -> bytes:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if caption:
         image = _captioned(image, caption)
+    about = PngInfo()
+    about.add_text("Software", "Naqsh")  # so that we know which files are ours to replace
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True, pnginfo=about)
     return buffer.getvalue()
 
 
@@ -87,8 +90,13 @@ def save_grid(path: Path, pixels: Pixels, caption: str = "", columns: int | None
     write_bytes(path, to_png(grid(pixels, columns), caption))
 
 
-def save_folder(path: Path, pixels: Pixels, first: int = 0) -> None:
-    """Write each picture (N, C, H, W) as a PNG of its own, named by its number from `first` on."""
-    make_folder(path)
-    for number, picture in enumerate(pixels, start=first):
-        write_bytes(path / f"{number:06d}.png", to_png(picture.transpose(1, 2, 0)))
+def save_each(place: Path, pixels: Pixels, first: int = 0) -> None:
+    """Write each image (N, C, H, W) as a PNG of its own, named by its number from `first` on.
+
+    Args:
+        place: what :func:`naqsh.outputs.image_folder` gives; no file is synced by itself.
+        pixels: uint8 with shape (N, C, H, W).
+        first: the number of the first one.
+    """
+    for number, image in enumerate(pixels, start=first):
+        (place / f"{number:06d}.png").write_bytes(to_png(image.transpose(1, 2, 0)))

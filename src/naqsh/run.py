@@ -2,7 +2,7 @@
 
 import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from naqsh import codec, origin, pictures
+from naqsh import codec, origin, outputs, pictures
 from naqsh import recipe as recipe_module
 from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["WEIGHTS", "Run", "build", "data_of", "load_data", "open"]
 
 SAMPLE_BATCH = 100
+
+Progress = Callable[[str, int, int], None]
+"""Told of what how much is done, and of how much."""
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""
@@ -143,16 +146,18 @@ class Run:
         first: int = 0,
         batch: int = SAMPLE_BATCH,
         device: str = "cpu",
+        progress: Progress | None = None,
         **options: Any,
     ) -> Tensor:
-        """Pictures first..first + n - 1 of a seed; each is the same whatever `n` and `batch`.
+        """Images first..first + n - 1 of a seed; each is the same whatever `n` and `batch`.
 
         Args:
             n: how many.
-            seed: which endless row of pictures.
+            seed: which endless row of images.
             first: the number of the first one.
             batch: how many at a time.
             device: where they are made.
+            progress: told how many are drawn.
             options: what the method's ``sample`` takes beside the noise.
 
         Returns:
@@ -161,9 +166,22 @@ class Run:
         Raises:
             NaqshError: the method makes no pictures, or a number does not fit.
         """
+        return torch.cat(list(self._batches(n, seed, first, batch, device, progress, options)))
+
+    def _batches(
+        self,
+        n: int,
+        seed: int,
+        first: int,
+        batch: int,
+        device: str,
+        progress: Progress | None,
+        options: Mapping[str, Any],
+    ) -> Iterator[Tensor]:
+        """What :meth:`sample` gives, a batch at a time, so that thousands need no memory."""
         method = self.method
         if not isinstance(method, Samples):
-            raise NaqshError(f"{self.recipe.name} makes no pictures: its method has no sample")
+            raise NaqshError(f"{self.recipe.name} makes no images: its method has no sample")
         if n < 1 or batch < 1 or first < 0:
             raise NaqshError(
                 f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
@@ -171,13 +189,14 @@ class Run:
         chosen = sample_options(method, options)
         place = torch.device(device)
         method.to(place)
-        parts = []
-        with torch.inference_mode():
-            for start in range(first, first + n, batch):
-                count = min(batch, first + n - start)
-                noise = Noise(derive(seed, "sample"), count, start, place)
-                parts.append(method.sample(noise, **chosen).float().cpu())
-        return torch.cat(parts)
+        for start in range(first, first + n, batch):
+            count = min(batch, first + n - start)
+            noise = Noise(derive(seed, "sample"), count, start, place)
+            with torch.inference_mode():
+                drawn = method.sample(noise, **chosen).float().cpu()
+            if progress:
+                progress("samples", start - first + count, n)
+            yield drawn
 
     def save_samples(
         self,
@@ -186,35 +205,54 @@ class Run:
         seed: int = 0,
         out: Path | str | None = None,
         folder: Path | str | None = None,
+        overwrite: bool = False,
         columns: int | None = None,
+        batch: int = SAMPLE_BATCH,
         device: str = "auto",
+        progress: Progress | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write samples as one captioned grid, or each as a PNG of its own in a folder.
 
         Args:
             n: how many.
-            seed: which pictures.
+            seed: which images.
             out: the grid's file; ``samples.png`` in the run folder by default.
-            folder: a folder for single pictures instead of a grid.
-            columns: pictures in a row of the grid.
+            folder: a new or empty folder for single images instead of a grid; they are in it when
+                the last is drawn, or none is.
+            overwrite: replace the images in the folder, or a file that Naqsh did not write.
+            columns: images in a row of the grid.
+            batch: how many at a time.
             device: where they are made.
+            progress: told how many are drawn.
             options: what the method's ``sample`` takes beside the noise.
 
         Returns:
             the file or folder that was written.
+
+        Raises:
+            NaqshError: as :meth:`sample`, or something stands where they should be written.
         """
         if columns is not None and columns < 1:
             raise NaqshError(f"a grid needs at least 1 column, got {columns}")
-        with distributed.join(device) as world:
-            images = self.sample(n, seed=seed, device=str(world.device), **(options or {}))
-        pixels = pictures.to_pixels(images.numpy())
+        path = Path(folder or out or self.folder.path / "samples.png")
         if folder:
-            pictures.save_folder(Path(folder), pixels)
-            return Path(folder)
-        path = Path(out) if out else self.folder.path / "samples.png"
-        if path.is_dir() or path.suffix.lower() != ".png":
+            outputs.require_folder(path, overwrite)
+        elif path.is_dir() or path.suffix.lower() != ".png":
             raise NaqshError(f"{path}: a grid is one file ending in .png; --folder takes a folder")
+        else:
+            outputs.require_file(path, overwrite or not out)
+        with distributed.join(device) as world:
+            place = str(world.device)
+            drawn = self._batches(n, seed, 0, batch, place, progress, options or {})
+            if folder:
+                with outputs.image_folder(path, overwrite) as aside:
+                    for number, images in enumerate(drawn):
+                        pictures.save_each(
+                            aside, pictures.to_pixels(images.numpy()), number * batch
+                        )
+                return path
+            pixels = pictures.to_pixels(torch.cat(list(drawn)).numpy())
         caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
         pictures.save_grid(path, pixels, caption, columns)
         return path

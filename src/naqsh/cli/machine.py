@@ -24,16 +24,24 @@ def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) ->
 
 
 @contextlib.contextmanager
+def counting() -> Iterator[Any]:
+    """Progress on the terminal: a function that is told of what how much is done."""
+    from naqsh.training.log import Counter
+
+    with Counter() as counter:
+        yield counter.update
+
+
+@contextlib.contextmanager
 def at_work(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What the functions that measure take of these options, with progress shown meanwhile."""
     from naqsh.training.distributed import join
-    from naqsh.training.log import Counter
 
-    with join(options.device) as world, Counter() as counter:
+    with join(options.device) as world, counting() as progress:
         yield {
             "seed": options.seed,
             "batch": options.batch,
             "device": str(world.device),
             "data_home": options.data_home,
-            "progress": counter.update,
+            "progress": progress,
         }

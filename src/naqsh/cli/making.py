@@ -1,10 +1,13 @@
 """The verbs that make something: train, sample, tune."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import add_run, only, verb
+from naqsh.cli.machine import counting
+from naqsh.cli.parsing import add_overwrite, add_run, only, verb
+from naqsh.foreign import shown
 
 
 def add_train(verbs: Any) -> None:
@@ -111,29 +114,39 @@ def add_sample(verbs: Any) -> None:
     )
     add_run(parser)
     parser.add_argument("--n", type=int, default=100, help="how many (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="which pictures (default 0)")
-    parser.add_argument("--columns", type=int, help="pictures in a row of the grid")
+    parser.add_argument("--seed", type=int, default=0, help="which images (default 0)")
+    parser.add_argument("--columns", type=int, help="images in a row of the grid")
+    parser.add_argument("--batch", type=int, default=100, help="images at a time (default 100)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--out", type=Path, help="the grid's file (default: RUN/samples.png)")
-    target.add_argument("--folder", type=Path, help="write each picture as a PNG of its own")
+    target.add_argument(
+        "--folder", type=Path, help="a new folder, to write each image to as a PNG of its own"
+    )
+    add_overwrite(parser, "the images in the folder, or a file that Naqsh did not write")
     parser.set_defaults(do=_sample)
 
 
 def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import run
+    from naqsh import outputs, run
 
     trained = run.open(options.run, options.weights)
     only(named, run.sample_names(trained.method), options)
-    path = trained.save_samples(
-        options.n,
-        seed=options.seed,
-        device=options.device,
-        columns=options.columns,
-        out=options.out,
-        folder=options.folder,
-        options=named,
-    )
+    if options.folder and (old := outputs.require_folder(options.folder, options.overwrite)):
+        print(f"{old:,} images in {shown(options.folder)} are replaced", file=sys.stderr)
+    with counting() as progress:
+        path = trained.save_samples(
+            options.n,
+            seed=options.seed,
+            batch=options.batch,
+            device=options.device,
+            columns=options.columns,
+            out=options.out,
+            folder=options.folder,
+            overwrite=options.overwrite,
+            progress=progress,
+            options=named,
+        )
     print(path)
     return 0
 

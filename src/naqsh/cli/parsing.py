@@ -92,6 +92,11 @@ def add_run(parser: argparse.ArgumentParser, what: str = "a run folder") -> None
     )
 
 
+def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
+    """The option without which a verb replaces nothing that is not its own."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
+
+
 def none_left(named: Mapping[str, str], options: argparse.Namespace) -> None:
     """Refuse options that a verb which takes none but its own does not know."""
     only(named, (), options)

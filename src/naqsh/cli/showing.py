@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import none_left, verb
+from naqsh.cli.parsing import add_overwrite, none_left, verb
 
 FEATURES = {
     "digits": "a small classifier of the digits set; weights come with the package",
@@ -71,15 +71,18 @@ def add_report(verbs: Any) -> None:
     parser.add_argument(
         "--notebook", type=Path, metavar="FILE.ipynb", help="write the same as an executed notebook"
     )
+    add_overwrite(parser, "a page or notebook that Naqsh did not write")
     parser.set_defaults(do=_report)
 
 
 def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import report
+    from naqsh import outputs, report
 
     language = options.language
     out = options.out or options.runs[0] / "report.html"
+    for file in filter(None, (options.out, options.notebook)):
+        outputs.require_file(file, options.overwrite)
     if options.notebook:  # first: it may want packages that are missing
         print(report.write_notebook(options.runs, options.notebook, language))
     print(report.write(options.runs, out, language))

@@ -154,4 +154,5 @@ def _metadata() -> dict[str, Any]:
     return {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
+        "generator": "Naqsh",
     }
