@@ -69,7 +69,7 @@ def another(recipe: Recipe, key: str, value) -> str:
             recipe.override({key: Text("zzzz")})
         known = re.search("known: (.*)", str(caught.value)).group(1).split(", ")
         return next(choice for choice in known if choice != value)
-    for candidate in ("3", "0.25", "0.001", "8", "7", "5", "2"):
+    for candidate in ("3", "0.25", "0.001", "8", "7", "5", "2", "0,1"):
         try:
             changed = recipe.override({key: Text(candidate)})
         except NaqshError:

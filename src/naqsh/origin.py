@@ -62,6 +62,9 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         home=Path(home) if home else None,
         holdout=recipe.data.holdout,
         holdout_seed=recipe.data.holdout_seed,
+        key=recipe.data.key,
+        labels=recipe.data.labels,
+        range=recipe.data.range,
     )
 
 

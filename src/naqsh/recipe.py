@@ -31,6 +31,9 @@ class Data:
         flip: mirror half of the training pictures left to right.
         holdout: share of the images held out as test split, where the set has none of its own.
         holdout_seed: which images are held out; the training's seed has no part in it.
+        key: of an .npz file, the array of images, where names and shapes do not tell.
+        labels: the array of labels, likewise; of an .npy, a file beside it.
+        range: the values of an array that are black and white, as 0,1; uint8 needs none.
     """
 
     name: str
@@ -39,6 +42,9 @@ class Data:
     flip: bool = False
     holdout: float = 0.0
     holdout_seed: int = 0
+    key: str | None = None
+    labels: str | None = None
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
@@ -47,6 +53,8 @@ class Data:
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range must be black, then white, got {self.range}")
 
 
 @dataclass(frozen=True)

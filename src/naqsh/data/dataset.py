@@ -72,6 +72,13 @@ class DataSet:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many images each class has, in the order of `classes`; empty without labels."""
+        if self.labels is None:
+            return ()
+        return tuple(np.bincount(self.labels, minlength=len(self.classes)).tolist())
+
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "DataSet":
         """The pictures at `indices`, in that order, with their labels.
 

@@ -11,13 +11,13 @@ References:
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.data import pixels
-
 SIDE = 16
+"""To which they are enlarged where no other size is asked for."""
+
 _TEST = 297
 
 
-def read(split: str, size: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The digits of one split.
 
     The test split is every sixth digit or so, picture floor(k N / 297) for k in 0..296: no random
@@ -26,11 +26,10 @@ def read(split: str, size: int | None) -> tuple[NDArray[np.uint8], NDArray[np.in
 
     Args:
         split: ``"train"`` (1,500 digits) or ``"test"`` (297).
-        size: side in pixels; 8 gives the digits as they were published, None 16.
 
     Returns:
-        uint8 pictures with shape (N, 1, size, size), values 0..16 stretched to 0..255, and int64
-        labels with shape (N,).
+        uint8 images with shape (N, 1, 8, 8), as they were published, values 0..16 stretched to
+        0..255, and int64 labels with shape (N,).
     """
     from sklearn.datasets import load_digits
 
@@ -41,7 +40,4 @@ def read(split: str, size: int | None) -> tuple[NDArray[np.uint8], NDArray[np.in
     if split == "train":
         chosen = ~chosen
     stretched = np.rint(values[chosen] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    return (
-        pixels.resize(stretched, SIDE if size is None else size, smooth="bilinear"),
-        labels[chosen].astype(np.int64),
-    )
+    return stretched, labels[chosen].astype(np.int64)

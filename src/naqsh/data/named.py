@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from naqsh import places
-from naqsh.data import cache, cifar, defects, digits, download, folders, idx, pixels, sprites
+from naqsh.data import cache, cifar, defects, digits, download, folders, idx, sprites
 from naqsh.data.catalog import CATALOG, Entry
+from naqsh.data.conversion import brought_to
 from naqsh.data.dataset import DataSet, Split
 from naqsh.errors import NaqshError
 
@@ -28,10 +29,9 @@ def read(
         NaqshError: its files are missing, damaged or not what they should be.
     """
     if entry.name == "digits":
-        images, labels = digits.read(split, size)
-        return DataSet.of(
-            entry.name, pixels.converted(images, None, channels), labels, entry.classes
-        )
+        published = DataSet.of(entry.name, *digits.read(split), entry.classes)
+        side = digits.SIDE if size is None else size
+        return brought_to(published, side, channels, smooth="bilinear")
     if entry.name == "cifar10":
         return _cifar10(entry, split, size, channels, home, may_download)
     if entry.name.startswith("dsprites"):
@@ -48,7 +48,7 @@ def read(
     labels = idx.read(marks, (count,)).astype(np.int64)
     if labels.max() >= len(entry.classes):
         raise NaqshError(f"{marks} has label {labels.max()}, not 0..9; remove and fetch it again")
-    return DataSet.of(entry.name, pixels.converted(images, size, channels), labels, entry.classes)
+    return brought_to(DataSet.of(entry.name, images, labels, entry.classes), size, channels)
 
 
 def _cifar10(
@@ -72,7 +72,7 @@ def _cifar10(
     place = cache.key("cifar10", str(path.resolve()), split)
     stored = cache.pictures(place, cache.key(1, stat.st_size, stat.st_mtime_ns), build)
     whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
-    return _brought_to(whole, size, channels)
+    return brought_to(whole, size, channels)
 
 
 def _dsprites(
@@ -100,7 +100,7 @@ def _dsprites(
         stored = cache.pictures(place, version, build)
         whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
     chosen = whole.subset(sprites.reference(orientations)) if split == "test" else whole
-    return _brought_to(chosen, size, channels)
+    return brought_to(chosen, size, channels)
 
 
 def _capsule(
@@ -129,14 +129,6 @@ def inspection_folder(name: str, home: Path | None = None) -> Path:
         f"{name} (train, test, ground_truth) into {next(_homes(home))}, or elsewhere and set "
         "NAQSH_DATA_HOME to where it lies"
     )
-
-
-def _brought_to(data: DataSet, size: int | None, channels: int | None) -> DataSet:
-    """The data set at another size or number of channels; itself where neither changes."""
-    images = pixels.converted(data.images, size, channels)
-    if images is data.images:
-        return data
-    return DataSet.of(data.name, images, data.labels, data.classes)
 
 
 def _homes(home: Path | None) -> Iterator[Path]:

@@ -71,12 +71,15 @@ def recolour(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 
 
 def converted(
-    images: NDArray[np.uint8], size: int | None, channels: int | None
+    images: NDArray[np.uint8],
+    size: int | None,
+    channels: int | None,
+    smooth: Literal["lanczos", "bilinear"] = "lanczos",
 ) -> NDArray[np.uint8]:
-    """Pictures (N, C, H, W) brought to a size and number of channels; None keeps what they have."""
+    """Images (N, C, H, W) brought to a size and number of channels; None keeps what they have."""
     if channels is not None:
         images = recolour(images, channels)
-    return images if size is None else resize(images, size)
+    return images if size is None else resize(images, size, smooth)
 
 
 def to_picture(array: NDArray[np.uint8]) -> Image.Image:

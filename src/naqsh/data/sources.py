@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from naqsh import places
-from naqsh.data import arrays, folders, named, notes, pixels
+from naqsh.data import arrays, folders, named, notes
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.holdout import held_out, no_test_split
@@ -24,6 +24,9 @@ def load(
     download: bool = True,
     holdout: float = 0.0,
     holdout_seed: int = 0,
+    key: str | None = None,
+    labels: str | None = None,
+    range: tuple[float, float] | None = None,
 ) -> DataSet:
     """Load a data set.
 
@@ -34,8 +37,9 @@ def load(
 
     Args:
         source: a name of the catalogue, a folder of pictures, or a `.npz` or `.npy` file.
-        split: ``"train"`` or ``"test"``; files of arrays have only ``"train"``, folders have
-            ``"test"`` when they have sub-folders of these two names. See `holdout`.
+        split: ``"train"`` or ``"test"``; files of arrays have ``"test"`` where they hold arrays of
+            such names (`x_test`), folders when they have sub-folders of these two names. See
+            `holdout`.
         size: crop to the central square and resize to size x size.
         channels: 1 turns colour to grey, 3 grey to colour.
         home: where to look first for the files of named sets, and where to put them.
@@ -44,6 +48,10 @@ def load(
             set has no test split of its own; 0 takes none. A function of `holdout_seed` and the
             images in their order; see :mod:`naqsh.data.holdout`.
         holdout_seed: which images these are.
+        key: the array of an `.npz` that holds the images, where names and shapes do not tell.
+        labels: the array that holds the labels, likewise; for an `.npy`, a file beside it.
+        range: the values of an array that are black and white, for example (0, 1) or (-1, 1);
+            uint8 in 0..255 needs none.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -57,7 +65,9 @@ def load(
     if not isinstance(source, str | os.PathLike) or not str(source).strip():
         raise NaqshError(f"{source!r:.40} names no data set; {_KINDS}")
     source = str(source)
+    options = arrays.Options(key, labels, range)
     if source in CATALOG:
+        _no_array(source, options)
         return named.read(CATALOG[source], split, size, channels, home, download)
     path = places.expanded(source)
     try:
@@ -67,9 +77,14 @@ def load(
     is_array = is_file and path.suffix.lower() in (".npy", ".npz")
     if not (is_folder or is_array):
         raise _unknown(source, path)
-    divided = holdout > 0 and not (is_folder and folders.has_test(path))
+    has_test = folders.has_test(path) if is_folder else arrays.has_test(path, options)
+    divided = holdout > 0 and not has_test
     part: Split = "train" if divided else split
-    found = (_of_folder if is_folder else _of_array)(path, part, size, channels)
+    if is_folder:
+        _no_array(source, options)
+        found = _of_folder(path, part, size, channels)
+    else:
+        found = _of_array(path, part, size, channels, options)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
     return replace(found, notes=notes.say(found.notes))
@@ -80,12 +95,26 @@ def _of_folder(path: Path, split: Split, size: int | None, channels: int | None)
     return DataSet(path.resolve().name, stored.images, stored.labels, classes, stored.fingerprint)
 
 
-def _of_array(path: Path, split: Split, size: int | None, channels: int | None) -> DataSet:
-    if split != "train":
+def _of_array(
+    path: Path, split: Split, size: int | None, channels: int | None, options: arrays.Options
+) -> DataSet:
+    try:
+        found = arrays.read(path, split, size, channels, options)
+    except MemoryError as error:
+        raise NaqshError(
+            f"{path} does not fit into the memory that is free; save it in C order, uncompressed "
+            "or as images of fewer pixels"
+        ) from error
+    if found is None:
         raise no_test_split(str(path))
-    images, labels = arrays.read(path)
-    classes = () if labels is None else tuple(map(str, range(labels.max() + 1)))
-    return DataSet.of(path.stem, pixels.converted(images, size, channels), labels, classes)
+    return found
+
+
+def _no_array(source: str, options: arrays.Options) -> None:
+    """Refuse what tells arrays of a file apart where there is no such file."""
+    given = [name for name, value in vars(options).items() if value is not None]
+    if given:
+        raise NaqshError(f"data.{given[0]} is for .npy and .npz files, which {source} is not")
 
 
 def _unknown(source: str, path: Path) -> NaqshError:
