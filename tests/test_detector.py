@@ -135,6 +135,12 @@ def test_one_image_takes_milliseconds(run, discs, alone):
         assert loaded.flag(np.full((1, 1, 16, 16), 255, np.uint8)).all()
 
 
+def _elsewhere(file: Path) -> None:
+    """Let a file be a link out of its folder."""
+    file.rename(file.parent.parent / file.name)
+    file.symlink_to(file.parent.parent / file.name)
+
+
 class Damage:
     """What may be wrong with a detector's folder."""
 
@@ -170,6 +176,8 @@ class Damage:
         Damage.of_tensors(lambda tensors: tensors.update({"pca.directions": torch.zeros(3, 2)})),
         lambda place: (place / "fitted.safetensors").write_bytes(b"no tensors"),
         lambda place: (place / "fitted.safetensors").unlink(),
+        lambda place: _elsewhere(place / "fitted.safetensors"),
+        lambda place: _elsewhere(place / "detector.json"),
     ],
 )
 def test_a_damaged_one_is_told_in_one_line(damage, run, discs, alone):

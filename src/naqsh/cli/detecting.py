@@ -27,7 +27,7 @@ def add_detect(verbs: Any) -> None:
         "  naqsh detect runs/mine good/ --save detector; naqsh detect detector new/\n"
         "folders: train/good, test/<kind> and ground_truth/<kind> as MVTec AD has them; or a\n"
         "sub-folder for each kind, normal ones in good/; or pictures alone, then flagged ones are\n"
-        "listed. Written into the run folder: detection.json, detection.csv, detection/*.png.\n"
+        "listed. Written into RUN/detections/NAME: detection.json, detection.csv, heat maps.\n"
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
     add_run(parser, "a run folder, trained on normal pictures; or a saved detector")

@@ -32,6 +32,7 @@ from naqsh.detection.maps import feature_maps
 from naqsh.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
 from naqsh.detection.suspects import Suspects, of_path
 from naqsh.errors import NaqshError
+from naqsh.foreign import require_file
 from naqsh.runfolder import read_json, whole_folder, write_json
 from naqsh.spec import Shape
 
@@ -153,14 +154,17 @@ def load(
         NaqshError: there is none, it is damaged, or its features cannot be had.
     """
     place = Path(folder)
-    plain = read_json(place / FILE)
+    plain = read_json(place / FILE, within=place)
+    require_file(place / FITTED, within=place)
     try:
         if plain["format"] != FORMAT:
             raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
         channels, height, width = (int(size) for size in plain["shape"])
         named = [(str(scorer["name"]), scorer) for scorer in plain["scorers"]]
         thresholds = {name: float(scorer["threshold"]) for name, scorer in named}
-        weights = place / WEIGHTS if (place / WEIGHTS).is_file() else None
+        weights = place / WEIGHTS if (place / WEIGHTS).exists() else None
+        if weights is not None:
+            require_file(weights, within=place)
         method = None if weights is None else run_module._load(weights).to(device)
         state = load_file(place / FITTED)
         scorers: dict[str, Scorer] = {}
