@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import naqsh
-from naqsh import bounds, data
+from naqsh import bounds, data, kept
 from naqsh.cli import main
 from naqsh.core import Bounds, HasFlowLogProb
 from naqsh.diffusion.bound import bound
@@ -18,7 +18,6 @@ from naqsh.errors import NaqshError
 from naqsh.methods import diffusion
 from naqsh.methods.diffusion import Diffusion, Spec
 from naqsh.noise import Noise, derive
-from naqsh.runfolder import read_json
 
 TINY = {
     "training.batch": 16,
@@ -41,7 +40,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
 def test_the_file_has_the_librarys_numbers(run: naqsh.Run) -> None:
     told: list[tuple[str, int, int]] = []
     found = bounds.study(run, 6, progress=lambda *said: told.append(said))
-    assert found == read_json(run.folder.bound)
+    (stored,) = kept.bounds(run.folder).find(n=6, seed=0)
+    assert {**stored.of, **stored.found} == found
     real = data.load("digits", split="test", size=None)
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
     pixels = np.array(real.images[np.sort(order[:6].numpy())])
@@ -115,7 +115,8 @@ def test_diffusion_has_both_and_others_are_refused(
 def test_the_command_writes_and_tells(run: naqsh.Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bound", str(run.folder.path), "--n", "3", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    found = read_json(run.folder.bound)
+    (stored,) = kept.bounds(run.folder).find(n=3)
+    found = stored.found
     assert f"{found['total']['value']:.4g}" in said
     assert "3 pictures of digits test, 10 times" in said
     assert "(lower bound)" in said

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import torch
 
 import naqsh
 from contract import tiny, tiny_data, trainer
-from naqsh import data, measuring, metrics, pictures, recipes
+from naqsh import data, kept, measuring, metrics, pictures, recipes
 from naqsh.cli import main
 from naqsh.errors import NaqshError
 from naqsh.noise import Noise
+from naqsh.report import gather
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +44,49 @@ def test_evaluate_equals_the_plain_functions(run: naqsh.Run) -> None:
 
 def test_evaluation_is_kept_as_json(run: naqsh.Run) -> None:
     result = run.evaluate(["kid"], features="pixels", n=30)
-    kept = json.loads((run.folder.path / "evaluation.json").read_text())
-    assert metrics.Measure.from_dict(kept["measures"][0]) == result.measures[0]
-    assert kept["step"] == 20
+    (stored,) = kept.evaluations(run.folder).find(metric="kid", n=30, features="pixels")
+    assert metrics.Measure.from_dict(kept.measure_of(stored)) == result.measures[0]
+    assert (stored.of["step"], stored.of["weights"]) == (20, "last")
+    assert stored.of["reference_fingerprint"] == data.load("digits", split="test").fingerprint
 
 
-def test_train_reference_is_named(run: naqsh.Run) -> None:
-    result = run.evaluate(["fid"], features="pixels", n=30, reference="train")
-    assert result.measures[0].reference == "digits train"
-    assert result.measures[0].n_real == 1500
+def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
+    """A further evaluation replaces what is of the same thing, and leaves all else."""
+    run.folder.evaluation.unlink(missing_ok=True)
+    store = kept.evaluations(run.folder)
+    first = run.evaluate(["fid", "kid", "pr"], features="pixels", n=40)
+    before = store.read()
+    ways: list[dict[str, Any]] = [
+        {"n": 30},
+        {"n": 40, "features": "digits"},
+        {"n": 40, "reference": "train"},
+        {"n": 40, "seed": 1},
+    ]
+    for way in ways:
+        run.evaluate(["fid"], **({"features": "pixels"} | way))
+    there = store.read()
+    measures = [result for result in before if result.of["metric"] != "speed"]
+    assert all(result in there for result in measures)
+    assert len([result for result in there if result.of["metric"] == "fid"]) == 1 + len(ways)
+    again = run.evaluate(["fid"], features="pixels", n=40)
+    assert len(store.read()) == len(there)
+    assert again.measures[0].value == pytest.approx(first.measures[0].value, rel=1e-9)
+    (facts,) = gather.read([run.folder.path])
+    shown = {
+        (m.generated, m.features[:6], m.reference, m.seed): set(m.values) for m in facts.evaluations
+    }
+    assert {"fid", "kid", "precision", "recall"} < shown[40, "pixels", "digits test", 0]
+    assert set(shown[30, "pixels", "digits test", 0]) == {"fid", "fid_infinity"}
+    assert len(shown) == 1 + len(ways)
+
+
+def test_a_damaged_file_is_told_before_the_work(run: naqsh.Run) -> None:
+    run.folder.evaluation.write_text('{"format": 2, "results": [{"of": 3}]}')
+    try:
+        with pytest.raises(NaqshError, match=r"evaluation\.json is damaged: .* move it away"):
+            run.evaluate(["fid"], features="pixels", n=20, progress=lambda *_: pytest.fail("began"))
+    finally:
+        run.folder.evaluation.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +117,11 @@ def test_likelihood_is_the_mean_over_test_pictures(
     path = str(vae.folder.path)
     assert main(["evaluate", path, "--metrics", "likelihood", "--n", "20"]) == 0
     assert "bits a pixel, black and white (lower bound" in capsys.readouterr().out
-    kept = json.loads((vae.folder.path / "evaluation.json").read_text())
-    assert kept["likelihood"] == measured.to_dict()
+    (stored,) = kept.evaluations(vae.folder).find(metric="likelihood")
+    assert stored.found == measured.to_dict()
+    (facts,) = gather.read([vae.folder.path])
+    assert not facts.lost("evaluation.json")
+    assert [likelihood.bits for likelihood in facts.likelihoods] == [measured.bits]
 
 
 def test_a_method_without_likelihood_says_so(run: naqsh.Run) -> None:

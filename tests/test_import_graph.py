@@ -14,7 +14,7 @@ SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "outputs"),
-    *("pictures", "environment", "ranks", "precision", "core"),
+    *("results", "kept", "pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),
     *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
@@ -23,7 +23,7 @@ LAYERS = [  # from the bottom: each may import those before it
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors", "foreign", "places"},
     "metrics": {"errors", "foreign", "places", "networks"},
-    "report": {"errors", "foreign", "runfolder", "pictures"},
+    "report": {"errors", "foreign", "runfolder", "results", "kept", "pictures"},
 }
 USERS = {  # who may import what stands beside
     "data": {

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import naqsh
-from naqsh import data, samplers
+from naqsh import data, kept, samplers
 from naqsh.cli import main
 from naqsh.errors import NaqshError
 from naqsh.evaluation import draw
 from naqsh.metrics import extract, frechet_distance_features
 from naqsh.metrics.extractors import by_name
-from naqsh.runfolder import read_json
+from naqsh.report import gather
 
 TINY = {
     "training.batch": 16,
@@ -40,7 +40,10 @@ def study(run: naqsh.Run, *names: str, steps: tuple[int, ...] = (2, 3)) -> dict[
 
 def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) -> None:
     found = study(run, "heun", "ddim")
-    assert found == read_json(run.folder.samplers)
+    stored = kept.samplers(run.folder).find(n=12, seed=0, features="pixels")
+    assert [p for p in found["points"] if {**p} in [dict(r.found) for r in stored]] == found[
+        "points"
+    ]
     order = [(point["sampler"], point["steps"]) for point in found["points"]]
     assert order == [("ddim", 2), ("ddim", 3), ("heun", 2), ("heun", 3)]
     assert [point["evaluations"] for point in found["points"]] == [2, 3, 3, 5]
@@ -51,7 +54,7 @@ def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) 
     told = {m["name"]: m["value"] for m in found["points"][-1]["measures"]}
     assert told["fid"] == pytest.approx(frechet_distance_features(*tables), rel=1e-4)
     assert "heun" in samplers.table(found)
-    assert (run.folder.path / "nearest.png").exists()
+    assert (run.folder.path / found["nearest"]["picture"]).exists()
 
 
 def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +75,11 @@ def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatc
     # Other pictures are another study.
     other = samplers.study(run, ["ddim"], [2], features="pixels", n=13, batch=5)
     assert [point["steps"] for point in other["points"]] == [2]
+    assert other["nearest"]["picture"] != before["nearest"]["picture"]
+    # And it takes nothing from the first.
+    assert study(run, "ddim") == after
+    (facts,) = gather.read([run.folder.path])
+    assert {12: len(after["points"]), 13: 1} == {s.n: len(s.points) for s in facts.sampled}
 
 
 def test_nearest_is_the_nearest_and_a_copy_is_at_zero() -> None:
@@ -103,15 +111,17 @@ def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixtur
     assert "euler" in capsys.readouterr().out
     guided = ["--samplers", "euler", "--steps", "2", "--clip", "false", *small]
     assert main(["samplers", path, *guided]) == 0
-    assert read_json(run.folder.samplers)["sampling"] == {"clip": False}
+    assert kept.samplers(run.folder).find(sampler="euler", sampling={"clip": False})
     assert main(["samplers", path, "--sampler", "euler", *small]) == 2
     assert "sets sampler itself" in capsys.readouterr().err
     assert main(["samplers", path, "--nonsense", "3", *small]) == 2
     assert "sampling option" in capsys.readouterr().err
     sampled = ["--sampler", "heun", "--steps", "3"]
     assert main(["evaluate", path, "--metrics", "fid", *sampled, *small]) == 0
-    written = read_json(run.folder.evaluation)
-    assert written["sampling"] == {"sampler": "heun", "steps": 3}
-    assert written["speed"]["evaluations_per_picture"] == 5
+    drawn = {"sampling": {"sampler": "heun", "steps": 3}}
+    store = kept.evaluations(run.folder)
+    assert store.find(metric="fid", **drawn)
+    (speed,) = store.find(metric="speed", **drawn)
+    assert speed.found["evaluations_per_picture"] == 5
     assert main(["evaluate", path, "--nonsense", "3", *small]) == 2
     assert "sampling option" in capsys.readouterr().err

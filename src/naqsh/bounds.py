@@ -20,15 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh import data
+from naqsh import data, kept
 from naqsh.core import BoundParts, Bounds, HasFlowLogProb
 from naqsh.errors import NaqshError
 from naqsh.measuring import Progress
 from naqsh.noise import Noise, derive
+from naqsh.results import Result
 from naqsh.run import Run, load_data
-from naqsh.runfolder import write_json
-
-FORMAT = 1
 
 
 def study(
@@ -43,7 +41,9 @@ def study(
     data_home: Path | str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Take a run's bound apart and write ``bound.json`` in its folder.
+    """Take a run's bound apart and add that to ``bound.json`` in its folder.
+
+    What was found before under other conditions stays there (`naqsh.results`).
 
     Args:
         run: what is measured.
@@ -57,9 +57,9 @@ def study(
         progress: told how far it is.
 
     Returns:
-        what the file holds. Numbers are bits per dimension, each with its standard error over
-        pictures: ``prior`` is L_T, ``steps`` the sum of the L_t, ``last`` L_0, ``total`` the bound,
-        ``flow`` the estimate. ``terms`` and ``errors`` go by ``times``.
+        what was found, and what it is of. Numbers are bits per dimension, each with its standard
+        error over pictures: ``prior`` is L_T, ``steps`` the sum of the L_t, ``last`` L_0,
+        ``total`` the bound, ``flow`` the estimate. ``terms`` and ``errors`` go by ``times``.
 
     Raises:
         NaqshError: a method without such a bound, or n that does not fit.
@@ -71,6 +71,8 @@ def study(
         )
     if likelihood and not isinstance(method, HasFlowLogProb):
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
+    store = kept.bounds(run.folder)
+    store.read()  # a damaged file is told before the work
     real = load_data(run.recipe, reference, data_home)
     if not 2 <= n <= len(real):
         raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
@@ -91,18 +93,25 @@ def study(
             noise = Noise(derive(seed, "flow"), len(images), first, place)
             nats = method.flow_log_prob(images, noise, partial(told, f"likelihood{several}"))
             flows.append(-nats.double().cpu() / images[0].numel() / math.log(2))
-    found = {
-        "format": FORMAT,
-        "step": run.step,
+    of = {
         "n": n,
-        "seed": seed,
         "reference": f"{real.name} {reference}",
+        "reference_fingerprint": real.fingerprint,
+        "weights": run.weights,
+        "step": run.step,
+        "seed": seed,
+    }
+    found = {
         "kind": "lower bound",
         **_means(parts),
         "flow": {**_mean(torch.cat(flows)), "kind": "estimate"} if flows else None,
     }
-    write_json(run.folder.bound, found)
-    return found
+    # A bound with the flow's estimate is not lost to the same bound without it.
+    for before in store.find(**of) if not flows else []:
+        found["flow"] = before.found["flow"]
+    result = Result(of, found)
+    store.keep([result])
+    return {**result.of, **result.found}
 
 
 def _means(parts: list[BoundParts]) -> dict[str, Any]:

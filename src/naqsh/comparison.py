@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from naqsh import evaluation, recipes, report
+from naqsh import evaluation, kept, recipes, report
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.launch import resolve, train
 from naqsh.measuring import features_for
@@ -295,18 +295,10 @@ def _measure(trained: Run, plan: Plan, device: str, home: Path | None, quiet: bo
 
 
 def _is_measured(run: Run, features: str, plan: Plan) -> bool:
-    if not run.folder.evaluation.exists():
-        return False
-    there = read_json(run.folder.evaluation)
-    return (
-        there["step"] == run.step
-        and there["seed"] == plan.seed
-        and {measure["name"] for measure in there["measures"]} >= MEASURES
-        and all(
-            measure["features"] == features and measure["n_generated"] == plan.n
-            for measure in there["measures"]
-        )
-    )
+    wanted = {"n": plan.n, "features": features, "seed": plan.seed, "sampling": {}}
+    wanted |= {"step": run.step}
+    there = kept.evaluations(run.folder).find(**wanted)
+    return {result.of["metric"] for result in there} >= MEASURES
 
 
 def _plain(plan: Plan, folder: Path) -> dict[str, Any]:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from naqsh import data, metrics, pictures
+from naqsh import data, kept, metrics, pictures
 from naqsh.core import HasLogProb, Samples
 from naqsh.errors import NaqshError
 from naqsh.measuring import Progress, extractor, features_for
 from naqsh.metrics import Likelihood, Measure, Speed
 from naqsh.noise import Noise, derive
+from naqsh.results import Result
 from naqsh.run import Run, load_data, sample_options
-from naqsh.runfolder import write_json
 
 LIKELIHOOD = "likelihood"
 
@@ -34,6 +34,7 @@ class Evaluation:
 
     Attributes:
         step: the checkpoint that was measured.
+        weights: its last or best.
         seed: of the samples.
         measures: in a fixed order.
         speed: of sampling, on the device that was asked for.
@@ -42,6 +43,7 @@ class Evaluation:
     """
 
     step: int
+    weights: str
     seed: int
     measures: list[Measure]
     speed: Speed
@@ -52,6 +54,7 @@ class Evaluation:
         """Plain values for JSON."""
         return {
             "step": self.step,
+            "weights": self.weights,
             "seed": self.seed,
             "measures": [measure.to_dict() for measure in self.measures],
             "speed": self.speed.to_dict(),
@@ -74,7 +77,9 @@ def evaluate(
     progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Measure a run's samples against real pictures and write ``evaluation.json`` in its folder.
+    """Measure a run's samples against real images; ``evaluation.json`` in its folder grows.
+
+    What was measured before under other conditions stays there (`naqsh.results`).
 
     Args:
         run: what is measured.
@@ -99,6 +104,8 @@ def evaluate(
     told = progress or (lambda what, done, total: None)
     names, options = list(names), sample_options(method, sampling or {})
     likely = _likelihood_wanted(run, names)
+    store = kept.evaluations(run.folder)
+    store.read()  # a damaged file is told before the work
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real = load_data(run.recipe, reference, data_home)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
@@ -111,6 +118,7 @@ def evaluate(
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
         reference=f"{real.name} {reference}",
+        reference_fingerprint=real.fingerprint,
         seed=seed,
     )
     likelihood = None
@@ -121,10 +129,29 @@ def evaluate(
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    step = run.step
-    result = Evaluation(step, seed, measures, speed, likelihood, options)
-    write_json(run.folder.evaluation, result.to_dict())
+    result = Evaluation(run.step, run.weights, seed, measures, speed, likelihood, options)
+    store.keep(_results(result, real.fingerprint, batch))
     return result
+
+
+def _results(found: Evaluation, real: str, batch: int) -> list[Result]:
+    """An evaluation as results of which each is kept by itself.
+
+    Args:
+        found: what was measured.
+        real: the fingerprint of the real images.
+        batch: images drawn at a time, on which speed depends.
+    """
+    drawn = {"sampling": dict(found.sampling), "weights": found.weights, "step": found.step}
+    common = {**drawn, "seed": found.seed}
+    results = [kept.measured(measure.to_dict(), common) for measure in found.measures]
+    if likely := found.likelihood:
+        of = {"metric": LIKELIHOOD, "n": likely.n, "reference": likely.reference}
+        of |= {"reference_fingerprint": real, **common}
+        results.append(Result(of, likely.to_dict()))
+    speed = found.speed
+    of = {"metric": "speed", "n": speed.n, "batch": batch, "device": speed.device, **drawn}
+    return [*results, Result(of, speed.to_dict())]
 
 
 def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:

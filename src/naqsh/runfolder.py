@@ -8,8 +8,8 @@
 ``diagnosis.jsonl``        what went wrong or looked wrong, in plain words, with the step
 ``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
 ``grids/00000938.png``     pictures from fixed latents after that step
-``evaluation.json``        what `naqsh evaluate` measured, once it has
-``samplers.json``          what `naqsh samplers` measured, once it has; ``nearest.png`` beside it
+``evaluation.json``        what `naqsh evaluate` measured, each result by what it is of (`kept`)
+``samplers.json``          what `naqsh samplers` measured, once it has; images beside it
 ``bound.json``             what `naqsh bound` measured, once it has
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps

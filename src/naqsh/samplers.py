@@ -3,7 +3,7 @@
 Each sampler draws the same n pictures of one seed in several numbers of steps. The table of their
 Frechet distances says which sampler is worth its evaluations; all are by the same features, n and
 reference, so they compare. What was measured is written at once, so a study that was stopped goes
-on, and a later one with more steps adds to it.
+on, and a later one with more steps adds to it; a study under other conditions stands beside it.
 
 A model that learnt its pictures by heart would win this. So the study also looks for the training
 picture nearest to each of some samples (by the root mean square of pixel differences) and compares
@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naqsh import metrics, pictures
+from naqsh import kept, metrics, pictures
 from naqsh.core import Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.evaluation import draw
 from naqsh.measuring import Progress, extractor, features_for
 from naqsh.metrics import FeatureExtractor
+from naqsh.results import Result
 from naqsh.run import Run, load_data, sample_options
-from naqsh.runfolder import read_json, write_json
 
 NEAREST = 100
 """Samples whose nearest training picture is looked for."""
@@ -54,7 +54,7 @@ def study(
     progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Measure a run's samplers and write ``samplers.json`` and ``nearest.png`` in its folder.
+    """Measure a run's samplers; ``samplers.json`` in its folder grows.
 
     Args:
         run: what is sampled.
@@ -70,7 +70,7 @@ def study(
         sampling: what else the method's ``sample`` takes, the same for all points.
 
     Returns:
-        what the file holds: what all points share; ``points``, one a sampler and number of steps,
+        the study: what all points share; ``points``, one a sampler and number of steps,
         with ``evaluations`` a picture, ``measures`` and ``pictures_per_second``; ``nearest``.
 
     Raises:
@@ -98,11 +98,14 @@ def study(
         "features": measured_by.name,
         "fingerprint": measured_by.fingerprint,
         "reference": f"{real.name} test",
+        "reference_fingerprint": real.fingerprint,
         "sampling": common,
+        "weights": run.weights,
     }
-    found = _kept(run, shared)
+    store = kept.samplers(run.folder)
+    before = [result for result in store.find(**shared) if "sampler" in result.of]
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
-    done = {(point["sampler"], point["steps"]) for point in found["points"]}
+    done = {(result.of["sampler"], result.of["steps"]) for result in before}
     missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
     for name, count in missing:
         what = partial(told, f"{name}, {count} steps")
@@ -112,14 +115,17 @@ def study(
 
         options = {**common, "sampler": name, "steps": count}
         point = _point(run, options, measured_by, real_features, shared, batch, device, tell)
-        found["points"].append(point)
-        found["points"].sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
-        write_json(run.folder.samplers, found)
-    if found["nearest"] is None:
-        found["nearest"] = _nearest(run, real.images, seed, batch, device, data_home, common)
-        write_json(run.folder.samplers, found)
-    written: dict[str, Any] = read_json(run.folder.samplers)
-    return written
+        store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
+    copies = {"metric": "nearest", **shared}
+    if not store.find(**copies):
+        picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
+        near = _nearest(run, real.images, seed, batch, device, data_home, common, picture)
+        store.keep([Result(copies, near)])
+    found = store.find(**shared)
+    points = [dict(result.found) for result in found if "sampler" in result.of]
+    points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
+    nearest = next(dict(result.found) for result in found if result.fits(metric="nearest"))
+    return {**shared, "points": points, "nearest": nearest}
 
 
 def choices(run: Run) -> list[str]:
@@ -133,15 +139,6 @@ def choices(run: Run) -> list[str]:
     raise NaqshError(
         f"{run.recipe.name} has no samplers to compare; diffusion models have, such as ddpm-mnist"
     )
-
-
-def _kept(run: Run, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """What was measured before, if it was measured in the same way."""
-    if run.folder.samplers.exists():
-        before: dict[str, Any] = read_json(run.folder.samplers)
-        if all(before.get(name) == value for name, value in shared.items()):
-            return before
-    return {**shared, "points": [], "nearest": None}
 
 
 def _point(
@@ -171,6 +168,7 @@ def _point(
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
         reference=shared["reference"],
+        reference_fingerprint=shared["reference_fingerprint"],
         seed=shared["seed"],
     )
     return {
@@ -192,6 +190,7 @@ def _nearest(
     device: str,
     home: Path | str | None,
     options: Mapping[str, Any],
+    picture: Path,
 ) -> dict[str, Any]:
     """How near training pictures lie to samples, and to held-out pictures for comparison."""
     train = load_data(run.recipe, "train", home).images
@@ -202,7 +201,7 @@ def _nearest(
     usual, _ = nearest(chosen, train)
     both = np.concatenate([samples[:SHOWN], train[numbers[:SHOWN]]])
     pictures.save_grid(
-        run.folder.path / "nearest.png",
+        picture,
         both,
         f"{run.recipe.name}: samples of seed {seed}, below each the nearest training picture",
         SHOWN,
@@ -210,6 +209,7 @@ def _nearest(
     return {
         "space": "pixels",
         "n": NEAREST,
+        "picture": picture.name,
         "samples": distances.tolist(),
         "held_out": usual.tolist(),
         "training_pictures": numbers.tolist(),

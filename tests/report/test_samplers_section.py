@@ -115,7 +115,7 @@ def test_every_number_of_the_samplers_is_the_files(page):
         assert fid.text() == f"{value:.3g} ({value - 1:.3g} to {value + 1:.3g})"
     (result,) = page.results()["runs"]
     assert result["problems"] == []
-    assert result["sampled"]["points"][0]["fid"] == points[0]["measures"][0]["value"]
+    assert result["sampled"][0]["points"][0]["fid"] == points[0]["measures"][0]["value"]
     text = page.by_id("samplers").text()
     assert "<digits> test" in text
     assert "12 pictures are few" in text

@@ -25,6 +25,7 @@ def measure(
     features: str,
     fingerprint: str,
     reference: str,
+    reference_fingerprint: str | None = None,
     k: int = 5,
     seed: int = 0,
 ) -> list[Measure]:
@@ -38,6 +39,7 @@ def measure(
         features: the extractor's name.
         fingerprint: the extractor's fingerprint.
         reference: what the real pictures are, in words.
+        reference_fingerprint: of the real images by content, where it is known.
         k: neighbours of precision, recall, density and coverage.
         seed: of the random divisions behind standard errors and the extrapolation.
 
@@ -73,8 +75,9 @@ def measure(
     for pair in pairs:
         values |= {name: (value, None) for name, value in pair.items()}
     n, m, d = len(real), len(generated), real.shape[1]
+    depends = (n, m, features, fingerprint, reference)
     return [
-        Measure(name, value, n, m, features, fingerprint, reference, error, _notes(name, n, m, d))
+        Measure(name, value, *depends, error, _notes(name, n, m, d), reference_fingerprint)
         for name, (value, error) in values.items()
     ]
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from naqsh.report import palette, scatter
 from naqsh.report.bounded import PARTS, Bounded
 from naqsh.report.document import Block, Figure, Listing, Maker, Panel, Paragraph, Row, Table
-from naqsh.report.facts import Facts
+from naqsh.report.facts import Facts, studies
 from naqsh.report.panels import labelled, panel_title
 from naqsh.report.words import Words
 
@@ -16,10 +16,11 @@ Found = Sequence[tuple[Facts, Bounded]]
 
 def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run's bound was taken apart."""
-    found = [(run, run.bound) for run in runs if run.bound]
+    found = [study for run in runs for study in studies(run, run.bound)]
     if not found:
         lost = any(run.lost("bound.json") for run in runs)
         return [Paragraph(maker.words.text("bound.lost"))] if lost else []
+    runs = runs if len(runs) > 1 else [run for run, _ in found]
     said = [
         Listing(run.label if len(runs) > 1 else "", [_shares(maker.words, bound)])
         for run, bound in found

@@ -1,10 +1,11 @@
 """What ``bound.json`` holds: a run's variational bound, by time."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FORMAT = 1
+from naqsh.results import Result
 
 PARTS = ("prior", "steps", "last", "total")
 
@@ -17,6 +18,7 @@ class Bounded:
     """One run's bound in bits per dimension; of each part the mean and its standard error.
 
     Attributes:
+        of: the conditions, by name.
         step: the checkpoint that was measured.
         n: pictures.
         reference: which pictures.
@@ -29,6 +31,7 @@ class Bounded:
         errors: of the noise that the network sees, at each time, without weights.
     """
 
+    of: dict[str, Any]
     step: int
     n: int
     reference: str
@@ -53,10 +56,15 @@ class Bounded:
         return asdict(self) | short
 
 
-def parse(plain: Any) -> Bounded:
-    """The file's content; raises KeyError, TypeError or ValueError where it does not fit."""
-    if plain["format"] != FORMAT:
-        raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
+def parse(found: Sequence[Result]) -> list[Bounded]:
+    """The studies in a file's results, the latest last.
+
+    Raises KeyError, TypeError or ValueError where they do not fit.
+    """
+    return [_study({**result.of, **result.found}, dict(result.of)) for result in found]
+
+
+def _study(plain: dict[str, Any], of: dict[str, Any]) -> Bounded:
     curves = [[_finite(v) for v in plain[name]] for name in ("times", "terms", "errors")]
     times, terms, errors = curves
     if not len(times) == len(terms) == len(errors) > 0:
@@ -66,6 +74,7 @@ def parse(plain: Any) -> Bounded:
         raise ValueError("the total and the errors must be above 0")
     flow = plain["flow"]
     return Bounded(
+        of,
         int(plain["step"]),
         int(plain["n"]),
         str(plain["reference"]),

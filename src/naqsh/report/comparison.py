@@ -28,6 +28,7 @@ from naqsh.report import (
 )
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
 from naqsh.report.facts import Facts
+from naqsh.report.measured import common
 from naqsh.report.words import Words
 from naqsh.runfolder import read_json
 
@@ -57,7 +58,7 @@ def read(folders: Path | Sequence[Path]) -> Comparison:
         NaqshError: there is no run to show, or a file is damaged.
     """
     if not isinstance(folders, Path):
-        return Comparison(gather.read(list(folders)))
+        return Comparison(_comparable(gather.read(list(folders))))
     file = folders / FILE
     kept = read_json(file)
     try:
@@ -71,7 +72,14 @@ def read(folders: Path | Sequence[Path]) -> Comparison:
     failures = [(name, str(error)) for name, _, state, error in entries if state == "failed"]
     if not done:
         raise NaqshError(f"{folders} has no finished run to compare")
-    return Comparison(gather.read(done), failures, plan)
+    return Comparison(_comparable(gather.read(done)), failures, plan)
+
+
+def _comparable(runs: list[Facts]) -> list[Facts]:
+    """Runs of which each stands by the evaluation that compares with the others'."""
+    for run, chosen in zip(runs, common([run.evaluations for run in runs]), strict=True):
+        run.measured = chosen
+    return runs
 
 
 def build(found: Comparison, words: Words) -> Document:

@@ -3,14 +3,15 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from naqsh.report.bounded import Bounded
 from naqsh.report.detected import Detected
-from naqsh.report.measured import Measured
+from naqsh.report.measured import Likelihood, Measured
 from naqsh.report.sampled import Sampled
+from naqsh.results import differences
 
 TAIL = 0.1
 """Part of a curve's records, the last, over which its final value is averaged."""
@@ -99,10 +100,13 @@ class Facts:
         stages: first, middle and last, as far as they are reached.
         notes: the diagnosis.
         checkpoint: the step of the last checkpoint.
-        measured: what the run was evaluated to, once it was.
+        measured: the evaluation that stands for the run beside others: the latest, or on a page
+            of comparison the one that compares.
+        evaluations: all, the latest last.
+        likelihoods: of real images, the latest last.
         detected: how well it tells anomalies, each time that it was asked.
-        sampled: its samplers, once they were compared.
-        bound: its variational bound by time, once it was taken.
+        sampled: its samplers, each time that they were compared under other conditions.
+        bound: its variational bound by time, likewise.
         problems: what of the folder is missing or damaged.
     """
 
@@ -116,9 +120,11 @@ class Facts:
     notes: list[Note] = field(default_factory=list)
     checkpoint: int | None = None
     measured: Measured | None = None
+    evaluations: list[Measured] = field(default_factory=list)
+    likelihoods: list[Likelihood] = field(default_factory=list)
     detected: list[Detected] = field(default_factory=list)
-    sampled: Sampled | None = None
-    bound: Bounded | None = None
+    sampled: list[Sampled] = field(default_factory=list)
+    bound: list[Bounded] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -192,6 +198,42 @@ class Facts:
                 "records": len(last),
             }
         return found
+
+
+class Conditioned(Protocol):
+    """What was measured under conditions that have names."""
+
+    @property
+    def of(self) -> Mapping[str, Any]:
+        """The conditions."""
+
+
+Study = TypeVar("Study", bound=Conditioned)
+
+
+def studies(run: Facts, found: Sequence[Study]) -> list[tuple[Facts, Study]]:
+    """Each study of a run beside the run, whose label says in what the studies differ."""
+    apart = differences([study.of for study in found]) if len(found) > 1 else [{}]
+    return (
+        [
+            (replace(run, label=f"{run.label} ({condition})") if condition else run, study)
+            for study, condition in zip(found, map(_words, apart), strict=True)
+        ]
+        if found
+        else []
+    )
+
+
+def _words(named: Mapping[str, Any]) -> str:
+    """Conditions in a few words; fingerprints by their start, options by themselves."""
+    said = []
+    for name, value in named.items():
+        if isinstance(value, Mapping):
+            said += [f"{key} {inner}" for key, inner in value.items()] or [f"no {name}"]
+        elif value is not None:
+            short = str(value)[:8] if name.endswith("fingerprint") else value
+            said.append(f"{name.removesuffix('_fingerprint')} {short}")
+    return ", ".join(said)
 
 
 def tail(values: Sequence[float]) -> Sequence[float]:

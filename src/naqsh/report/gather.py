@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from naqsh import kept
 from naqsh.errors import NaqshError
+from naqsh.report import measured
 from naqsh.report.bounded import parse as parse_bounded
 from naqsh.report.detected import Detected
 from naqsh.report.detected import parse as parse_detected
 from naqsh.report.facts import Facts, Histogram, Note, Problem, Record, Stage, section
-from naqsh.report.measured import parse as parse_measured
 from naqsh.report.sampled import parse as parse_sampled
+from naqsh.results import Result, Store
 from naqsh.runfolder import FORMAT, RunFolder, read_json, read_lines
 
 T = TypeVar("T")
@@ -67,11 +69,13 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     stage = _each(lambda plain: _stage(plain, folder.grids))
     facts.stages = _read(facts, folder.stages, read_lines, stage, [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
-    facts.measured = _later(facts, folder.evaluation, parse_measured)
+    evaluated = _stored(facts, kept.evaluations(folder), measured.parse, measured.NONE)
+    facts.evaluations, facts.likelihoods = evaluated
+    facts.measured = facts.evaluations[-1] if facts.evaluations else None
     place = folder.path
     facts.detected = _detections(facts, folder)
-    facts.sampled = _later(facts, folder.samplers, lambda plain: parse_sampled(plain, place))
-    facts.bound = _later(facts, folder.bound, parse_bounded)
+    facts.sampled = _stored(facts, kept.samplers(folder), partial(parse_sampled, folder=place), [])
+    facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
     return facts
 
 
@@ -85,6 +89,13 @@ def _detections(facts: Facts, folder: RunFolder) -> list[Detected]:
         _later(facts, file, partial(parse_detected, folder=place)) for file, place in places.items()
     ]
     return [detected for detected in found if detected]
+
+
+def _stored(facts: Facts, store: Store, parse: Callable[[list[Result]], T], empty: T) -> T:
+    """What a file of results holds; `empty` where it is not there, or damaged."""
+    if not store.path.exists():
+        return empty
+    return _read(facts, store.path, lambda _: store.read(), parse, empty)
 
 
 def _later(facts: Facts, path: Path, parse: Callable[[Any], T]) -> T | None:

@@ -1,7 +1,11 @@
 """What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from naqsh.results import Result, groups
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Likelihood:
         of: what the likelihood is of: ``density``, ``levels`` or ``black and white``.
         n: pictures behind it.
         reference: which pictures.
+        step: the checkpoint that was measured.
     """
 
     bits: float
@@ -27,6 +32,7 @@ class Likelihood:
     of: str
     n: int
     reference: str
+    step: int
 
 
 @dataclass(frozen=True)
@@ -46,25 +52,29 @@ class Caution:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run's evaluation.
+    """One run's evaluation under one set of conditions.
 
     Attributes:
+        of: what all its measures are of, by name.
         step: the checkpoint that was measured.
+        weights: its last or best; None where an older file does not tell.
         seed: of the samples.
-        generated: pictures drawn.
-        real: pictures they were compared with.
+        generated: images drawn.
+        real: images they were compared with.
         reference: what these are.
         features: by which both were measured, with the start of their fingerprint.
         values: each metric with the 95 % interval, where it has one.
         notes: what a reader must know to trust the numbers, with the metrics it is about.
         pictures_per_second: of sampling.
-        evaluations: of the network, per picture.
+        evaluations: of the network, per image.
         memory: the largest while sampling, in bytes, where it is known.
-        likelihood: of real pictures, where the method has one.
-        sampling: options that the pictures were drawn with, if any.
+        likelihood: of real images, where the method has one.
+        sampling: options that the images were drawn with, if any.
     """
 
+    of: dict[str, Any]
     step: int
+    weights: str | None
     seed: int
     generated: int
     real: int
@@ -75,8 +85,8 @@ class Measured:
     pictures_per_second: float
     evaluations: float
     memory: int | None
-    likelihood: Likelihood | None = None
-    sampling: str | None = None
+    likelihood: Likelihood | None
+    sampling: str | None
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -84,28 +94,72 @@ class Measured:
         return asdict(replace(self, notes={})) | {"notes": notes}
 
 
-def parse(plain: Any) -> Measured:
-    """The file's content; raises KeyError, TypeError or ValueError where it does not fit."""
-    measures, speed = plain["measures"], plain["speed"]
-    if not measures:
-        raise ValueError("it holds no measures")
-    first = measures[0]
-    named = [(caution(note), str(m["name"])) for m in measures for note in m["notes"]]
-    notes = {note: tuple(n for same, n in named if same == note) for note, _ in named}
+OTHERS = ("likelihood", "speed", "nearest")
+"""Results of an evaluation that are no measures of samples against real images."""
+
+Results = Sequence[Result]
+
+
+Evaluated = tuple[list[Measured], list[Likelihood]]
+NONE: Evaluated = ([], [])
+
+
+def parse(found: Results) -> Evaluated:
+    """The evaluations and the likelihoods in a file's results, the latest last.
+
+    Raises KeyError, TypeError or ValueError where they do not fit.
+    """
+    others = {kind: [r for r in found if r.of.get("metric") == kind] for kind in OTHERS}
+    likely = [(r, _likelihood(r)) for r in others["likelihood"]]
+    measures = [r for r in found if r.of.get("metric") not in OTHERS]
+    made = [_evaluation(g, others["speed"], likely) for g in groups(measures, ["metric"])]
+    return made, [likelihood for _, likelihood in likely]
+
+
+def common(runs: Sequence[Sequence[Measured]]) -> list[Measured | None]:
+    """Of each run's evaluations the one that compares with the most others, else its latest."""
+
+    def key(measured: Measured) -> tuple[Any, ...]:
+        return measured.features, measured.reference, measured.generated, measured.real
+
+    counts = Counter(kind for found in runs for kind in {key(m) for m in found})
+    return [max(found, key=lambda m: counts[key(m)], default=None) for found in map(_latest, runs)]
+
+
+def _latest(found: Sequence[Measured]) -> list[Measured]:
+    return list(reversed(found))  # of equals, `max` takes the first
+
+
+def _evaluation(
+    group: Results, speeds: Results, likely: Sequence[tuple[Result, Likelihood]]
+) -> Measured:
+    first = group[0].of
+    drawn = {name: first[name] for name in ("sampling", "weights", "step")}
+    weights = {name: first[name] for name in ("weights", "step")}
+    named = [(caution(note), str(r.of["metric"])) for r in group for note in r.found["notes"]]
+    speed = [result.found for result in speeds if result.fits(**drawn)]
+    if not speed:
+        raise ValueError("it has measures without the speed of sampling")
+    memory = speed[-1]["peak_memory"]
     return Measured(
-        int(plain["step"]),
-        int(plain["seed"]),
-        int(first["n_generated"]),
+        {name: value for name, value in first.items() if name != "metric"},
+        int(first["step"]),
+        None if first["weights"] is None else str(first["weights"]),
+        int(first["seed"]),
+        int(first["n"]),
         int(first["n_real"]),
         str(first["reference"]),
         f"{first['features']} ({first['fingerprint'][:8]})",
-        {str(m["name"]): (float(m["value"]), _interval(m["interval"])) for m in measures},
-        notes,
-        float(speed["pictures_per_second"]),
-        float(speed["evaluations_per_picture"]),
-        None if speed["peak_memory"] is None else int(speed["peak_memory"]),
-        _likelihood(plain.get("likelihood")),
-        options(plain),
+        {
+            str(r.of["metric"]): (float(r.found["value"]), _interval(r.found["interval"]))
+            for r in group
+        },
+        {note: tuple(n for same, n in named if same == note) for note, _ in named},
+        float(speed[-1]["pictures_per_second"]),
+        float(speed[-1]["evaluations_per_picture"]),
+        None if memory is None else int(memory),
+        next((found for r, found in reversed(likely) if r.fits(**weights)), None),
+        options(first),
     )
 
 
@@ -121,9 +175,8 @@ def caution(plain: Any) -> Caution:
     return Caution(str(plain["kind"]), *few)
 
 
-def _likelihood(plain: Any) -> Likelihood | None:
-    if plain is None:
-        return None
+def _likelihood(result: Result) -> Likelihood:
+    plain = result.found
     return Likelihood(
         float(plain["bits"]),
         float(plain["bits_error"]),
@@ -133,6 +186,7 @@ def _likelihood(plain: Any) -> Likelihood | None:
         str(plain["of"]),
         int(plain["n"]),
         str(plain["reference"]),
+        int(result.of["step"]),
     )
 
 

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from naqsh.report import anomalies, bound, losses, plots, samplers, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
-from naqsh.report.facts import Facts, Note, Record
+from naqsh.report.facts import Facts, Note, Record, studies
 from naqsh.report.measured import Measured
 from naqsh.report.words import Words
 
@@ -124,16 +124,17 @@ def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    table = tables.measured(maker, runs)
-    if table is None:
+    found = [study for run in runs for study in studies(run, run.evaluations)]
+    table = tables.measured(maker, runs, found)
+    if table is None and not any(run.likelihoods for run in runs):
         lost = any(run.lost("evaluation.json") for run in runs)
         return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
     notes = [
-        Listing(run.label if len(runs) > 1 else "", _cautions(maker.words, run.measured))
-        for run in runs
-        if run.measured and run.measured.notes
+        Listing(run.label if len(found) > 1 else "", _cautions(maker.words, measured))
+        for run, measured in found
+        if measured.notes
     ]
-    return [table, *_present([tables.likelihood(maker, runs)]), *notes]
+    return [*_present([table, tables.likelihood(maker, runs)]), *notes]
 
 
 def _cautions(words: Words, measured: Measured) -> list[Markup]:
@@ -273,9 +274,11 @@ def results(runs: Sequence[Facts]) -> dict[str, Any]:
                 "summary": run.summary(),
                 "results": run.results(),
                 "measured": run.measured and run.measured.as_plain(),
+                "evaluations": [measured.as_plain() for measured in run.evaluations],
+                "likelihoods": [vars(likelihood) for likelihood in run.likelihoods],
                 "detected": [detected.as_plain() for detected in run.detected],
-                "sampled": run.sampled and run.sampled.as_plain(),
-                "bound": run.bound and run.bound.as_plain(),
+                "sampled": [sampled.as_plain() for sampled in run.sampled],
+                "bound": [bound.as_plain() for bound in run.bound],
                 "recipe": run.recipe,
                 "about": run.about,
                 "networks": run.networks,

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from naqsh.report import images, palette, scatter
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
-from naqsh.report.facts import Facts
+from naqsh.report.facts import Facts, studies
 from naqsh.report.panels import labelled, panel_title, picture, union
 from naqsh.report.sampled import Nearest, Point, Sampled
 from naqsh.report.words import Words
@@ -23,10 +23,11 @@ Found = Sequence[tuple[Facts, Sampled]]
 
 def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run's samplers were compared."""
-    found = [(run, run.sampled) for run in runs if run.sampled]
+    found = [study for run in runs for study in studies(run, run.sampled)]
     if not found:
         lost = any(run.lost("samplers.json") for run in runs)
         return [Paragraph(maker.words.text("samplers.lost"))] if lost else []
+    runs = runs if len(runs) > 1 else [run for run, _ in found]
     made: list[Block | None] = [
         _by_evaluations(maker, runs, found),
         _table(maker, found),
@@ -108,7 +109,7 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
     for run, sampled in found:
         if sampled.nearest:
             title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
-            image = images.inline(sampled.picture, PICTURE_BYTES)
+            image = images.inline(sampled.nearest.picture, PICTURE_BYTES)
             shown = picture(maker, title, image)
             panels.append(Panel(title if len(runs) > 1 else "", shown))
     return maker.figure("nearest", panels, columns=1) if panels else None

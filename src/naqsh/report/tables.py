@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from naqsh.report.document import Maker, Row, Table
 from naqsh.report.facts import Facts
 from naqsh.report.losses import NAMED, family, groups
-from naqsh.report.measured import Measured
+from naqsh.report.measured import Likelihood, Measured
 from naqsh.report.words import Words
 from naqsh.runfolder import flat
 
@@ -84,10 +84,14 @@ def _range(words: Words, terms: dict[str, dict[str, float]], names: Sequence[str
     return words.text("tables.results.range", low=low, high=high)
 
 
-def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
-    """Each metric with its interval, and all that it depends on."""
+def measured(
+    maker: Maker, runs: Sequence[Facts], evaluations: Sequence[tuple[Facts, Measured]]
+) -> Table | None:
+    """Each metric with its interval and all that it depends on, a column an evaluation."""
     words = maker.words
-    found = [run.measured for run in runs]
+    columns: list[tuple[Facts, Measured | None]] = [*evaluations]
+    columns += [(run, None) for run in runs if not run.evaluations]
+    found = [m for _, m in columns]
     names = list(dict.fromkeys(name for m in found if m for name in m.values))
     if not names:
         return None
@@ -101,6 +105,7 @@ def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         "reference": str,
         "features": str,
         "sampling": str,
+        "weights": str,
         "step": words.data,
         "seed": words.data,
         "pictures_per_second": words.data,
@@ -113,7 +118,7 @@ def measured(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         for key, show in shown.items()
         if any(values.get(key) is not None for values in known)
     ]
-    return maker.table("measured", _head(words, runs), rows)
+    return maker.table("measured", _head(words, [run for run, _ in columns]), rows)
 
 
 def _value(words: Words, found: Measured | None, name: str) -> Markup:
@@ -129,9 +134,12 @@ def _value(words: Words, found: Measured | None, name: str) -> Markup:
 def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     """How likely real pictures are, with the kind of number that says so."""
     words = maker.words
-    found = [run.measured.likelihood if run.measured else None for run in runs]
-    if not any(found):
+    columns: list[tuple[Facts, Likelihood | None]] = [
+        (run, found) for run in runs for found in run.likelihoods
+    ]
+    if not columns:
         return None
+    columns += [(run, None) for run in runs if not run.likelihoods]
     shown: dict[str, Callable[[Any], Markup | str]] = {
         "bits": words.data,
         "bits_error": words.data,
@@ -141,13 +149,14 @@ def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         "of": lambda of: words.known(f"likelihood_of.{of}", of),
         "n": words.data,
         "reference": str,
+        "step": words.data,
     }
-    known = [vars(likelihood) if likelihood else {} for likelihood in found]
+    known = [vars(found) if found else {} for _, found in columns]
     rows = [
         Row(key, [words.text(f"tables.likelihood.rows.{key}"), *_cells(words, show, known, key)])
         for key, show in shown.items()
     ]
-    return maker.table("likelihood", _head(words, runs), rows)
+    return maker.table("likelihood", _head(words, [run for run, _ in columns]), rows)
 
 
 def _measured(words: Words, term: dict[str, float] | None) -> Markup:
