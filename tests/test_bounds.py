@@ -115,7 +115,7 @@ def test_diffusion_has_both_and_others_are_refused(
 def test_the_command_writes_and_tells(run: naqsh.Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bound", str(run.folder.path), "--n", "3", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    (stored,) = kept.bounds(run.folder).find(n=3)
+    stored = kept.bounds(run.folder).find(n=3, reference="digits test")[-1]
     found = stored.found
     assert f"{found['total']['value']:.4g}" in said
     assert "3 pictures of digits test, 10 times" in said
