@@ -17,7 +17,7 @@ LAYERS = [  # from the bottom: each may import those before it
     *("results", "kept", "pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),
-    *("launch", "measuring", "evaluation", "samplers", "bounds", "detection", "tune"),
+    *("launch", "measuring", "ready", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import

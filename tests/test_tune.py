@@ -1,17 +1,36 @@
 """The search: what it reads, that it adds up over calls, and that the best is the best."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from naqsh import recipe, tune
+import naqsh
+from naqsh import data, recipe, tune
 from naqsh.cli import main
-from naqsh.errors import NaqshError
+from naqsh.errors import Interrupted, NaqshError
+from naqsh.recipes import by_name
+from naqsh.tune import trials as searching
+from naqsh.tune.plot import plot
+from naqsh.tune.study import Study
 
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 
 FEW = {"training.steps": 4, "training.batch": 8}
+SPACE = ["method.latent=4:16"]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few images to judge by."""
+    monkeypatch.setattr(searching, "SAMPLES", 20)
+
+
+def seek(out: Path, trials: int = 1, **given: object) -> tune.Best:
+    options = {"space": SPACE, "overrides": FEW, "device": "cpu"} | given
+    return tune.search("gan-digits", trials=trials, out=out, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -26,15 +45,22 @@ def test_ranges_are_read(text: str, expected: tune.Range) -> None:
     assert tune.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b"])
+@pytest.mark.parametrize("text", ["x=8,8", "x=a,b,a"])
+def test_a_value_is_named_once(text: str) -> None:
+    with pytest.raises(NaqshError, match="twice"):
+        tune.parse(text)
+
+
+TEXTS = ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b", "x=nan:1", "x=0:inf"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(NaqshError, match="write NAME=LOW:HIGH"):
         tune.parse(text)
 
 
 def test_default_space_is_every_learning_rate_and_the_batch() -> None:
-    from naqsh.recipes import by_name
-
     names = [bound.name for bound in tune.default_space(by_name("gan-digits"))]
     assert names == ["method.generator.lr", "method.critic.lr", "training.batch"]
 
@@ -54,7 +80,7 @@ def test_search_adds_up_and_reports_the_least(tmp_path: Path) -> None:
     assert written == trained
     assert written.to_dict()["method"]["latent"] == winner["method.latent"]
     assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
-    assert best.metric.startswith("fid (digits")
+    assert best.metric == "Frechet distance (features digits) to held-out training images"
 
 
 def test_a_method_with_validation_is_judged_by_it(tmp_path: Path) -> None:
@@ -77,3 +103,179 @@ def test_bad_searches_are_refused_before_training(
     assert main(["tune", "gan-digits", "--search", "method.latnet=4:8", *out]) == 2
     assert "did you mean 'latent'" in capsys.readouterr().err
     assert not list(tmp_path.rglob("trial-*"))
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        (["nothing.lr=1:2"], "did you mean 'method.critic.lr'"),
+        (["method.latent=4:8.5"], "need a whole number"),
+        (["training.batch=8,0"], "batch must be above 0"),
+        (["training.schedule=linear,cosin"], "did you mean 'cosine'"),
+        (["method.latent=4:8", "method.latent=8,9"], "twice"),
+    ],
+)
+def test_every_value_of_a_range_fits(search: list[str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(NaqshError, match=words):
+        seek(tmp_path / "s", space=search)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.usefixtures("short")
+def test_trials_are_judged_by_held_out_training_images_and_the_best_by_the_test_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    real_distance = searching.distance
+
+    def noted(run: naqsh.Run, real: data.DataSet, features: str, n: int) -> float:
+        judged.append(real.fingerprint)
+        return real_distance(run, real, features, n)
+
+    monkeypatch.setattr(searching, "distance", noted)
+    best = seek(tmp_path, 2)
+    whole = data.load("digits")
+    seed = by_name("gan-digits").training.seed
+    _, held_out = whole.hold_out(searching.VALIDATION, seed)
+    test = data.load("digits", split="test")
+    assert judged == [held_out.fingerprint, held_out.fingerprint, test.fingerprint]
+    assert best.test is not None
+    written = json.loads((tmp_path / "best.json").read_text())
+    assert (written["value"], written["test"]) == (best.value, best.test)
+    run = naqsh.open(tmp_path / f"trial-{best.trial:04d}")
+    assert run.recipe.training.validation == searching.VALIDATION
+    assert f"test images, unseen until now: {best.test_metric}" in str(best)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"space": ["method.latent=4:32"]}, "ranges method.latent=4.0:16.0, not"),
+        ({"space": ["method.latent=4:16:log"]}, "ranges method.latent=4.0:16.0, not"),
+        ({"space": ["method.latent=4,16"]}, "ranges method.latent=4.0:16.0, not"),
+        ({"space": ["training.batch=16,32"]}, "ranges method.latent=4.0:16.0, not training.batch"),
+        ({"space": [*SPACE, "training.batch=16,32"]}, "ranges"),
+        ({"overrides": FEW | {"training.steps": 5}}, "training.steps 4, not 5"),
+    ],
+)
+def test_another_search_is_refused_before_a_trial(
+    changes: dict[str, object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "train", _never)
+    Study(tmp_path, _base(), [tune.parse(SPACE[0])], _fingerprint(), 0)
+    with pytest.raises(NaqshError, match=words):
+        seek(tmp_path, **changes)
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("nothing may be trained")
+
+
+def _base() -> recipe.Recipe:
+    return by_name("gan-digits").override(FEW | {"training.validation": searching.VALIDATION})
+
+
+def _fingerprint() -> str:
+    return data.load("digits").fingerprint
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(NaqshError, match="holds other files"):
+        seek(tmp_path)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("name", ["100%20x", "a?b=c#d", "{x}", "گربه ۲", "with space", "a;b&c"])
+def test_any_folder_holds_a_search(name: str, tmp_path: Path) -> None:
+    best = seek(tmp_path / name)
+    assert (tmp_path / name / "search.db").exists()
+    assert best.trials == 1
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("error", [Interrupted(15, 3), KeyboardInterrupt()])
+@pytest.mark.parametrize("at", ["train", "score"])
+def test_what_was_stopped_goes_on_with_the_same_trial(
+    error: BaseException, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(searching, at)
+
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(searching, at, stop)
+    with pytest.raises(type(error)):
+        seek(tmp_path, 2)
+    monkeypatch.setattr(searching, at, real)
+    before = Study(tmp_path, _base(), [tune.parse(SPACE[0])], _fingerprint(), 0)
+    (left,) = before.study.get_trials()
+    assert not left.state.is_finished()
+    seek(tmp_path)
+    (ended,) = before.study.get_trials()
+    assert ended.state.is_finished()
+    assert ended.params == left.params
+    assert [path.name for path in tmp_path.glob("trial-*")] == ["trial-0000"]
+
+
+def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    first, second = (
+        Study(tmp_path, _base(), [tune.parse(SPACE[0])], _fingerprint(), 0) for _ in range(2)
+    )
+    held, other = first.take(), second.take()
+    assert (held.number, other.number) == (0, 1)
+    held.lock.release()  # as the system does when a process is killed
+    again = second.take()
+    assert (again.number, again.numbers) == (held.number, held.numbers)
+    second.tell(again, 1.5)
+    second.tell(other, float("nan"))  # a failure, not a value
+    assert [row["trial"] for row in second.done()] == [0]
+    assert second.take().number == 2
+
+
+def test_every_trial_has_numbers_of_its_own(tmp_path: Path) -> None:
+    """Also where each is proposed by a process of its own."""
+    seen = []
+    for _ in range(4):
+        study = Study(tmp_path, _base(), [tune.parse("method.latent=1:10000")], "", -7)
+        taken = study.take()
+        study.tell(taken, 1.0)
+        seen.append(taken.numbers["method.latent"])
+    assert len(set(seen)) == 4
+
+
+def test_processes_may_begin_one_search_together(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "naqsh", "tune", "gan-digits", "--trials", "1"]
+    words += [
+        "--training.steps",
+        "2",
+        "--device",
+        "cpu",
+        "--search",
+        SPACE[0],
+        "--out",
+        str(tmp_path / "s"),
+    ]
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=280)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert {path.name for path in (tmp_path / "s").glob("trial-*")} == {"trial-0000", "trial-0001"}
+
+
+@pytest.mark.parametrize("values", [["none", "0.99"], ["8", "16"], ["a", "b"], [1e-3, 1.0], [0, 1]])
+def test_any_values_are_drawn(values: list[object]) -> None:
+    table = [{"trial": 3 * n, "value": 1.0 + n, "x": value} for n, value in enumerate(values)]
+    assert plot(table, 3, "loss").startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("short")
+def test_images_without_a_test_split_are_searched_too(tmp_path: Path) -> None:
+    import numpy as np
+
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "flat.npy", pixels)
+    changes = FEW | {"data.name": str(tmp_path / "flat.npy")}
+    best = seek(tmp_path / "s", overrides=changes)
+    assert best.test_metric == "Frechet distance (features pixels)"
+    assert recipe.read(tmp_path / "s" / "best.yaml").data.holdout > 0

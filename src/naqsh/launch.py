@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import naqsh
 from naqsh import data, environment, origin, recipes
 from naqsh import recipe as recipe_module
+from naqsh.core import Method
 from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
@@ -148,6 +151,22 @@ def _images(
     given = wanted.data.name if wanted.data.name != begun.data.name else None
     found = origin.resume(wanted, folder, given, home)
     return found.images, found.recipe.data.name
+
+
+def check(recipe: Recipe, *, device: str = "auto", data_home: Path | str | None = None) -> Method:
+    """What training would refuse before its first step, told long before it.
+
+    Returns:
+        the recipe's method on the meta device: it can be asked what it can do, and has no numbers.
+
+    Raises:
+        NaqshError: there are no such images, or a network does not fit them or the memory.
+    """
+    with distributed.join(device) as world:
+        images = load_data(recipe, "train", data_home)
+        _estimate(recipe, images, world)
+    with torch.device("meta"):
+        return recipe.method.build(images.shape, len(images.classes))
 
 
 def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:

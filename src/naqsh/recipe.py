@@ -72,7 +72,7 @@ class Training:
         clip_norm: largest norm of a phase's gradient; None leaves it alone.
         ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
         precision: what autocast computes in; auto takes bfloat16 where the hardware has it.
-        validation: part of the training pictures held out, for methods with a validation loss.
+        validation: part of the training images that is not trained on but judged by.
     """
 
     epochs: float = 10.0

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import data, places
-from naqsh.core import Validates
 from naqsh.data import defects, folders, named
 from naqsh.data.folders import Listing
 from naqsh.errors import NaqshError
@@ -200,7 +199,7 @@ def normal(
             notes.append("other_pictures")
         origin = "given"
         fitted, held = whole.hold_out(HELD_OUT, seed)
-    elif share and isinstance(method, Validates):
+    elif share:
         origin = "validation"
         fitted, held = whole.hold_out(share, recipe.training.seed)
     else:

@@ -82,8 +82,9 @@ class Trainer:
             for phase, parameters in zip(self.phases, self.trained, strict=True)
         }
         self.data, self.held_out = data, None
-        if training.validation and isinstance(method, Validates):
-            self.data, self.held_out = data.hold_out(training.validation, training.seed)
+        if training.validation:  # from every method: others judge one without a loss by them
+            self.data, held_out = data.hold_out(training.validation, training.seed)
+            self.held_out = held_out if isinstance(method, Validates) else None
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
         self.dtype = autocast_dtype(training.precision, world.device)
