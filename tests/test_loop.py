@@ -219,6 +219,20 @@ def test_the_best_on_held_out_pictures_is_kept(tmp_path, monkeypatch):
     assert [losses["validation.total"] for losses in told[:4]] == [5.0, 4.0, 1.0, 2.0]
 
 
+def test_a_method_without_a_validation_loss_holds_images_out_too(tmp_path, monkeypatch):
+    """So that others can judge it by images that it did not train on."""
+    whole = make(tmp_path / "whole", validation=0.25)
+    monkeypatch.setattr(loop, "Validates", type("Nobody", (), {}))
+    trainer = make(tmp_path / "gan", validation=0.25)
+    assert trainer.held_out is None
+    assert trainer.data.fingerprint == whole.data.fingerprint
+    trainer.run()
+    assert {image for *_, which, _, _, _ in trainer.method.seen for image in which} == {
+        int(image) for image in trainer.data.images[:, 0, 0, 0]
+    }
+    assert len(trainer.data) == 0.75 * COUNT
+
+
 def test_the_end_is_scored_though_no_epoch_ends_there(tmp_path, monkeypatch):
     trainer = make(tmp_path, validation=0.34, steps=4, batch=8)
     monkeypatch.setattr(stages, "validate", lambda *arguments: {"validation.total": 1.0})

@@ -68,8 +68,5 @@ def features(
 
 
 def say(line: str) -> None:
-    """A line about how a long work goes on; what nobody reads must not stop it."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # a broken pipe, a full disk, a closed stream
-        sys.stderr = None
+    """A line about how a long work goes on."""
+    print(line, file=sys.stderr, flush=True)
