@@ -43,8 +43,7 @@ def test_the_file_has_the_librarys_numbers(run: naqsh.Run) -> None:
     (stored,) = kept.bounds(run.folder).find(n=6, seed=0)
     assert {**stored.of, **stored.found} == found
     real = data.load("digits", split="test", size=None)
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
-    pixels = np.array(real.images[np.sort(order[:6].numpy())])
+    pixels = np.array(real.some(6, 0).images)
     images = torch.from_numpy(pixels).float() / 127.5 - 1
     method = run.method
     assert isinstance(method, Diffusion)
@@ -86,8 +85,7 @@ def test_the_flow_is_that_of_pictures_spread_over_their_levels(
     assert found["reference"] == "digits train"
     assert found["flow"]["kind"] == "estimate"
     real = data.load("digits", split="train", size=None)
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
-    pixels = np.array(real.images[np.sort(order[:3].numpy())]).astype(np.float32)
+    pixels = np.array(real.some(3, 0).images).astype(np.float32)
     noise = Noise(derive(0, "flow"), 3)
     spread = (torch.from_numpy(pixels) + noise.uniform(1, 16, 16) - 0.5) / 127.5 - 1
     method = run.method

@@ -13,16 +13,16 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "spec", "codec", "noise", "runfolder", "outputs"),
-    *("results", "kept", "pictures", "environment", "ranks", "precision", "core"),
+    *("errors", "foreign", "places", "seeds", "spec", "codec", "noise", "runfolder"),
+    *("outputs", "results", "kept", "pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),
     *("launch", "measuring", "ready", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "foreign", "places"},
-    "metrics": {"errors", "foreign", "places", "networks"},
+    "data": {"errors", "foreign", "places", "seeds"},
+    "metrics": {"errors", "foreign", "places", "seeds", "networks"},
     "report": {"errors", "foreign", "runfolder", "results", "kept", "pictures"},
 }
 USERS = {  # who may import what stands beside

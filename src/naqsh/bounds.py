@@ -77,8 +77,7 @@ def study(
     if not 2 <= n <= len(real):
         raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
     told = progress or (lambda what, done, total: None)
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    chosen = real.subset(np.sort(order[:n].numpy()))
+    chosen = real.some(n, seed)
     method.to(place)
     parts: list[BoundParts] = []
     flows: list[Tensor] = []

@@ -174,8 +174,7 @@ def _likelihood(
     method, place = run.method, torch.device(device)
     assert isinstance(method, HasLogProb)
     n = min(len(real), LIKELIHOOD_PICTURES)
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    chosen = real.subset(np.sort(order[:n].numpy()))
+    chosen = real.some(n, seed)
     method.to(place)
     parts = []
     with torch.inference_mode():

@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from naqsh import data, metrics
@@ -113,8 +111,7 @@ def _features(
     if n is not None:
         if not 2 <= n <= len(side):
             raise NaqshError(f"n {n}: {side.name} has {len(side):,} pictures; take 2 to that many")
-        order = torch.randperm(len(side), generator=torch.Generator().manual_seed(seed))
-        side = side.subset(np.sort(order[:n].numpy()))
+        side = side.some(n, seed)
     return metrics.extract(measured_by, side.images, batch=batch, progress=told, cache=n is None)
 
 

@@ -15,7 +15,6 @@ References:
     doi:10.1145/2063384.2063405.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import TypeVar
@@ -25,25 +24,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from naqsh.seeds import derive as derive
+
 Words = TypeVar("Words", Tensor, npt.NDArray[np.int64])
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 LOW = 0xFFFFFFFF
-
-
-def derive(seed: int, *purpose: str | int) -> int:
-    """A seed of its own for one purpose, so that no two purposes share a stream.
-
-    Args:
-        seed: the one seed of the run.
-        purpose: what the stream is for, for example ``("train", step)``.
-
-    Returns:
-        a 63-bit integer; equal on every machine and in every process.
-    """
-    words = "/".join(str(word) for word in (seed, *purpose))
-    return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
 
 def philox(counter: Sequence[Words], seed: int) -> tuple[Words, Words, Words, Words]:

@@ -28,6 +28,7 @@ from naqsh.errors import NaqshError, one_of
 from naqsh.evaluation import draw
 from naqsh.measuring import Progress, extractor, features_for
 from naqsh.metrics import FeatureExtractor
+from naqsh.noise import derive
 from naqsh.results import Result
 from naqsh.run import Run, load_data, sample_options
 
@@ -195,7 +196,8 @@ def _nearest(
     """How near training pictures lie to samples, and to held-out pictures for comparison."""
     train = load_data(run.recipe, "train", home).images
     samples = draw(run, NEAREST, seed, batch, device, lambda what, done, total: None, options)
-    order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(derive(seed, "held out"))
+    order = torch.randperm(len(held_out), generator=generator)
     chosen = np.array(held_out[np.sort(order[:NEAREST].numpy())])
     distances, numbers = nearest(samples, train)
     usual, _ = nearest(chosen, train)

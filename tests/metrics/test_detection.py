@@ -17,6 +17,7 @@ from sklearn.metrics import (
 
 from naqsh.errors import NaqshError
 from naqsh.metrics import detection
+from naqsh.seeds import derive
 
 # Few values, so that most scores are tied.
 LABELLED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40).filter(
@@ -106,7 +107,7 @@ def test_resamples_are_those_of_a_plain_loop():
     scores = random.integers(0, 6, (2, 22)).astype(float)
     seed, count = 5, 40
     areas, precisions = detection.resampled(scores, labels, count, seed)
-    drawn = np.random.Generator(np.random.Philox(seed))
+    drawn = np.random.Generator(np.random.Philox(derive(seed, "bootstrap")))
     weights = np.concatenate(
         [drawn.multinomial(n, np.full(n, 1 / n), size=count) for n in (13, 9)], axis=1
     )

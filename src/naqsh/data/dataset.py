@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.errors import NaqshError
+from naqsh.seeds import derive
 
 Split = Literal["train", "test"]
 
@@ -111,7 +112,7 @@ class DataSet:
         Args:
             fraction: share of the pictures that is held out, in (0, 1); at least one picture stays
                 on either side.
-            seed: the division is a function of it and of the number of pictures.
+            seed: any whole number; the division is a function of it and of the number of pictures.
 
         Raises:
             NaqshError: `fraction` is not inside (0, 1).
@@ -121,8 +122,24 @@ class DataSet:
         if len(self) < 2:
             raise NaqshError(f"{self.name} has {len(self)} picture; holding out needs at least 2")
         count = min(max(round(fraction * len(self)), 1), len(self) - 1)
-        order = np.random.Generator(np.random.Philox(seed)).permutation(len(self))
+        order = _order(len(self), seed, "hold out")
         return self.subset(np.sort(order[count:])), self.subset(np.sort(order[:count]))
+
+    def some(self, n: int, seed: int) -> "DataSet":
+        """`n` of the images at random, the same every time, in the set's order; all if it has less.
+
+        Args:
+            n: how many, at least 1.
+            seed: any whole number.
+        """
+        if n >= len(self):
+            return self
+        return self.subset(np.sort(_order(len(self), seed, "some")[:n]))
+
+
+def _order(count: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """The numbers from 0 to count - 1 in an order that the seed has for this purpose."""
+    return np.random.Generator(np.random.Philox(derive(seed, purpose))).permutation(count)
 
 
 class Fingerprint:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from naqsh.data.dataset import DataSet
 from naqsh.errors import NaqshError
+from naqsh.seeds import derive
 
 
 def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
@@ -39,9 +40,7 @@ def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
         raise NaqshError(
             f"{whole.name}: no test split can be held out, as its {len(whole)} images are all equal"
         )
-    # Derived by a hash, as a generator takes no negative seed and none of any length.
-    digest = hashlib.sha256(f"holdout {seed}".encode()).digest()
-    order = np.random.Generator(np.random.Philox(int.from_bytes(digest[:8]))).permutation(kinds)
+    order = np.random.Generator(np.random.Philox(derive(seed, "holdout"))).permutation(kinds)
     # Whole groups, until the share is reached as nearly as may be.
     reached = np.cumsum(np.bincount(group)[order])
     count = int(np.argmin(np.abs(reached[:-1] - share * len(whole)))) + 1

@@ -39,7 +39,7 @@ class Loader:
         Args:
             images: uint8 with shape (N, C, H, W), N >= 1, contiguous; may be a memory map.
             labels: int64 with shape (N,), or None.
-            seed: zero or more; fixes the order of every epoch and which pictures are mirrored.
+            seed: any whole number; fixes the order of every epoch and which pictures are mirrored.
             device: where batches are wanted.
             flip: mirror each picture left to right with probability 1/2.
         """
@@ -47,8 +47,6 @@ class Loader:
             raise ValueError(f"need uint8 (N >= 1, C, H, W), got {images.dtype} {images.shape}")
         if labels is not None and labels.shape != (len(images),):
             raise ValueError(f"{len(images)} pictures, but labels of shape {labels.shape}")
-        if seed < 0:
-            raise ValueError(f"the seed must be zero or more, got {seed}")
         self._seed = seed
         self._device = torch.device(device)
         self._flip = flip
@@ -122,7 +120,8 @@ class Loader:
             return
         # SeedSequence mixes the two well (torch would keep 32 bits of a seed as they are); torch
         # permutes twice as fast as NumPy. Always on the host: equal on every device.
-        state = np.random.SeedSequence((self._seed, epoch)).generate_state(1)
+        sign = (1,) if self._seed < 0 else ()
+        state = np.random.SeedSequence((abs(self._seed), epoch, *sign)).generate_state(1)
         generator = torch.Generator().manual_seed(int(state[0]))
         # The order is drawn first, so that it is the same with and without flips.
         self._order = torch.randperm(len(self._images), generator=generator).numpy()

@@ -153,7 +153,7 @@ def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
         size = shape[1] if shape[1] == shape[2] else None
         other = data.load(source, split="test", size=size, channels=shape[0], home=home)
         parts.append((source, other))
-    chosen = [(kind, _some(part, n, 0)) for kind, part in parts]
+    chosen = [(kind, part if n is None else part.some(n, 0)) for kind, part in parts]
     if len({part.shape for _, part in chosen}) > 1:
         raise NaqshError(f"{source} cannot be brought to the run's {shape[1]}x{shape[2]} pixels")
     return Suspects(
@@ -207,7 +207,7 @@ def normal(
         notes.append("seen")
         fitted, held = whole.hold_out(HELD_OUT, seed)
     most = min(MOST_NORMAL, max(2, MOST_NUMBERS // math.prod(whole.shape)))
-    fitted, held = _some(fitted, most, seed), _some(held, max(1, most // 5), seed)
+    fitted, held = fitted.some(most, seed), held.some(max(1, most // 5), seed)
     return Normal(whole.name, np.array(fitted.images), np.array(held.images), origin), notes
 
 
@@ -216,13 +216,6 @@ def _fingerprint(run: Run) -> str | None:
         return str(read_json(run.folder.about)["data"]["fingerprint"])
     except (NaqshError, KeyError, TypeError):
         return None
-
-
-def _some(whole: "data.DataSet", n: int | None, seed: int) -> "data.DataSet":
-    if n is None or len(whole) <= n:
-        return whole
-    order = np.random.Generator(np.random.Philox(seed)).permutation(len(whole))
-    return whole.subset(np.sort(order[:n]))
 
 
 def repeated(examined: Suspects, normal: Normal) -> int:

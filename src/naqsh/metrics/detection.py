@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from naqsh.errors import NaqshError
+from naqsh.seeds import derive
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -147,7 +148,7 @@ def resampled(
     labels = _checked(table[0], anomalous)[1]
     for row in table:
         _checked(row, labels)
-    random = np.random.Generator(np.random.Philox(seed))
+    random = np.random.Generator(np.random.Philox(derive(seed, "bootstrap")))
     strata = [np.flatnonzero(labels == kind) for kind in (False, True)]
     parts = []
     block = max(1, _BLOCK // len(labels))

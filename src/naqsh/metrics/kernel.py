@@ -27,6 +27,7 @@ from torch import Tensor
 
 from naqsh.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair
+from naqsh.seeds import derive
 
 BLOCK = 1024
 
@@ -55,7 +56,7 @@ def kernel_distance(a: Array, b: Array, subsets: int = 10, seed: int = 0) -> Ker
         raise NaqshError(f"a standard error needs at least 2 subsets, got {subsets}")
     first, second = as_pair(a, b, 4, names=("first features", "second features"))
     count = min(subsets, len(first) // 2, len(second) // 2)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derive(seed, "kernel distance"))
     parts_a = torch.randperm(len(first), generator=generator).tensor_split(count)
     parts_b = torch.randperm(len(second), generator=generator).tensor_split(count)
     values = torch.tensor(

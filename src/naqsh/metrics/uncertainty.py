@@ -34,6 +34,7 @@ from torch import Tensor
 from naqsh.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import EPSILON, centred_factor, frechet_distance_features
+from naqsh.seeds import derive
 
 PARTS = (1, 2, 3)
 """The extrapolation's points: the sets whole, in halves and in thirds."""
@@ -101,7 +102,7 @@ def frechet_bootstrap(
     lengths = centred.square().sum(dim=1)
     # About 63 % of a resample's pictures are distinct.
     products = projected @ projected.T if 0.64 * n < r else None
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derive(seed, "uncertainty"))
     distances = []
     for _ in range(replicates):
         drawn = torch.randint(n, (n,), generator=generator)
@@ -131,7 +132,7 @@ def frechet_infinity(real: Array, generated: Array, seed: int = 0) -> float:
         NaqshError: too few rows, different columns, or numbers that are not finite.
     """
     real, generated = as_pair(real, generated, at_least=2 * max(PARTS))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derive(seed, "uncertainty"))
     real = real[torch.randperm(len(real), generator=generator)]
     generated = generated[torch.randperm(len(generated), generator=generator)]
     means = []

@@ -116,8 +116,10 @@ class Study:
                         return self._taken(left, lock)
                     self._end(left.number, lock, None)  # killed before it had all its numbers
             # A new process must not propose what the one before it did.
-            seed = derive(self.seed, "trial", len(self.study.get_trials(deepcopy=False)))
-            self.study.sampler = self.optuna.samplers.TPESampler(seed=seed & 0xFFFFFFFF)
+            before = len(self.study.get_trials(deepcopy=False))
+            self.study.sampler = self.optuna.samplers.TPESampler(
+                seed=derive(self.seed, "trial", before) & 0xFFFFFFFF
+            )
             trial = self.study.ask()
             lock = self._held(trial.number)
             for bound in self.ranges:
