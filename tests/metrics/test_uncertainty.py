@@ -11,6 +11,7 @@ from naqsh.metrics.uncertainty import (
     frechet_infinity,
     frechet_standard_error,
 )
+from naqsh.seeds import derive
 
 
 def draw(n, d, generator, scale=1.0, offset=0.0):
@@ -38,7 +39,7 @@ def test_standard_error_is_the_spread_over_fresh_samples(n, d, most):
 def test_bootstrap_equals_measuring_the_resamples(n, d):
     generator = torch.Generator().manual_seed(1)
     real, generated = draw(100, d, generator), draw(n, d, generator, 1.3)
-    draws = torch.Generator().manual_seed(5)
+    draws = torch.Generator().manual_seed(derive(5, "uncertainty"))
     expected = [
         frechet_distance_features(real, generated[torch.randint(n, (n,), generator=draws)])
         for _ in range(4)
