@@ -103,11 +103,10 @@ def test_batches_do_not_share_memory_with_the_set():
         (numbered(3)[0], None, 0),
         (numbered(3)[:0], None, 0),
         (numbered(3), np.arange(4), 0),
-        (numbered(3), None, -1),
     ],
 )
 def test_wrong_arguments(images, labels, seed):
-    with pytest.raises(ValueError, match=r"need|labels|seed"):
+    with pytest.raises(ValueError, match=r"need|labels"):
         Loader(images, labels, seed=seed)
 
 
