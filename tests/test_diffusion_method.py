@@ -272,14 +272,19 @@ class Stubborn(nn.Module):
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])
-def test_with_every_step_the_partial_bound_is_the_bound(variance: Variance) -> None:
+@pytest.mark.parametrize(
+    "schedule", [Linear(steps=12, first=1e-3, last=0.3), EDM(), FlowMatching()], ids=repr
+)
+def test_with_every_step_the_partial_bound_is_the_bound(
+    variance: Variance, schedule: Schedule
+) -> None:
     images = (batch(3).images * 127.5).round() / 127.5
     images = images.clamp(-1, 1)
-    schedule = Linear(steps=12, first=1e-3, last=0.3)
+    steps = schedule.steps if isinstance(schedule, Discrete) else 1000
     denoiser = Stubborn(schedule, 0.9 * images[:1])
     denoiser.variance = variance
     whole = bound(denoiser, images, Noise(1, 3)).total * 64 * math.log(2)
-    told = partial_bound(denoiser, images, Noise(2, 3), evaluations=12)
+    told = partial_bound(denoiser, images, Noise(2, 3), evaluations=steps)
     torch.testing.assert_close(told, -whole, rtol=1e-9, atol=1e-9)
 
 

@@ -9,7 +9,9 @@ With the times :math:`0 = t_0 < t_1 < \dots < t_S`,
 
 :math:`L_S` has no parameters; every KL is that of two normals in closed form; :math:`L_0` sums a
 normal over the bin of each grey level (:mod:`naqsh.diffusion.reverse`). Each expectation is taken
-from one sample. Any times give a bound; those of training, all of them, give the paper's.
+from one sample. Any times give a bound; those of training, all of them, give the paper's. Where time
+is continuous the steps lie evenly in log-SNR, whatever the schedule, down to noise as wide as a grey
+level: families are then told apart by their models, not by where steps happen to lie.
 
 The interface::
 
@@ -34,11 +36,17 @@ from torch import Tensor
 from naqsh.core import LogProbKind, Told
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
-from naqsh.diffusion.reverse import level_nats, log_variance, step_divergence
+from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
 from naqsh.diffusion.schedule import Discrete, Schedule, Spacing
 from naqsh.noise import Noise
 
 KIND: LogProbKind = "lower bound"
+
+STEPS = 1000
+"""Steps of the bound under schedules that have none of their own."""
+
+LEVEL = 2 / 255
+"""Distance of two grey levels in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +91,13 @@ def bound(
         noise: of these N pictures; drawn from once a time, from the noisiest on.
         labels: passed on to the denoiser.
         steps: how many; all where the schedule has whole steps, else 1000.
-        spacing: where they lie.
+        spacing: where they lie; see :func:`placed`.
         clip: cut the denoiser's clean picture to [-1, 1].
         told: called after each time with how many are done, and of how many.
     """
     schedule = denoiser.schedule
-    if steps is None:
-        steps = schedule.steps if isinstance(schedule, Discrete) else 1000
-    times = schedule.times(steps, spacing)
-    # Into the clean picture: the small variance of the step before, if there is one.
-    last = posterior(schedule, *times[-3:-1].tolist()) if steps > 1 else None
-    floor = float(last.variance if last else schedule(times[0])[1] ** 2)
+    times = placed(schedule, steps, spacing)
+    least = floor(times, schedule)
     exact = images.double()
     terms, errors = [], []
     for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
@@ -103,17 +107,37 @@ def bound(
         seen = denoiser(x_t, t, labels)
         guess = (seen.x0.clamp(-1, 1) if clip else seen.x0).double()
         fraction = None if seen.fraction is None else seen.fraction.double()
-        variance = log_variance(step, floor, denoiser.variance, exact, fraction)
+        variance = log_variance(step, least, denoiser.variance, exact, fraction)
         if s:
             terms.append(step_divergence(step, exact, guess, variance))
         else:
             terms.append(level_nats(exact, guess, variance))
         errors.append((seen.epsilon - epsilon).double().square().flatten(1).mean(1))
         if told:
-            told(len(terms), steps)
+            told(len(terms), len(times) - 1)
     by_time = torch.stack(terms[::-1], 1) / math.log(2)
     prior = prior_nats(schedule, exact) / math.log(2)
     return Bound(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))
+
+
+def placed(schedule: Schedule, steps: int | None = None, spacing: Spacing | None = None) -> Tensor:
+    """The times of the bound's steps: float64 on the CPU with shape (steps + 1,), falling to 0.
+
+    Args:
+        schedule: whole times of its own, if it has steps; else evenly in log-SNR down to noise as
+            wide as a level, for less of it tells nothing of levels.
+        steps: how many; all where the schedule has whole steps, else 1000.
+        spacing: instead of that.
+    """
+    if spacing or isinstance(schedule, Discrete):
+        whole = schedule.steps if isinstance(schedule, Discrete) else STEPS
+        return schedule.times(whole if steps is None else steps, spacing)
+    least, most = schedule.extent
+    ends = math.log(most), math.log(max(least, LEVEL))
+    ratio = torch.linspace(*ends, steps or STEPS, dtype=torch.float64, device="cpu")
+    times = torch.cat([schedule.time(-2 * ratio), ratio.new_zeros(1)])
+    times[0] = schedule.end
+    return times
 
 
 def prior_nats(schedule: Schedule, images: Tensor) -> Tensor:

@@ -13,16 +13,12 @@ References:
 import torch
 from torch import Tensor
 
-from naqsh.diffusion.bound import prior_nats
+from naqsh.diffusion.bound import placed, prior_nats
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
-from naqsh.diffusion.reverse import level_nats, log_variance, step_divergence
-from naqsh.diffusion.schedule import Discrete
+from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
 from naqsh.errors import NaqshError
 from naqsh.noise import Noise
-
-STEPS = 1000
-"""Steps of the bound under schedules that have none of their own."""
 
 
 @torch.no_grad()
@@ -49,14 +45,13 @@ def partial_bound(
         NaqshError: fewer than two evaluations, or more than there are steps.
     """
     schedule = denoiser.schedule
-    steps = schedule.steps if isinstance(schedule, Discrete) else STEPS
+    times = placed(schedule)
+    steps, least = len(times) - 1, floor(times, schedule)
     if not 2 <= evaluations <= steps:
         raise NaqshError(
             f"a bound of {steps} steps takes 2 to {steps} evaluations, got {evaluations}"
         )
-    times = schedule.times(steps).to(images.device)
-    # Into the clean picture: the small variance of the step before, as in the whole bound.
-    floor = float(posterior(schedule, *schedule.times(steps)[-3:-1].tolist()).variance)
+    times = times.to(images.device)
     exact = images.double()
     share = (steps - 1) / (evaluations - 1)
     total = prior_nats(schedule, exact)
@@ -73,7 +68,7 @@ def partial_bound(
         guess = (seen.x0.clamp(-1, 1) if clip else seen.x0).double()
         fraction = None if seen.fraction is None else seen.fraction.double()
         step = posterior(schedule, t, s)
-        variance = log_variance(step, floor, denoiser.variance, exact, fraction)
+        variance = log_variance(step, least, denoiser.variance, exact, fraction)
         if last:
             total = total + level_nats(exact, guess, variance)
         else:

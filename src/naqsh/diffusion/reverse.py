@@ -9,8 +9,10 @@ A denoiser's :math:`\hat x_0` makes the reverse step the normal with the mean of
   preserved;
 * ``learned``: :math:`\exp(v \ln \text{large} + (1 - v) \ln \text{small})`, v from the network.
 
-The step into the clean picture, where the small one is 0, has the small variance of the step before
-it. (So have the released codes of both papers.) The step's term of the bound is
+In the step into the clean picture the small one is 0. A fixed variance is the large one there, the
+noise that is left: the bound of an exact denoiser is 0.1 bits tighter by it than by the released
+codes' choice, the small variance of the step before. That one is the least of a learnt variance, as
+there. The step's term of the bound is
 
 .. math:: L = \mathrm{KL}\bigl(q(x_s \mid x_t, x_0) \,\|\, p(x_s \mid x_t)\bigr)
 
@@ -31,7 +33,7 @@ from torch import Tensor
 from torch.special import log_ndtr
 
 from naqsh.diffusion.process import Posterior, posterior, spread
-from naqsh.diffusion.schedule import Discrete
+from naqsh.diffusion.schedule import Discrete, Schedule
 
 Variance = Literal["small", "large", "learned"]
 
@@ -43,7 +45,7 @@ def log_variance(
 
     Args:
         step: q(x_s | x_t, x_0).
-        floor: the small variance where `step` goes into the clean picture.
+        floor: the least of a learnt variance where `step` goes into the clean picture.
         kind: which variance.
         like: pictures with shape (N, C, H, W), for dtype and shape.
         fraction: the place between the two extremes, where it is learnt; shape of `like`.
@@ -52,14 +54,14 @@ def log_variance(
         what multiplies `like`: one number, one a picture, or one a pixel.
     """
     inner = step.variance > 0
-    small = torch.where(inner, step.variance, floor).log()
     if kind == "small":
-        return spread(small, like)
-    if kind == "large":
-        return spread(torch.where(inner, step.widest, floor).log(), like)
-    assert fraction is not None, "this denoiser did not learn its variance"
+        return spread(torch.where(inner, step.variance, step.widest).log(), like)
     large = spread(step.widest.log(), like)
-    return spread(small, like) * (1 - fraction) + large * fraction
+    if kind == "large":
+        return large
+    assert fraction is not None, "this denoiser did not learn its variance"
+    small = spread(torch.where(inner, step.variance, floor).log(), like)
+    return small * (1 - fraction) + large * fraction
 
 
 def step_divergence(step: Posterior, x0: Tensor, guess: Tensor, log_variance: Tensor) -> Tensor:
@@ -125,13 +127,14 @@ def step_nats(
         mean over each picture, shape (N,).
     """
     step = posterior(schedule, t, t - 1)
-    variance = log_variance(step, floor(schedule), kind, x0, fraction)
+    least = floor(schedule.times(schedule.steps), schedule)
+    variance = log_variance(step, least, kind, x0, fraction)
     inner = step_divergence(step, x0, guess, variance)
     return torch.where(t > 1, inner, level_nats(x0, guess, variance))
 
 
-def floor(schedule: Discrete) -> float:
-    """The small variance of the step from 2 to 1."""
-    if schedule.steps == 1:
-        return float(posterior(schedule, 1.0, 0.0).widest)
-    return float(posterior(schedule, 2.0, 1.0).variance)
+def floor(times: Tensor, schedule: Schedule) -> float:
+    """The small variance of the last step but one of falling `times`; of the one step, if alone."""
+    if len(times) == 2:
+        return float(posterior(schedule, *times.tolist()).widest)
+    return float(posterior(schedule, *times[-3:-1].tolist()).variance)
