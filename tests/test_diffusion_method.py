@@ -3,17 +3,21 @@
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from contract import CLASSES, tiny, tiny_data
+from analytic import Gaussian, Learnt
+from contract import CLASSES, tiny, tiny_data, trainer
 from naqsh import recipes
 from naqsh.core import Batch, Encodes, HasLogProb, Reconstructs, Samples, Shows, Validates
+from naqsh.data import DataSet
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
-from naqsh.diffusion.denoiser import Prediction
+from naqsh.diffusion.denoiser import Denoiser, Prediction
 from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.schedule import EDM, AnySchedule, Discrete, FlowMatching, Linear, Schedule
@@ -21,7 +25,10 @@ from naqsh.errors import NaqshError
 from naqsh.methods.diffusion import Diffusion, Spec
 from naqsh.metrics import sampling_speed
 from naqsh.noise import Noise
-from naqsh.run import build
+from naqsh.run import Run, build
+from naqsh.run import _load as load
+from naqsh.runfolder import RunFolder
+from naqsh.training import checkpoint, tensors
 
 SHAPE = (1, 8, 8)
 
@@ -162,6 +169,44 @@ def test_without_a_label_each_picture_draws_its_own() -> None:
     assert labels is not None
     assert set(labels.tolist()) == {0, 1, 2}
     assert torch.equal(labels[:40], one._labels(Noise(6, 40), None))  # type: ignore[arg-type]
+
+
+def test_labels_are_drawn_as_often_as_training_had_them(tmp_path: Path) -> None:
+    recipe = tiny(recipes.by_name("conditional-ddpm-mnist"))
+    images = tiny_data(1, 40).images
+    labels = np.array([1] * 30 + [3] * 10)
+    data = DataSet.of("skewed", images, labels, ("none", "many", "none either", "few", "nor these"))
+    with torch.enable_grad():
+        one = trainer(recipe, data, tmp_path)
+        one.run()
+    opened = Run(RunFolder(tmp_path))
+    weights = RunFolder(tmp_path).checkpoint(6) / "weights.safetensors"
+    averaged = RunFolder(tmp_path).checkpoint(6) / "average.safetensors"
+    for model in (one.method, opened.method, load(weights), load(averaged)):
+        assert isinstance(model, Diffusion)
+        drawn = torch.bincount(model._labels(Noise(6, 2000), None), minlength=5).tolist()  # type: ignore[arg-type]
+        assert (drawn[0], drawn[2], drawn[4]) == (0, 0, 0)
+        # Four standard deviations of a binomial.
+        assert abs(drawn[1] - 1500) < 4 * math.sqrt(2000 * 0.75 * 0.25)
+        assert model.sample(Noise(0, 2)).shape == (2, *images.shape[1:])
+    assert set(opened.method._labels(Noise(6, 9), 0).tolist()) == {0}  # type: ignore[operator]
+
+
+def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
+    recipe = tiny(recipes.by_name("conditional-ddpm-mnist"))
+    data = tiny_data(1)
+    one = build(recipe, data.shape, len(CLASSES))
+    old = checkpoint.header(recipe.to_yaml(), data.shape, CLASSES) | {"step": "0"}
+    assert "counts" not in old
+    tensors.save(tmp_path / "old.safetensors", one.state_dict(), old)
+    opened = load(tmp_path / "old.safetensors")
+    assert isinstance(opened, Diffusion)
+    assert torch.equal(opened._labels(Noise(6, 40), None), Noise(6, 40).integers(2))  # type: ignore[arg-type]
+    for counts in ("[1]", "[0, 0]", "[-1, 2]", "[1.5, 2]", "3", "[true, 1]", "{"):
+        broken = tmp_path / "broken.safetensors"
+        tensors.save(broken, one.state_dict(), old | {"counts": counts})
+        with pytest.raises(NaqshError, match="header that does not fit"):
+            load(broken)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +353,23 @@ def test_log_prob_is_of_levels_and_refuses_a_single_evaluation() -> None:
     assert (one.log_prob_kind, one.log_prob_of) == ("lower bound", "levels")
     with pytest.raises(NaqshError, match="2 to 1000 evaluations, got 1"):
         one.log_prob(batch().images, Noise(1, 6), evaluations=1)
+
+
+def test_the_flows_estimate_spreads_levels_evenly_about_themselves() -> None:
+    one, count, deviation = method(schedule=EDM(), parameterisation="edm"), 400, 0.02
+    one.denoiser = Denoiser(
+        Learnt(Gaussian(EDM(), 0.0, deviation), "edm"), EDM(), parameterisation="edm"
+    )
+    # At three deviations a shift of half a level would be worth 0.6 nats a number.
+    levels = torch.full((count, 1, 2, 2), 0.06)
+    nats = one.flow_log_prob(levels, Noise(3, count)).view(-1) / 4
+    p, width = deviation**2 + EDM().least ** 2, 2 / 255
+    log_density = -(0.06**2) / 2 / p - math.log(2 * math.pi * p) / 2
+    # The mean over a level of a parabola: minus half the curvature times width^2 / 12.
+    expected = log_density - width**2 / 12 / 2 / p + math.log(width)
+    assert float(nats.mean()) == pytest.approx(
+        expected, abs=4 * float(nats.std()) / math.sqrt(count) + 5e-3
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in recipes.all_recipes() if "ddpm" in n or "edm" in n])

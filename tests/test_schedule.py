@@ -45,6 +45,10 @@ def test_sqrt_linear_rises_evenly_in_its_root():
     betas = SqrtLinear(5, 0.01, 0.09).betas()
     # Roots 0.1, 0.15, ..., 0.3; rounding of a square and a root.
     np.testing.assert_allclose(betas.sqrt(), [0.1, 0.15, 0.2, 0.25, 0.3], rtol=1e-14)
+    # Latent diffusion's own ends (configs/latent-diffusion), over a thousand steps.
+    betas = SqrtLinear().betas()
+    assert len(betas) == 1000
+    np.testing.assert_allclose(betas[[0, -1]], [0.0015, 0.0195], rtol=1e-14)
 
 
 def test_cosine_follows_its_formula():

@@ -111,6 +111,15 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class DrawsLabels(Protocol):
+    """A method whose samples are of labels that it draws, as often as training had them."""
+
+    def count_labels(self, counts: Sequence[int]) -> None:
+        """Told before training, and when weights are opened, how often each label occurs."""
+        ...
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A method with more to see than samples, such as reconstructions or film strips."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from naqsh import codec, origin, outputs, pictures
 from naqsh import recipe as recipe_module
-from naqsh.core import Method, Samples
+from naqsh.core import DrawsLabels, Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.origin import load as load_data
@@ -337,7 +337,10 @@ def _load(path: Path) -> Method:
     try:
         recipe = recipe_module.from_yaml(header["recipe"])
         channels, height, width = json.loads(header["shape"])
-        method = recipe.method.build((channels, height, width), len(json.loads(header["classes"])))
+        classes = len(json.loads(header["classes"]))
+        method = recipe.method.build((channels, height, width), classes)
+        if isinstance(method, DrawsLabels) and (counts := checkpoint.counts(header, classes)):
+            method.count_labels(counts)
     except (NaqshError, ValueError, TypeError) as error:
         raise NaqshError(f"{path} has a header that does not fit: {error}") from error
     checkpoint.load_weights(path, method)

@@ -9,9 +9,9 @@ With the times :math:`0 = t_0 < t_1 < \dots < t_S`,
 
 :math:`L_S` has no parameters; every KL is that of two normals in closed form; :math:`L_0` sums a
 normal over the bin of each grey level (:mod:`naqsh.diffusion.reverse`). Each expectation is taken
-from one sample. Any times give a bound; those of training, all of them, give the paper's. Where time
-is continuous the steps lie evenly in log-SNR, whatever the schedule, down to noise as wide as a grey
-level: families are then told apart by their models, not by where steps happen to lie.
+from one sample. Any times give a bound; those of training, all of them, give the paper's. Where
+time is continuous the steps lie evenly in log-SNR, whatever the schedule, down to noise as wide as
+a grey level: families are then told apart by their models, not by where steps happen to lie.
 
 The interface::
 

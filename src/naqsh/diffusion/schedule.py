@@ -79,7 +79,11 @@ class Linear(Discrete):
 
 @dataclass(frozen=True)
 class SqrtLinear(Discrete):
-    """Latent diffusion's schedule: the square root of beta rises evenly."""
+    """Latent diffusion's schedule: the square root of beta rises evenly.
+
+    Its released code calls this ``linear`` (and DDPM's ``sqrt_linear``), diffusers
+    ``scaled_linear``. Stable Diffusion has other ends, 0.00085 and 0.012.
+    """
 
     steps: int = 1000
     first: float = 0.0015

@@ -25,6 +25,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -121,12 +122,15 @@ class Spec(MethodSpec):
 class Diffusion(Method):
     """A denoiser around a U-Net, trained in one phase; samplers make pictures with it."""
 
+    label_ends: Tensor | None
     log_prob_kind: LogProbKind = "lower bound"
     log_prob_of: LogProbOf = "levels"
 
     def __init__(self, spec: Spec, shape: Shape, classes: int) -> None:
         super().__init__(shape)
         self.spec, self.classes = spec, classes
+        # Share of the labels up to each; lies in the header of weights, which may be of before.
+        self.register_buffer("label_ends", None, persistent=False)
         network = UNet(
             shape,
             spec.width,
@@ -200,7 +204,8 @@ class Diffusion(Method):
             spacing: where the steps are; the schedule's own by default.
             eta: DDIM's share of fresh noise, from 0 to 1.
             clip: cut what the network takes for the clean picture to [-1, 1] at each step.
-            label: of all pictures; by default a conditional model draws one for each.
+            label: of all images; by default a conditional model draws one for each, as often as
+                the training images have it.
             guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
             precision: the network computes in; in bfloat16 rounding makes a picture depend a
                 little on the batch.
@@ -236,10 +241,17 @@ class Diffusion(Method):
                 raise NaqshError("this model knows no labels; train with --method.conditional true")
             return None
         if label is None:
-            return noise.integers(self.classes)
+            if self.label_ends is None:
+                return noise.integers(self.classes)
+            return torch.searchsorted(self.label_ends, noise.uniform().double(), right=True)
         if not 0 <= label < self.classes:
             raise NaqshError(f"label must lie in 0 to {self.classes - 1}, got {label}")
         return torch.full((len(noise),), label, device=noise.device)
+
+    def count_labels(self, counts: Sequence[int]) -> None:
+        """From now on labels are drawn as often as they occur in `counts`, one for each class."""
+        ends = torch.tensor(counts, dtype=torch.float64).cumsum(0)
+        self.label_ends = (ends / ends[-1]).to(next(self.parameters()).device)
 
     def encode(self, images: Tensor) -> Tensor:
         """The noise from which DDIM makes these pictures, shape of `images`, which is its range."""

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from naqsh.training import moments, tensors
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 STATE = "state.json"
 KEEP_LAST = 2
+COUNTS = "counts"
+"""The text in a header that holds how many training images have each label."""
 
 
 @dataclass
@@ -200,7 +202,31 @@ def sweep(folder: RunFolder) -> None:
 
 
 def header(
-    recipe_yaml: str, shape: tuple[int, int, int], classes: tuple[str, ...]
+    recipe_yaml: str,
+    shape: tuple[int, int, int],
+    classes: tuple[str, ...],
+    counts: Sequence[int] = (),
 ) -> dict[str, str]:
-    """The texts that make a weights file complete without anything beside it."""
-    return {"recipe": recipe_yaml, "shape": json.dumps(shape), "classes": json.dumps(classes)}
+    """The texts that make a weights file complete without anything beside it.
+
+    Args:
+        recipe_yaml: the whole recipe.
+        shape: of the images.
+        classes: the names of the labels.
+        counts: how many training images have each; empty where there are none.
+    """
+    texts = {"recipe": recipe_yaml, "shape": json.dumps(shape), "classes": json.dumps(classes)}
+    return texts | ({COUNTS: json.dumps(list(counts))} if counts else {})
+
+
+def counts(header: Mapping[str, str], classes: int) -> list[int]:
+    """How many training images have each label, from a header; empty in one of before they were.
+
+    Raises:
+        ValueError: they are not one whole number for each of `classes` labels.
+    """
+    found: list[int] = json.loads(header.get(COUNTS, "[]"))
+    whole = isinstance(found, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in found)
+    if not whole or (found and (len(found) != classes or not any(found))):
+        raise ValueError(f"its counts of labels are not those of {classes} classes")
+    return found

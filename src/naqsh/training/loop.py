@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Method, Phase, Validates
+from naqsh.core import DrawsLabels, Method, Phase, Validates
 from naqsh.data import DataSet
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import derive
@@ -70,6 +70,8 @@ class Trainer:
         training = recipe.training
         self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
         self.method = method.to(world.device)
+        if isinstance(method, DrawsLabels) and data.counts:
+            method.count_labels(data.counts)
         world.broadcast(self.method)
         if world.size > 1:
             synchronise_batch_norm(self.method)
@@ -307,7 +309,9 @@ class Trainer:
             self._diagnose(said.words, asdict(said))
 
     def _header(self) -> dict[str, str]:
-        return checkpoint.header(self.recipe.to_yaml(), self.method.shape, self.data.classes)
+        return checkpoint.header(
+            self.recipe.to_yaml(), self.method.shape, self.data.classes, self.data.counts
+        )
 
     def save(self) -> None:
         """Write a checkpoint, unless a loss or a weight is not finite."""
