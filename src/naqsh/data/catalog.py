@@ -41,7 +41,7 @@ class Entry:
         name: what the user types.
         shape: (C, H, W) of a picture when no other size is asked for.
         train: number of training pictures.
-        test: number of test pictures, apart from the training pictures unless `how` says otherwise.
+        test: number of test images, none of which is a training image.
         classes: names of the labels, in their order.
         licence: the terms of use, in a few words.
         how: how it is had, in one line.
@@ -177,21 +177,21 @@ _ENTRIES = (
     Entry(
         name="dsprites",
         shape=(1, 64, 64),
-        train=18_432,
+        train=13_432,
         test=5000,
         classes=("square", "ellipse", "heart"),
         licence="rendered pictures: none needed; published file: Apache 2.0",
-        how="orientation 0; rendered unless the published file is there; the test part is 5,000 of "
-        "the training pictures, drawn with a fixed seed",
+        how="orientation 0, 18,432 images in all; rendered unless the published file is there; the "
+        "set has no test images of its own: 5,000 are drawn with a fixed seed and not trained on",
     ),
     Entry(
         name="dsprites-full",
         shape=(1, 64, 64),
-        train=737_280,
+        train=732_280,
         test=5000,
         classes=("square", "ellipse", "heart"),
         licence="rendered pictures: none needed; published file: Apache 2.0",
-        how="all 40 orientations, likewise; takes 3 GB of the cache's disk",
+        how="all 40 orientations, 737,280 images in all, likewise; takes 3 GB of the cache's disk",
     ),
     Entry(
         name="capsule",

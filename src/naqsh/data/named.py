@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naqsh import places
 from naqsh.data import cache, cifar, defects, digits, download, folders, idx, sprites
@@ -81,26 +82,32 @@ def _dsprites(
     orientations = sprites.ORIENTATIONS if entry.name == "dsprites-full" else 1
     names = (sprites.OFFICIAL, sprites.REDUCED) if orientations == 1 else (sprites.OFFICIAL,)
     path = _found(entry, names, home)
-    labels = sprites.labels(orientations)
+    chosen = sprites.split(split, orientations)
+    labels = sprites.labels(orientations)[chosen]
+
+    def chunks() -> Iterator[NDArray[np.uint8]]:
+        done = 0
+        for block in sprites.read(path, orientations) if path else sprites.render(orientations):
+            first, last = np.searchsorted(chosen, (done, done + len(block)))
+            yield block[chosen[first:last] - done]
+            done += len(block)
+
+    def build() -> cache.Content:
+        return cache.Content((len(chosen), *entry.shape), labels, chunks())
+
+    kept = 2  # raised when the renderer or the reader gives other images than before
+    name = f"{entry.name} (rendered)" if path is None else entry.name
     if path is None and orientations == 1:
-        images = np.concatenate(list(sprites.render(1)))
-        whole = DataSet.of("dsprites (rendered)", images, labels, entry.classes)
+        whole = DataSet.of(name, np.concatenate(list(chunks())), labels, entry.classes)
     else:
-        kept = 1  # raised when the renderer or the reader gives other pictures than before
-        place, version, name = entry.name, cache.key(kept), f"{entry.name} (rendered)"
+        place, version = cache.key(entry.name, split), cache.key(kept)
         if path is not None:
             stat = path.stat()
-            place = cache.key(entry.name, str(path.resolve()))
-            version, name = cache.key(kept, stat.st_size, stat.st_mtime_ns), entry.name
-
-        def build() -> cache.Content:
-            chunks = sprites.read(path, orientations) if path else sprites.render(orientations)
-            return cache.Content((entry.train, *entry.shape), labels, chunks)
-
+            place = cache.key(entry.name, split, str(path.resolve()))
+            version = cache.key(kept, stat.st_size, stat.st_mtime_ns)
         stored = cache.pictures(place, version, build)
         whole = DataSet(name, stored.images, stored.labels, entry.classes, stored.fingerprint)
-    chosen = whole.subset(sprites.reference(orientations)) if split == "test" else whole
-    return brought_to(chosen, size, channels)
+    return brought_to(whole, size, channels)
 
 
 def _capsule(

@@ -25,6 +25,14 @@ _LONGEST_HEADER = 10_000  # as NumPy has it
 _POINTER = b"version https://git-lfs"
 
 
+class Refused(NaqshError):
+    """A file that is damaged or none of NumPy's; `why` says it in a few words."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} is refused ({why}); save it again with numpy.save or numpy.savez")
+        self.why = why
+
+
 @dataclass(frozen=True)
 class Array:
     """One array in a file, known by its header; its values are read when they are asked for.
@@ -204,6 +212,4 @@ def _refusing(path: Path) -> Iterator[None]:
     except Exception as error:  # zipfile has many ways to fail, among them NotImplementedError
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         why = why.strip("'\"") or type(error).__name__
-        raise NaqshError(
-            f"{path} is refused ({why}); save it again with numpy.save or numpy.savez"
-        ) from error
+        raise Refused(path, why) from error

@@ -4,7 +4,8 @@ The set is made by a program, so its factors are known exactly: shape (square, e
 scale (6 values from 0.5 to 1), orientation (40 values from 0 to :math:`2 \pi`, both ends in, so the
 first and the last look the same), and 32 positions across and down. Pictures are in the order of
 the published file: shape slowest, then scale, orientation, x, and y fastest. `dsprites` is the part
-with orientation 0, `dsprites-full` is all of it.
+with orientation 0, `dsprites-full` is all of it. The set has no test images of its own: 5,000 of
+either, drawn once, are held out of training here.
 
 The published files are read where they lie in the data home. Elsewhere the pictures are rendered
 here: the same factors, sizes of our own choice. A pixel is white when its centre lies in the shape,
@@ -25,15 +26,15 @@ References:
 """
 
 import itertools
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.data import npy
+from naqsh.data.npy import Array
 from naqsh.errors import NaqshError
 
 SHAPES = ("square", "ellipse", "heart")
@@ -75,15 +76,17 @@ def labels(orientations: int) -> NDArray[np.int64]:
     return factors(np.arange(count(orientations)), orientations)[:, 0]
 
 
-def reference(orientations: int) -> NDArray[np.int64]:
-    """Which 5,000 pictures are the test part: the same for all, drawn once, in ascending order.
+def split(name: str, orientations: int) -> NDArray[np.int64]:
+    """Which images of the grid are in a split, in ascending order: the same for all, drawn once.
 
-    dSprites is a full grid without a test part of its own. All of it is trained on, and the test
-    part lies within: it is what samples are compared with, not a check against learning by heart.
+    Args:
+        name: ``"train"``, or ``"test"`` for the 5,000 that are held out of it.
+        orientations: 1 for `dsprites`, 40 for `dsprites-full`.
     """
     random = np.random.Generator(np.random.Philox(0))
-    chosen = random.choice(count(orientations), TEST, replace=False)
-    return np.sort(chosen).astype(np.int64)
+    held_out = np.zeros(count(orientations), np.bool_)
+    held_out[random.choice(count(orientations), TEST, replace=False)] = True
+    return np.flatnonzero(held_out if name == "test" else ~held_out)
 
 
 def render(orientations: int) -> Iterator[NDArray[np.uint8]]:
@@ -143,44 +146,59 @@ def read(path: Path, orientations: int) -> Iterator[NDArray[np.uint8]]:
         NaqshError: the file is damaged or does not hold what it should.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if path.name == REDUCED:
-                yield from _reduced(archive)
-            else:
-                _check_factors(path)
-                blocks = _blocks(archive, (count(ORIENTATIONS), SIDE, SIDE))
-                # Orientation is the slowest factor but two, so its value 0 is every 40th block.
-                yield from itertools.islice(blocks, 0, None, ORIENTATIONS // orientations)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        held = npy.arrays(path)
+        images = _images(held)
+        if path.name == REDUCED:
+            yield from _reduced(images)
+        else:
+            if images.shape != (count(ORIENTATIONS), SIDE, SIDE):
+                raise ValueError(f"its imgs have shape {images.shape}")
+            _check_factors(held)
+            # Orientation is the slowest factor but two, so its value 0 is every 40th block.
+            yield from itertools.islice(_blocks(images), 0, None, ORIENTATIONS // orientations)
+    except (ValueError, npy.Refused) as error:
+        why = error.why if isinstance(error, npy.Refused) else error
         raise NaqshError(
-            f"{path} is refused ({str(error).partition(chr(10))[0]}); fetch the published file "
-            "again, or remove it to have the pictures rendered"
+            f"{path} is refused ({why}); fetch the published file again, or remove it to have the "
+            "images rendered"
         ) from error
 
 
-def _check_factors(path: Path) -> None:
+def _images(held: Mapping[str, Array | str]) -> Array:
+    """The array of images; raises ValueError where it is missing or not rows of bytes."""
+    found = held.get("imgs", "it holds no imgs")
+    if isinstance(found, str):
+        raise ValueError(found)
+    if found.by_columns or found.dtype not in (np.uint8, np.bool_):
+        raise ValueError(f"its imgs are of type {found.dtype}, not rows of uint8")
+    return found
+
+
+def _check_factors(held: Mapping[str, Array | str]) -> None:
     """Raise ValueError unless the factors are there and in the published order."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-        for key in ("imgs", "latents_values", "latents_classes"):
-            if key not in held.files:
-                raise ValueError(f"it holds {', '.join(held.files) or 'nothing'}, but no {key}")
-        values, classes = held["latents_values"], held["latents_classes"]
+    tables = []
+    for key in ("latents_values", "latents_classes"):
+        table = held.get(key, f"it holds {', '.join(held)}, but no {key}")
+        if isinstance(table, str):
+            raise ValueError(table)
+        if table.shape != (count(ORIENTATIONS), 6) or table.dtype.kind not in "iuf":
+            raise ValueError(f"factors of type {table.dtype} and shape {table.shape}")
+        tables.append(table.whole())
+    values, classes = tables
     whole = count(ORIENTATIONS)
-    if values.shape != (whole, 6) or classes.shape != (whole, 6):
-        raise ValueError(f"factors of shapes {values.shape} and {classes.shape}")
     if not np.array_equal(classes[:, 1:], factors(np.arange(whole), ORIENTATIONS)):
         raise ValueError("its factors are not in the published order")
-    if not np.allclose(values[:, 2], SCALES[classes[:, 2]]):
+    if not np.allclose(values[:, 2], SCALES[classes[:, 2].astype(np.int64)]):
         raise ValueError("its scales are not 0.5 to 1")
 
 
-def _reduced(archive: zipfile.ZipFile) -> Iterator[NDArray[np.uint8]]:
+def _reduced(images: Array) -> Iterator[NDArray[np.uint8]]:
     """The reduced file, in which x may be the fastest factor, as its name says."""
-    file, shape = _opened(archive)
-    file.close()
     flat = (count(1), SIDE, SIDE)
     grid = (len(SHAPES), len(SCALES), POSITIONS, POSITIONS, SIDE, SIDE)
-    for block in _blocks(archive, grid if shape == grid else flat):
+    if images.shape not in (flat, grid):
+        raise ValueError(f"its imgs have shape {images.shape}, not {flat}")
+    for block in _blocks(replace(images, shape=flat)):
         places = block.reshape(POSITIONS, POSITIONS, SIDE, SIDE)
         rows = [int(places[place].any(axis=1).argmax()) for place in ((0, 0), (0, -1))]
         down_fastest = rows[0] != rows[1]
@@ -188,37 +206,10 @@ def _reduced(archive: zipfile.ZipFile) -> Iterator[NDArray[np.uint8]]:
         yield ordered.reshape(block.shape)
 
 
-def _opened(archive: zipfile.ZipFile) -> tuple[IO[bytes], tuple[int, ...]]:
-    """The archive's `imgs`, open at the first pixel, and their shape; ValueError if not bytes."""
-    if "imgs.npy" not in archive.namelist():
-        raise ValueError("it holds no imgs")
-    file = archive.open("imgs.npy")
-    version = np.lib.format.read_magic(file)
-    reader = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if reader is None:
-        raise ValueError(f"its imgs are of NumPy's format {version}")
-    shape, by_columns, dtype = reader(file)
-    if by_columns or dtype not in (np.uint8, np.bool_):
-        raise ValueError(f"its imgs are of type {dtype}, not rows of uint8")
-    return file, shape
-
-
-def _blocks(archive: zipfile.ZipFile, wanted: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    """The pictures of `imgs`, 1,024 at a time: the official 3 GB need not fit the memory."""
-    file, shape = _opened(archive)
-    if shape != wanted:
-        raise ValueError(f"its imgs have shape {shape}, not {wanted}")
-    size = _BLOCK * SIDE * SIDE
-    with file:
-        for _ in range(int(np.prod(shape)) // size):
-            # Not np.fromfile: the member is compressed, and decompressed as it is read.
-            block = np.frombuffer(file.read(size), dtype=np.uint8)
-            if len(block) != size:
-                raise EOFError("it ends too early")
-            top = block.max()
-            if top not in (1, 255) or not np.all((block == 0) | (block == top)):
-                raise ValueError("its pictures are not of two values, 0 and 1")
-            yield np.where(block > 0, np.uint8(255), np.uint8(0)).reshape(_BLOCK, 1, SIDE, SIDE)
+def _blocks(images: Array) -> Iterator[NDArray[np.uint8]]:
+    """The images, 1,024 at a time: the official 3 GB need not fit the memory."""
+    for block in images.pieces(_BLOCK):
+        top = block.max()
+        if top not in (1, 255) or not np.all((block == 0) | (block == top)):
+            raise ValueError("its images are not of two values, 0 and 1")
+        yield np.where(block > 0, np.uint8(255), np.uint8(0)).reshape(_BLOCK, 1, SIDE, SIDE)

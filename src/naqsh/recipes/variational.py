@@ -12,7 +12,7 @@ def vae_dsprites() -> Recipe:
     """VAE on dSprites of orientation 0 (Kingma and Welling, 2013); rendered, no download."""
     from naqsh.methods import vae
 
-    return Recipe("", Data("dsprites"), vae.Spec(), Training(epochs=60))
+    return Recipe("", Data("dsprites"), vae.Spec(), Training(steps=17_280))
 
 
 @recipe
@@ -25,7 +25,7 @@ def controlvae_dsprites() -> Recipe:
     from naqsh.methods import controlvae
 
     spec = controlvae.Spec(ki=0.002, kl_every=50)
-    return Recipe("", Data("dsprites"), spec, Training(epochs=60))
+    return Recipe("", Data("dsprites"), spec, Training(steps=17_280))
 
 
 @recipe
