@@ -12,8 +12,8 @@ from PIL import Image
 
 import naqsh
 from naqsh import cli
-from naqsh.recipes import all_recipes, by_name
-from naqsh.runfolder import RunFolder, flat, read_lines
+from naqsh.recipes import by_name
+from naqsh.runfolder import RunFolder, read_lines
 from running import differences, everything
 
 TINY = ["--device", "cpu", "--training.batch", "16", "--steps", "4"]
@@ -25,40 +25,6 @@ pytestmark = pytest.mark.usefixtures("alone")
 def run(finished, alone):
     shutil.copytree(finished, alone / "run")
     return alone / "run"
-
-
-def test_list(capsys):
-    assert cli.main(["list"]) == 0
-    out = capsys.readouterr().out
-    for name, function in all_recipes().items():
-        assert f"  {name} " in out
-        assert function.__doc__.splitlines()[0] in out
-    for name in ("digits", "mnist", "fashion-mnist", "cifar10"):
-        assert f"\n  {name} " in out
-    assert cli.main(["list", "data"]) == 0
-    data = capsys.readouterr().out
-    assert "gan-digits" not in data
-    assert "60,000 + 10,000 of 28x28x1, 10 classes" in data
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["train", "gan-mnist", "--help"], ["train", "--method.latent", "7", "gan-mnist", "-h"]],
-)
-def test_help_on_a_recipe_lists_every_number(words, capsys):
-    assert cli.main(words) == 0
-    out = capsys.readouterr().out
-    for name, value in flat(by_name("gan-mnist").to_dict()).items():
-        if name != "name":
-            assert f"\n  --{name} {'none' if value is None else value}\n" in out
-
-
-@pytest.mark.parametrize("verb", ["list", "train", "sample", "evaluate", "measure", "report"])
-def test_help_has_examples(verb, capsys):
-    with pytest.raises(SystemExit) as leave:
-        cli.main([verb, "--help"])
-    assert leave.value.code == 0
-    assert f"examples:\n  naqsh {verb}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "seeds", "spec", "codec", "noise", "runfolder"),
+    *("errors", "foreign", "places", "seeds", "spec", "codec", "options", "noise", "runfolder"),
     *("outputs", "results", "kept", "pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),

@@ -104,7 +104,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One method on one data set with all its numbers."""
+    """One method on one data set with all its numbers.
+
+    Attributes:
+        name: what it is called, and its run folder unless --out says otherwise.
+        data: which images, and how they are brought to one shape.
+        method: the method; another kind brings its own options.
+        training: how long and in what steps.
+    """
 
     name: str
     data: Data
@@ -189,6 +196,6 @@ def recipe(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
     def named() -> Recipe:
         return dataclasses.replace(function(), name=name)
 
-    named.__doc__ = function.__doc__
+    named.__doc__, named.__module__ = function.__doc__, function.__module__
     REGISTRY[name] = named
     return named

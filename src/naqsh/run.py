@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from naqsh import codec, origin, outputs, pictures
+from naqsh import codec, options, origin, outputs, pictures
 from naqsh import recipe as recipe_module
 from naqsh.core import DrawsLabels, Method, Samples
 from naqsh.errors import NaqshError, one_of
@@ -303,6 +303,11 @@ def sample_names(method: object) -> dict[str, Any]:
     """What a method's ``sample`` takes beside the noise, with its type hint; may be nothing."""
     hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
     return {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+
+
+def sampling(method: object) -> list[options.Option]:
+    """What a method's ``sample`` takes beside the noise, with defaults and descriptions."""
+    return options.of_function(method.sample, ("noise",)) if isinstance(method, Samples) else []
 
 
 def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,13 @@ def _positive(spec: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba, 2015), arXiv:1412.6980; weight decay is decoupled, as in AdamW."""
+    """Adam (Kingma and Ba, 2015), arXiv:1412.6980; weight decay is decoupled, as in AdamW.
+
+    Attributes:
+        lr: learning rate.
+        betas: decay a step of the averages of the gradient and of its square.
+        weight_decay: part of each weight that is taken off a step, times the learning rate.
+    """
 
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -58,7 +64,12 @@ class Adam:
 
 @dataclass(frozen=True)
 class RMSprop:
-    """RMSprop (Tieleman and Hinton, 2012, lecture 6.5 of a Coursera course)."""
+    """RMSprop (Tieleman and Hinton, 2012, lecture 6.5 of a Coursera course).
+
+    Attributes:
+        lr: learning rate.
+        alpha: decay a step of the average of the squared gradient.
+    """
 
     lr: float = 5e-5
     alpha: float = 0.99
@@ -77,7 +88,13 @@ class RMSprop:
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent with Nesterov's momentum where `momentum` is not 0."""
+    """Stochastic gradient descent with Nesterov's momentum where `momentum` is not 0.
+
+    Attributes:
+        lr: learning rate.
+        momentum: part of the last update that is kept; 0 is plain gradient descent.
+        weight_decay: part of each weight that is added to its gradient.
+    """
 
     lr: float = 0.1
     momentum: float = 0.0

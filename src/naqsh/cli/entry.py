@@ -19,6 +19,8 @@ from naqsh.foreign import shown
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""
 
+HELP = {"-h", "--help"}
+
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
 """How PyTorch says, in a RuntimeError, that memory ran out."""
 
@@ -128,10 +130,11 @@ def _run(arguments: list[str]) -> int:
         prog="naqsh",
         description="Train, sample, measure, explain and compare deep generative models.",
         epilog="examples:\n"
-        "  naqsh list                                 what there is\n"
-        "  naqsh train gan-digits                     needs no download\n"
+        "  naqsh list                      what there is\n"
+        "  naqsh train gan-digits          needs no download\n"
+        "  naqsh train gan-digits --help   every option of that recipe\n"
         "  naqsh sample runs/gan-digits --out grid.png\n"
-        "  naqsh report runs/gan-digits               one page, runs/gan-digits/report.html",
+        "  naqsh report runs/gan-digits    one page, runs/gan-digits/report.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"naqsh {__version__}")
@@ -151,8 +154,35 @@ def _run(arguments: list[str]) -> int:
     ):
         add(verbs)
     words, dotted = apart(arguments)
-    if words[:1] == ["train"] and making.asks_help(words):
-        return making.train_help(parser, words)
+    if HELP & set(words):
+        return _help(parser, words, dotted)
     options, rest = parser.parse_known_args(words)
     do: Callable[[argparse.Namespace, dict[str, str]], int] = options.do
     return do(options, named(dotted + rest))
+
+
+def _help(parser: Parser, words: list[str], dotted: list[str]) -> int:
+    """The help of a verb, and of the recipe or run that was named, if one was."""
+    more = ""
+    with contextlib.suppress(_Incomplete):
+        options, rest = _partly(parser, [word for word in words if word not in HELP])
+        if hasattr(options, "more"):
+            more = options.more(options, named(dotted + rest))
+    try:
+        parser.parse_args(words)
+    except SystemExit:
+        if not more:
+            raise
+    print(more)
+    return 0
+
+
+class _Incomplete(Exception):
+    """Words that are no whole command, of which help may be asked all the same."""
+
+
+def _partly(parser: Parser, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    try:
+        return parser.parse_known_args(words)
+    except NaqshError as error:
+        raise _Incomplete from error

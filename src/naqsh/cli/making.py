@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from naqsh.cli import helping
 from naqsh.cli.machine import counting
 from naqsh.cli.parsing import add_overwrite, add_run, only, verb
 from naqsh.foreign import shown
@@ -18,10 +19,10 @@ def add_train(verbs: Any) -> None:
         "Train a recipe into a run folder; an unfinished one of the same recipe is resumed.",
         "  naqsh train gan-digits --epochs 100\n"
         "  naqsh train gan-mnist --data photos/ --data.size 32 --data.channels 3\n"
-        "  naqsh train wgan-mnist --method.n_critic 3 --method.critic.lr 1e-4 --out runs/mine\n"
+        "  naqsh train wgan-mnist --method.n_critic 3 --method.critic.lr 1e-4\n"
         "  naqsh train runs/mine/recipe.yaml --out runs/again\n"
         "  torchrun --nproc-per-node 2 -m naqsh train gan-mnist\n"
-        "every number of a recipe is an option: `naqsh train gan-mnist --help` lists them",
+        "every value in a recipe is an option: `naqsh train gan-mnist --help` lists them",
     )
     parser.add_argument("recipe", help="a name from `naqsh list`, or a recipe.yaml")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE)")
@@ -35,7 +36,7 @@ def add_train(verbs: Any) -> None:
     parser.add_argument("--precision", help="auto, float32 or bfloat16")
     parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-    parser.set_defaults(do=_train)
+    parser.set_defaults(do=_train, more=helping.of_recipe)
 
 
 SHORT = {
@@ -81,36 +82,16 @@ def _train(options: argparse.Namespace, named: dict[str, str]) -> int:
     return 0
 
 
-def asks_help(arguments: list[str]) -> bool:
-    """Whether help on a recipe was asked for."""
-    names = [word for word in arguments[1:] if not word.startswith("-")]
-    return bool(names) and bool({"-h", "--help"} & set(arguments))
-
-
-def train_help(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
-    """The help of `train` and every number of the recipe that was named."""
-    from naqsh.launch import resolve
-    from naqsh.runfolder import flat
-
-    recipe = resolve(next(word for word in arguments[1:] if not word.startswith("-")))
-    try:
-        parser.parse_args(["train", "--help"])
-    except SystemExit:
-        print(f"\nthe numbers of {recipe.name}:")
-    for name, value in flat(recipe.to_dict()).items():
-        if name != "name":
-            print(f"  --{name} {'none' if value is None else value}")
-    return 0
-
-
 def add_sample(verbs: Any) -> None:
     """The options of `sample`."""
     parser = verb(
         verbs,
         "sample",
-        "Draw pictures from a trained run, as one grid or as a folder of PNGs.",
+        "Draw images from a trained run, as one grid or as a folder of PNGs.",
         "  naqsh sample runs/gan-digits --n 64 --seed 3 --out grid.png\n"
-        "  naqsh sample runs/gan-digits --n 10000 --folder fakes/",
+        "  naqsh sample runs/gan-digits --n 10000 --folder fakes/\n"
+        "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
+        "what a run's method takes besides: `naqsh sample RUN --help`",
     )
     add_run(parser)
     parser.add_argument("--n", type=int, default=100, help="how many (default 100)")
@@ -124,7 +105,7 @@ def add_sample(verbs: Any) -> None:
         "--folder", type=Path, help="a new folder, to write each image to as a PNG of its own"
     )
     add_overwrite(parser, "the images in the folder, or a file that Naqsh did not write")
-    parser.set_defaults(do=_sample)
+    parser.set_defaults(do=_sample, more=helping.of_sampling)
 
 
 def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
@@ -175,7 +156,7 @@ def add_tune(verbs: Any) -> None:
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search and the trials")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.set_defaults(do=_tune)
+    parser.set_defaults(do=_tune, more=helping.of_recipe)
 
 
 def _tune(options: argparse.Namespace, named: dict[str, str]) -> int:

@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import Any
 
+from naqsh.cli import helping
 from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import add_run, none_left, only, verb
 
@@ -30,7 +31,7 @@ def add_evaluate(verbs: Any) -> None:
         help="real pictures (default test)",
     )
     _add_measuring(parser)
-    parser.set_defaults(do=_evaluate)
+    parser.set_defaults(do=_evaluate, more=helping.of_sampling)
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +84,7 @@ def add_samplers(verbs: Any) -> None:
     )
     parser.add_argument("--n", type=int, default=2000, help="pictures drawn each (default 2000)")
     _add_measuring(parser)
-    parser.set_defaults(do=_samplers)
+    parser.set_defaults(do=_samplers, more=helping.of_sampling)
 
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:

@@ -1,6 +1,8 @@
 """Reading the words of a command: what argparse knows, and the numbers of a recipe."""
 
 import argparse
+import itertools
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,17 +34,32 @@ def _called(action: argparse.Action) -> str:
 
 
 def verb(verbs: Any, name: str, does: str, examples: str) -> argparse.ArgumentParser:
-    """A verb's parser, with its help."""
+    """A verb's parser, with its help.
+
+    Args:
+        verbs: argparse's sub-parsers.
+        name: the verb.
+        does: a sentence.
+        examples: commands, a line each, indented by two; other lines are notes, which are filled.
+    """
     parser: Parser = verbs.add_parser(
         name,
         help=does[0].lower() + does[1:].rstrip("."),
-        description=does,
-        epilog=f"examples:\n{examples}",
+        description=textwrap.fill(does, 80),
+        epilog=f"examples:\n{_noted(examples)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(known=parser.known)
     return parser
+
+
+def _noted(examples: str) -> str:
+    runs = itertools.groupby(examples.split("\n"), lambda line: line[:2] in ("", "  "))
+    return "\n".join(
+        "\n".join(lines) if kept else "\n" + textwrap.fill(" ".join(lines), 80)
+        for kept, lines in runs
+    )
 
 
 def apart(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -1,9 +1,11 @@
 """The verbs that show what there is: list, report."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from naqsh.cli.helping import aligned
 from naqsh.cli.parsing import add_overwrite, none_left, verb
 
 FEATURES = {
@@ -31,26 +33,43 @@ def add_list(verbs: Any) -> None:
 
 def _list(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    if options.what in (None, "recipes"):
-        from naqsh.recipes import all_recipes
-
-        print("Recipes, for `naqsh train`:")
-        for name, function in all_recipes().items():
-            print(f"  {name:<18} {(function.__doc__ or '').splitlines()[0]}")
-    if options.what in (None, "data"):
-        from naqsh.data import CATALOG
-
-        print("Data sets, for `--data`, besides any folder of pictures, .npz or .npy file:")
-        for entry in CATALOG.values():
-            channels, height, width = entry.shape
-            size = f"{entry.train:,} + {entry.test:,} of {height}x{width}x{channels}"
-            print(f"  {entry.name:<18} {size}, {len(entry.classes)} classes, {entry.licence}")
-            print(f"  {'':<18} {entry.how}")
-    if options.what in (None, "features"):
-        print("Features, for `--features`:")
-        for name, words in FEATURES.items():
-            print(f"  {name:<18} {words}")
+    parts = {"recipes": _recipes, "data": _data, "features": _features}
+    print("\n\n".join(parts[name]() for name in ([options.what] if options.what else parts)))
     return 0
+
+
+def _recipes() -> str:
+    """Every recipe by family; a family is a module, and its docstring begins with its name."""
+    from naqsh.recipes import all_recipes
+
+    families: dict[str, dict[str, str]] = {}
+    known = all_recipes()
+    for name, function in known.items():
+        family = _first_line(sys.modules[function.__module__].__doc__)
+        families.setdefault(family, {})[name] = _first_line(function.__doc__)
+    column = max(map(len, known))
+    lists = [f"{family}\n{aligned(rows, column)}" for family, rows in sorted(families.items())]
+    return "Recipes, for `naqsh train`, by family\n\n" + "\n\n".join(lists)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0].rstrip(".")
+
+
+def _data() -> str:
+    from naqsh.data import CATALOG
+
+    rows = {}
+    for name, entry in CATALOG.items():
+        channels, height, width = entry.shape
+        size = f"{entry.train:,} + {entry.test:,} of {height}x{width}x{channels}"
+        rows[name] = f"{size}, {len(entry.classes)} classes, {entry.licence}; {entry.how}"
+    title = "Data sets, for `--data`, besides any folder of images, .npz or .npy file"
+    return f"{title}\n\n{aligned(rows, max(map(len, rows)))}"
+
+
+def _features() -> str:
+    return f"Features, for `--features`\n\n{aligned(FEATURES, max(map(len, FEATURES)))}"
 
 
 def add_report(verbs: Any) -> None:

@@ -63,7 +63,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Linear(Discrete):
-    """DDPM's schedule: beta rises evenly from `first` to `last` over `steps` steps."""
+    """DDPM's schedule: beta rises evenly from `first` to `last` over `steps` steps.
+
+    Attributes:
+        steps: noise levels from image to noise.
+        first: beta of the first step.
+        last: beta of the last step.
+    """
 
     steps: int = 1000
     first: float = 1e-4
@@ -83,6 +89,11 @@ class SqrtLinear(Discrete):
 
     Its released code calls this ``linear`` (and DDPM's ``sqrt_linear``), diffusers
     ``scaled_linear``. Stable Diffusion has other ends, 0.00085 and 0.012.
+
+    Attributes:
+        steps: noise levels from image to noise.
+        first: beta of the first step.
+        last: beta of the last step.
     """
 
     steps: int = 1000
@@ -104,6 +115,9 @@ class Cosine(Discrete):
 
     :math:`\beta_t = \min(1 - f(t/T) / f((t-1)/T), 0.999)` with
     :math:`f(u) = \cos^2(\tfrac{u + 0.008}{1.008} \cdot \tfrac\pi2)`.
+
+    Attributes:
+        steps: noise levels from image to noise.
     """
 
     steps: int = 1000
@@ -124,11 +138,11 @@ class EDM(Schedule):
     r"""Noise is added and the signal kept; training draws :math:`\ln\sigma` from a normal.
 
     Attributes:
-        least: the last sigma above 0 of sampling.
+        least: the last sigma above 0 in sampling.
         most: sigma where sampling begins.
         rho: power of the spacing of sampling times.
-        mean: of ln sigma in training.
-        deviation: of ln sigma in training.
+        mean: mean of ln sigma in training.
+        deviation: standard deviation of ln sigma in training.
     """
 
     least: float = 0.002
@@ -185,8 +199,8 @@ class FlowMatching(Schedule):
     Attributes:
         skew: training times; ``uniform``, or ``normal`` for a logit of t drawn from N(-1.2, 1.2^2),
             which is EDM's distribution of noise over signal.
-        shift: above 1 moves training and sampling times towards noise,
-            :math:`t \mapsto s t / (1 + (s - 1) t)`, as larger pictures need.
+        shift: above 1 moves training and sampling times towards noise, as larger images need: t
+            becomes s t / (1 + (s - 1) t).
     """
 
     skew: Literal["uniform", "normal"] = "uniform"

@@ -26,7 +26,8 @@ class Spec(MethodSpec):
         blocks: couplings in all if dense; of each kind of mask on each scale if convolutional.
         hidden: units of a dense conditioner's layers, or channels of a convolutional one.
         depth: layers of a dense conditioner, or residual blocks of a convolutional one.
-        scales: of a convolutional flow; after each but the last, half of the numbers are done.
+        scales: how many scales a convolutional flow has; after each but the last, half of the
+            numbers are done.
         logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit.
         normalisation: a layer before each coupling: ``actnorm`` by the first batch, ``batch`` by
             each batch.

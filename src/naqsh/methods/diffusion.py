@@ -69,20 +69,20 @@ class Spec(MethodSpec):
     Attributes:
         schedule: how much signal and noise there is at each time.
         parameterisation: what the network is asked for.
-        weighting: of the loss over time.
+        weighting: how the loss is weighted over time.
         gamma: where the ``min-snr`` weighting cuts.
-        variance: of DDPM's reverse steps.
+        variance: which variance the noise of DDPM's reverse steps has.
         data_deviation: standard deviation of pixels in [-1, 1], for ``edm``.
         width: channels of the U-Net's first level.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down.
         attention: sides of the levels with self-attention; the middle always has it.
-        heads: of each attention.
-        dropout: in each residual block.
-        conditional: whether it is told labels.
-        label_dropout: how often a label is hidden from it in training.
-        sampler: by which pictures are made unless another is asked for.
-        steps: of that sampler.
+        heads: heads of each attention.
+        dropout: chance of dropping a channel's value in each residual block.
+        conditional: whether the network is told labels, so that a class can be asked for.
+        label_dropout: how often a label is hidden from the network in training, for guidance.
+        sampler: by which images are drawn unless another is asked for.
+        steps: how many steps the sampler takes.
         optimizer: how all of it is trained.
     """
 
@@ -199,15 +199,15 @@ class Diffusion(Method):
 
         Args:
             noise: of N pictures.
-            sampler: the recipe's by default.
-            steps: of the sampler; the recipe's by default.
-            spacing: where the steps are; the schedule's own by default.
+            sampler: by which images are drawn; None is the recipe's.
+            steps: how many steps the sampler takes; None is the recipe's.
+            spacing: where the steps are; None is the schedule's own.
             eta: DDIM's share of fresh noise, from 0 to 1.
             clip: cut what the network takes for the clean picture to [-1, 1] at each step.
-            label: of all images; by default a conditional model draws one for each, as often as
-                the training images have it.
+            label: the class of all images; None lets a conditional model draw one for each, as often
+                as the training images have it.
             guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
-            precision: the network computes in; in bfloat16 rounding makes a picture depend a
+            precision: what the network computes in; in bfloat16 rounding makes an image depend a
                 little on the batch.
         """
         labels = self._labels(noise, label)

@@ -27,7 +27,7 @@ class Common(MethodSpec):
     Attributes:
         blocks: number of autoregressive maps.
         hidden: units of each hidden layer of a block's network.
-        bound: of the log-scale of a block.
+        bound: largest size of the log-scale of a block.
         logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit.
         normalisation: a layer before each block: ``actnorm`` by the first batch for each colour,
             ``batch`` by each batch for each dimension, as in the paper.

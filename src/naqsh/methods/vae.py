@@ -53,14 +53,14 @@ class Common(MethodSpec):
     """The numbers that every VAE has.
 
     Attributes:
-        likelihood: of a pixel given the latents.
+        likelihood: how a pixel is distributed given the latents.
         latent: number of latents.
         width: factor on every number of channels of both networks.
         scale: standard deviation of a Gaussian pixel, of pixels in [0, 1].
         learn_scale: whether a Gaussian's `scale` is only where training begins.
         posterior: a normal distribution with independent latents, or an inverse autoregressive
             flow from it.
-        posterior_steps: of that flow.
+        posterior_steps: how many steps the flow of the posterior has.
         posterior_hidden: units of both hidden layers of a step, and how many numbers the encoder
             tells the steps of a picture.
         optimizer: how all of it is trained.

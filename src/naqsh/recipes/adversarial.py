@@ -1,4 +1,4 @@
-"""Recipes of the adversarial family.
+"""Adversarial networks: GANs and Wasserstein GANs.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """

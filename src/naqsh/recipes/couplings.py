@@ -1,4 +1,4 @@
-"""Recipes of coupling flows.
+"""Normalising flows by coupling: NICE and RealNVP.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """

@@ -1,4 +1,4 @@
-"""Recipes of the diffusion family.
+"""Diffusion models and flow matching.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """

@@ -1,4 +1,4 @@
-"""Recipes of normalising flows.
+"""Autoregressive normalising flows: MAF and IAF.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """

@@ -1,4 +1,4 @@
-"""Recipes of the classifiers whose features generative models are measured by."""
+"""Classifiers, by whose features the others are measured."""
 
 from naqsh.recipe import Data, Recipe, Training, recipe
 

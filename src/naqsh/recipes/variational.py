@@ -1,4 +1,4 @@
-"""Recipes of the variational family.
+"""Variational autoencoders.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """

@@ -1,0 +1,104 @@
+"""Help that depends on what was named: the options of a recipe, of a run's sampler; the lists."""
+
+import argparse
+import dataclasses
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping
+
+from naqsh import options
+from naqsh.options import Option
+
+WIDEST = 100
+"""Letters in a line at most; longer ones are tiring to read."""
+
+
+def width() -> int:
+    """Letters in a line of the terminal, or of a usual one where there is none."""
+    return max(40, min(WIDEST, shutil.get_terminal_size().columns))
+
+
+def optioned(found: Iterable[Option]) -> str:
+    """Options as text: each with its default, what it does and what it may be."""
+    return "\n".join(
+        f"  --{option.name} {option.spelled()}\n{_filled(_about(option), ' ' * 6)}"
+        for option in found
+    )
+
+
+def _about(option: Option) -> str:
+    """What an option does, and what it may be where its default does not show that."""
+    if option.choices:
+        return f"{option.about}; one of {', '.join(option.choices)}"
+    shows = isinstance(option.default, bool | int | float | str)
+    return option.about if shows else f"{option.about}; {option.takes}"
+
+
+def aligned(rows: Mapping[str, str], column: int) -> str:
+    """Names with a description each as text, the descriptions in one column.
+
+    Args:
+        rows: names and descriptions.
+        column: letters that the longest name of all such lists takes.
+    """
+    return "\n".join(
+        _filled(words, " " * (column + 4), f"  {name:<{column}}  ") for name, words in rows.items()
+    )
+
+
+def _filled(text: str, indent: str, first: str | None = None) -> str:
+    return textwrap.fill(
+        text,
+        width(),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def of_recipe(given: argparse.Namespace, named: Mapping[str, str]) -> str:
+    """Every option of the recipe that was named, by what it belongs to.
+
+    Args:
+        given: what argparse read.
+        named: options of the recipe; a ``kind`` among them brings the options of that kind.
+    """
+    from naqsh import methods
+    from naqsh.launch import resolve
+
+    kinds = {name: value for name, value in named.items() if name.endswith(".kind")}
+    recipe = resolve(given.recipe).override(kinds)
+    groups: dict[str, list[Option]] = {
+        "Data": [],
+        "Method": [],
+        "Optimizer": [],
+        "Training": [],
+    }
+    found = options.of(recipe)
+    optimizers = tuple(
+        option.name.removesuffix("kind")
+        for option in found
+        if option.name.endswith(".kind") and "adam" in option.choices
+    )
+    for option in found:
+        if option.name == "method.kind":
+            option = dataclasses.replace(option, choices=tuple(methods.names()))
+        part = option.name.partition(".")[0].capitalize()
+        if part in groups:
+            title = "Optimizer" if option.name.startswith(optimizers) else part
+            groups[title].append(option)
+    body = "".join(f"\n{title}:\n{optioned(rows)}\n" for title, rows in groups.items() if rows)
+    return f"\nThe options of {recipe.name}, each with its value in the recipe:\n{body}"
+
+
+def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
+    """What the method of the run that was named takes for sampling."""
+    from naqsh import run
+
+    trained = run.open(given.run, given.weights)
+    found = run.sampling(trained.method)
+    if not found:
+        return f"\n{trained.recipe.name} takes no further options for sampling."
+    title = f"{trained.recipe.name} takes for sampling, each with its default:"
+    return f"\nWhat {title}\n{optioned(found)}"

@@ -1,0 +1,175 @@
+"""Help and lists: taken from the code, whole, and readable at 80 columns."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import naqsh
+from naqsh import cli, codec, launch, methods, options
+from naqsh.recipes import all_recipes, by_name
+from naqsh.run import sample_names, sampling
+from naqsh.runfolder import flat
+
+VERBS = [
+    *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),
+    *("compare", "tune"),
+]
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+@pytest.fixture(autouse=True)
+def usual_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def shown(words: list[str], capsys) -> str:
+    code: object = None
+    try:
+        code = cli.main(words)
+    except SystemExit as leave:
+        code = leave.code
+    assert code == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert max(map(len, said.out.splitlines())) <= 80, max(said.out.splitlines(), key=len)
+    return said.out
+
+
+def words_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_examples(verb, capsys):
+    assert f"examples:\n  naqsh {verb}" in shown([verb, "--help"], capsys)
+
+
+def test_the_verbs_are_all_there(capsys):
+    out = shown(["--help"], capsys)
+    listed = [
+        line.split()[0] for line in out.splitlines() if line.startswith("    ") and line[4] > " "
+    ]
+    assert [word for word in listed if word != "COMMAND"] == VERBS
+
+
+@pytest.mark.parametrize("name", all_recipes())
+def test_every_option_of_every_recipe_is_described(name):
+    found = options.of(by_name(name))
+    assert [o.name for o in found if len(o.about) < 8] == []
+    values = flat(by_name(name).to_dict())
+    assert set(values) == {o.name for o in found}
+
+
+@pytest.mark.parametrize("kind", methods.names())
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_so_is_every_option_of_every_kind(kind, optimizer):
+    base = by_name("gan-digits").override({"method.kind": kind})
+    kinds = [n for n in flat(base.to_dict()) if n.endswith(".kind") and n != "method.kind"]
+    for option in options.of(base):
+        if option.name in kinds:
+            for choice in option.choices:
+                for inner in options.of(base.override({option.name: choice})):
+                    assert len(inner.about) >= 8, (option.name, choice, inner.name)
+                    assert "`" not in inner.about
+
+
+def test_help_on_a_recipe_lists_every_option_with_its_value(capsys):
+    out = shown(["train", "--method.latent", "7", "wgan-gp-mnist", "-h"], capsys)
+    for option in options.of(by_name("wgan-gp-mnist")):
+        if "." in option.name:
+            assert f"\n  --{option.name} {option.spelled()}\n" in out
+    assert out.index("\nData:") < out.index("\nMethod:") < out.index("\nOptimizer:")
+    assert out.index("\nOptimizer:") < out.index("--method.critic.lr") < out.index("\nTraining:")
+    assert out.count("--method.objective ") == 1
+    said = words_of(out)
+    assert "what the two players minimise; one of non-saturating, minimax, least-squares" in said
+    assert "how the learning rates go over the run: constant, or" in said
+    assert "--training.clip_norm none largest norm of a phase's gradient; none leaves it" in said
+
+
+def test_help_of_another_kind_lists_the_options_of_that_kind(capsys):
+    out = shown(["train", "gan-digits", "--method.critic.kind", "sgd", "--help"], capsys)
+    assert "--method.critic.momentum 0.0" in out
+    assert "--method.critic.betas" not in out
+    out = shown(["train", "gan-digits", "--method.kind", "vae", "--help"], capsys)
+    assert "--method.free_bits 0.0" in out
+
+
+def test_every_value_that_help_shows_can_be_typed():
+    for name in all_recipes():
+        recipe = by_name(name)
+        typed = {
+            option.name: codec.Text(option.spelled())
+            for option in options.of(recipe)
+            if "." in option.name and not option.name.endswith("kind")
+        }
+        assert recipe.override(typed) == recipe, name
+
+
+def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
+    shutil.copytree(finished, alone / "gan")
+    assert "gan-digits takes no further options for sampling" in shown(
+        ["sample", "gan", "--help"], capsys
+    )
+    changes = {"training.batch": 16, "training.steps": 1}
+    launch.train("ddpm-digits", out="ddpm", overrides=changes, device="cpu", quiet=True)
+    for verb in ("sample", "evaluate", "samplers"):
+        out = shown([verb, "ddpm", "--n", "5", "--help"], capsys)
+        for name in sample_names(naqsh.open("ddpm").method):
+            assert f"\n  --{name} " in out
+        assert "one of ancestral, ddim, euler, heun, dpm-solver++, none" in words_of(out)
+        assert "\n  --guidance 1.0\n" in out
+
+
+@pytest.mark.parametrize("recipe", ["gan-digits", "vae-digits", "maf-digits", "ddpm-digits"])
+def test_every_option_of_sampling_is_described(recipe):
+    method = by_name(recipe).method.build((1, 16, 16), 10)
+    assert [o.name for o in sampling(method) if len(o.about) < 8] == []
+    assert [o.name for o in sampling(method)] == list(sample_names(method))
+
+
+def test_the_list_of_recipes_is_by_family(capsys):
+    out = shown(["list", "recipes"], capsys)
+    said = words_of(out)
+    for name, function in all_recipes().items():
+        assert f"\n  {name} " in out
+        assert words_of(function.__doc__.splitlines()[0].rstrip(".")) in said
+    starts = {
+        line.find(line.split()[1], 2 + len(line.split()[0]))
+        for line in out.splitlines()
+        if line.startswith("  ") and line[2] != " "
+    }
+    assert len(starts) == 1  # in one column
+    families = [line for line in out.splitlines()[2:] if line and line[0] != " "]
+    assert len(families) == len(list(Path(naqsh.__file__).parent.glob("recipes/[a-z]*.py")))
+    order = [out.index(words) for words in ("Adversarial", "\n  gan-", "Diffusion", "\n  ddpm-")]
+    assert order == sorted(order)
+
+
+def test_the_lists_of_data_and_features(capsys):
+    out = shown(["list", "data"], capsys)
+    for name in ("digits", "mnist", "fashion-mnist", "cifar10"):
+        assert f"\n  {name} " in out
+    assert "gan-digits" not in out
+    assert "60,000 + 10,000 of 28x28x1, 10 classes" in words_of(out)
+    everything = shown(["list"], capsys)
+    assert words_of(out) in words_of(everything)
+    assert words_of(shown(["list", "features"], capsys)) in words_of(everything)
+    assert words_of(shown(["list", "recipes"], capsys)) in words_of(everything)
+
+
+def test_a_wide_terminal_is_used_and_a_narrow_one_survived(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "300")
+    cli.main(["list"])
+    assert 80 < max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    monkeypatch.setenv("COLUMNS", "12")
+    assert cli.main(["list"]) == 0
+
+
+def test_sections_of_docstrings():
+    entries = "    a: one ``x``\n        and.\n    b_c: :class:`two`; None: so."
+    text = f"Words.\n\nAttributes:\n{entries}\n\nEnd."
+    assert options.sections(text) == {"a": "one x and", "b_c": "two; none: so"}
+    assert options.sections("Nothing: here.") == {}
