@@ -81,7 +81,9 @@ def test_help_on_a_recipe_lists_every_option_with_its_value(capsys):
         if "." in option.name:
             assert f"\n  --{option.name} {option.spelled()}\n" in out
     assert out.index("\nData:") < out.index("\nMethod:") < out.index("\nOptimizer:")
-    assert out.index("\nOptimizer:") < out.index("--method.critic.lr") < out.index("\nTraining:")
+    assert (
+        out.index("\nOptimizer:") < out.index("\n  --method.critic.lr ") < out.index("\nTraining:")
+    )
     assert out.count("--method.objective ") == 1
     said = words_of(out)
     assert "what the two players minimise; one of non-saturating, minimax, least-squares" in said
@@ -91,10 +93,10 @@ def test_help_on_a_recipe_lists_every_option_with_its_value(capsys):
 
 def test_help_of_another_kind_lists_the_options_of_that_kind(capsys):
     out = shown(["train", "gan-digits", "--method.critic.kind", "sgd", "--help"], capsys)
-    assert "--method.critic.momentum 0.0" in out
+    assert "\n  --method.critic.momentum 0\n" in out
     assert "--method.critic.betas" not in out
     out = shown(["train", "gan-digits", "--method.kind", "vae", "--help"], capsys)
-    assert "--method.free_bits 0.0" in out
+    assert "--method.free_bits 0\n" in out
 
 
 def test_every_value_that_help_shows_can_be_typed():
@@ -120,7 +122,7 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
         for name in sample_names(naqsh.open("ddpm").method):
             assert f"\n  --{name} " in out
         assert "one of ancestral, ddim, euler, heun, dpm-solver++, none" in words_of(out)
-        assert "\n  --guidance 1.0\n" in out
+        assert "\n  --guidance 1\n" in out
 
 
 @pytest.mark.parametrize("recipe", ["gan-digits", "vae-digits", "maf-digits", "ddpm-digits"])

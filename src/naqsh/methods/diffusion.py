@@ -204,8 +204,8 @@ class Diffusion(Method):
             spacing: where the steps are; None is the schedule's own.
             eta: DDIM's share of fresh noise, from 0 to 1.
             clip: cut what the network takes for the clean picture to [-1, 1] at each step.
-            label: the class of all images; None lets a conditional model draw one for each, as often
-                as the training images have it.
+            label: the class of all images; None lets a conditional model draw one for each, as
+                often as the training images have it.
             guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
             precision: what the network computes in; in bfloat16 rounding makes an image depend a
                 little on the batch.
