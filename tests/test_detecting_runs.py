@@ -73,6 +73,7 @@ def test_figures_are_those_of_the_kept_scores(run, discs):
         "kinds": {"good": 8, "hole": 8, "scratch": 8},
         "labelled": True,
         "masks": 24,
+        "notes": [],
     }
     assert kept["normal"]["origin"] == "validation"
     assert (kept["normal"]["fitted"], kept["normal"]["held_out"]) == (30, 10)

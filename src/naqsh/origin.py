@@ -65,6 +65,8 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         key=recipe.data.key,
         labels=recipe.data.labels,
         range=recipe.data.range,
+        good=recipe.data.good,
+        skip_broken=recipe.data.skip_broken,
     )
 
 

@@ -33,7 +33,9 @@ class Data:
         holdout_seed: which images are held out; the training's seed has no part in it.
         key: of an .npz file, the array of images, where names and shapes do not tell.
         labels: the array of labels, likewise; of an .npy, a file beside it.
-        range: the values of an array that are black and white, as 0,1; uint8 needs none.
+        range: the values that are black and white, as 0,1; None takes those of the type.
+        good: sub-folder of the good images, which alone are trained on where others are faulty.
+        skip_broken: leave out images of a folder that cannot be read, instead of refusing them.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Data:
     key: str | None = None
     labels: str | None = None
     range: tuple[float, float] | None = None
+    good: str | None = None
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:

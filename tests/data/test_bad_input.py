@@ -138,7 +138,7 @@ FOLDERS = [
     ),
     Case(
         "floating-point picture",
-        r"bad\.tiff has floating-point pixels; save it with 8 bits",
+        r"bad\.tiff has floating-point pixels from .*; save it with 8 bits",
         make=lambda folder: (
             two(folder),
             save(folder / "in" / "bad.tiff", Image.new("F", (8, 8), 0.5)),

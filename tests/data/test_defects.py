@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh.data import CATALOG, defects, load
+from naqsh.data import CATALOG, defects, load, masks
 from naqsh.errors import NaqshError
 
 
@@ -29,13 +29,13 @@ def test_capsule_is_found_and_trains_on_good_ones_alone(capsule, monkeypatch):
     assert (len(train), train.shape) == (4, (3, 6, 6))
     assert train.labels.tolist() == [0] * 4
     assert train.classes == test.classes == ("good", "crack", "squeeze")
-    assert [test.classes[label] for label in test.labels] == ["crack", "good", "squeeze"]
+    assert [test.classes[label] for label in test.labels] == ["good", "crack", "squeeze"]
     assert train.name == "capsule (another split, of 12 px)"
-    # Read as a plain folder its test part has other numbers for the same files.
+    # Read as a plain folder its test split has the same numbers: the class of training is first.
     plain = load(str(capsule), split="test", size=6)
-    assert plain.classes == ("crack", "good", "squeeze")
-    assert plain.labels.tolist() == [0, 1, 2]
-    assert load("capsule", split="test", size=6).labels.tolist() == [1, 0, 2]
+    assert plain.classes == ("good", "crack", "squeeze")
+    assert load(str(capsule), size=6).classes == ("good",)
+    assert [plain.classes[label] for label in plain.labels] == ["good", "crack", "squeeze"]
 
 
 def test_a_missing_set_says_what_to_put_where(tmp_path, monkeypatch):
@@ -49,22 +49,23 @@ def test_a_missing_set_says_what_to_put_where(tmp_path, monkeypatch):
 
 
 def test_masks_follow_their_pictures(capsule):
-    files = defects.listing(capsule, "test").files
-    good = [file.parent.name == "good" for file in files]
-    found, known = defects.masks(files, good, (6, 6))
-    assert known.tolist() == [True, True, False]
+    listing = defects.listing(capsule, "test")
+    good = [file.parent.name == "good" for file in listing.files]
+    found = masks.read(listing.files, good, listing.truth, (6, 6))
+    assert found.known.tolist() == [True, True, False]
     expected = np.zeros((6, 6), bool)
     expected[:3, :2] = True
-    assert np.array_equal(found[0], expected)
-    assert not found[1:].any()
+    assert np.array_equal(found.faulty[1], expected)
+    assert not found.faulty[[0, 2]].any()
+    assert "masks of 1 of 2 faulty images" in found.notes[0]
 
 
 def test_a_mask_of_another_size_is_refused(capsule):
     path = capsule / "ground_truth/crack/000_mask.png"
     Image.fromarray(np.zeros((9, 12), np.uint8)).save(path)
-    files = defects.listing(capsule, "test").files
+    listing = defects.listing(capsule, "test")
     with pytest.raises(NaqshError, match=r"is 12x9, its picture 000\.png 12x12"):
-        defects.masks(files, [False] * 3, (12, 12))
+        masks.read(listing.files, [False] * 3, listing.truth, (12, 12))
 
 
 def test_no_good_pictures(capsule):
@@ -82,7 +83,8 @@ def test_the_real_capsule(real_home):
     assert test.classes == CATALOG["capsule"].classes
     # Published counts of good, crack, faulty imprint, poke, scratch and squeeze.
     assert np.bincount(test.labels).tolist() == [23, 23, 22, 21, 23, 20]
-    files = defects.listing(real_home / "capsule", "test").files
-    found, known = defects.masks(files, (test.labels == 0).tolist(), (128, 128))
-    assert known.all()
-    assert found[test.labels > 0].any(axis=(1, 2)).all()
+    listing = defects.listing(real_home / "capsule", "test")
+    good = (test.labels == 0).tolist()
+    found = masks.read(listing.files, good, listing.truth, (128, 128))
+    assert found.known.all()
+    assert found.faulty[test.labels > 0].any(axis=(1, 2)).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh.data import folders, load
+from naqsh.data import decoding, folders, load
 
 
 def red(size: tuple[int, int] = (4, 4)) -> Image.Image:
@@ -100,7 +100,7 @@ def test_grey_is_what_pil_calls_grey(tmp_path, picture):
 
 def saved(path, image, **how):
     image.save(path, **how)
-    return folders.decode(path, path.name)
+    return decoding.decode(path, path.name).pixels
 
 
 def test_orientation_of_a_camera_is_applied(tmp_path):
@@ -160,8 +160,8 @@ def test_decoded_once(tmp_path, picture, monkeypatch):
     for index in range(3):
         picture(f"set/{index}.png", seed=index)
     first = load(str(tmp_path / "set"))
-    monkeypatch.setattr(folders, "decode", lambda *_: pytest.fail("decoded again"))
-    monkeypatch.setattr(folders, "_open", lambda *_: pytest.fail("opened again"))
+    monkeypatch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "_open", lambda *_: pytest.fail("opened again"))
     again = load(str(tmp_path / "set"))
     assert again.fingerprint == first.fingerprint
     assert np.array_equal(again.images, first.images)
@@ -195,8 +195,16 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path, picture, monkeyp
     for index in (2, 0, 1):
         picture(f"set/{index}.png", seed=index)
     expected = load(str(tmp_path / "set")).fingerprint
-    walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((w, d, f[::-1]) for w, d, f in walk(top)))
+    scan = os.scandir
+
+    class Backwards(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(os, "scandir", lambda top: Backwards(list(scan(top))[::-1]))
     monkeypatch.setenv("NAQSH_CACHE", str(tmp_path / "other"))
     assert load(str(tmp_path / "set")).fingerprint == expected
 
@@ -212,7 +220,7 @@ def test_a_file_that_lies_about_its_kind_starts_no_interpreter(tmp_path):
     # PIL would hand PostScript to an interpreter; ours does not even try.
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n")
     with pytest.raises(Exception, match=r"a\.png is no picture inside"):
-        folders.decode(tmp_path / "a.png", "a.png")
+        decoding.decode(tmp_path / "a.png", "a.png")
 
 
 def test_a_bomb_does_not_warn_twice(tmp_path, monkeypatch):

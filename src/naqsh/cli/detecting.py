@@ -57,6 +57,10 @@ def add_detect(verbs: Any) -> None:
         metavar="FOLDER",
         help="keep the fitted detector, which needs neither the run nor normal pictures again",
     )
+    parser.add_argument("--good", help="sub-folder of the good images (default good)")
+    parser.add_argument(
+        "--skip-broken", action="store_true", help="leave out files that cannot be read"
+    )
     add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"
@@ -81,6 +85,8 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
             false_alarms=options.false_alarms,
             draws=options.draws,
             n=options.n,
+            good=options.good,
+            skip_broken=options.skip_broken,
             **machine,
         )
     if options.save:
@@ -100,14 +106,21 @@ def _by_detector(options: argparse.Namespace) -> int:
     """Score and flag new images with a saved detector: nothing is fitted, nothing is written."""
     from naqsh import detection
 
-    fixed = {"normal": None, "score": None, "save": None, "n": None, "false_alarms": 0.05}
+    fixed = {
+        "good": None,
+        "normal": None,
+        "score": None,
+        "save": None,
+        "n": None,
+        "false_alarms": 0.05,
+    }
     for name, default in fixed.items():
         if getattr(options, name) != default:
             option = name.replace("_", "-")
             raise NaqshError(f"a saved detector has its own {option}: leave --{option} out")
     with at_work(options) as machine:
         detector = detection.load(options.run, machine["device"], options.features)
-        examined = detection.images_of(options.pictures, detector.shape)
+        examined = detection.images_of(options.pictures, detector.shape, options.skip_broken)
         scores = detector.score(examined.images)
     flagged = detector.verdict(scores)
     if options.json:

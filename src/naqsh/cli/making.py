@@ -36,6 +36,12 @@ def add_train(verbs: Any) -> None:
     parser.add_argument("--precision", help="auto, float32 or bfloat16")
     parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--skip-broken",
+        action="store_const",
+        const="true",
+        help="leave out images of a folder that cannot be read",
+    )
     parser.set_defaults(do=_train, more=helping.of_recipe)
 
 
@@ -45,6 +51,7 @@ SHORT = {
     "seed": "training.seed",
     "precision": "training.precision",
     "data": "data.name",
+    "skip_broken": "data.skip_broken",
 }
 """Options of `train` that stand for a number of the recipe."""
 

@@ -14,8 +14,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -36,20 +37,23 @@ class Content:
         shape: (N, C, H, W).
         labels: int64 with shape (N,), or None.
         chunks: uint8 arrays of shape (n, C, H, W), N pictures in all; consumed once.
+        about: what JSON can hold and is kept beside them; may grow until `chunks` are consumed.
     """
 
     shape: tuple[int, int, int, int]
     labels: NDArray[np.int64] | None
     chunks: Iterable[NDArray[np.uint8]]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is in the cache: a read-only map, the labels, and the fingerprint of both."""
+    """What is in the cache: a read-only map, the labels, the fingerprint of both, and `about`."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     fingerprint: str
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
@@ -106,7 +110,7 @@ def _open(entry: Path) -> Stored:
     labels = None
     if meta["labels"]:
         labels = np.load(entry / "labels.npy", allow_pickle=False)
-    return Stored(images, labels, meta["fingerprint"])
+    return Stored(images, labels, meta["fingerprint"], meta.get("about", {}))
 
 
 def _write(folder: Path, content: Content) -> None:
@@ -129,7 +133,11 @@ def _write(folder: Path, content: Content) -> None:
         with (folder / "labels.npy").open("wb") as file:
             np.save(file, content.labels.astype(np.int64), allow_pickle=False)
             _sync(file.fileno())
-    meta = {"fingerprint": digest.close(content.labels), "labels": content.labels is not None}
+    meta = {
+        "fingerprint": digest.close(content.labels),
+        "labels": content.labels is not None,
+        "about": content.about,
+    }
     with (folder / "meta.json").open("w", encoding="utf-8") as text:
         json.dump(meta, text)
         text.flush()

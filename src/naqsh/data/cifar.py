@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.data import archives, folders
+from naqsh.data import archives, decoding
 from naqsh.errors import NaqshError
 
 _RECORD = 1 + 3 * 32 * 32
@@ -135,7 +135,8 @@ def _read_jpegs(path: Path, split: str, classes: tuple[str, ...]) -> Pictures:
     found.sort(key=lambda item: item[:2])
     images = np.empty((len(found), 3, 32, 32), dtype=np.uint8)
     for row, (file, label, content) in enumerate(found):
-        picture = folders.decode(io.BytesIO(content), f"{classes[label]}/{file} in {path}", 3)
+        name = f"{classes[label]}/{file} in {path}"
+        picture = decoding.decode(io.BytesIO(content), name, 3).pixels
         if picture.shape != (3, 32, 32):
             raise NaqshError(f"{classes[label]}/{file} in {path} is not 32x32 pixels")
         images[row] = picture

@@ -1,303 +1,252 @@
-"""A folder of pictures as a data set, decoded once.
+"""A folder of images as a data set, decoded once.
 
-Sub-folders are classes; a folder without sub-folders has no labels. If there are sub-folders
-`train` and `test`, they are the splits. Files whose names end like no picture are passed over, as
-is all that begins with a dot. What pictures can hold becomes 8-bit grey or RGB: transparent parts
-turn white, an animation gives its first frame, 16 bits are scaled to 8, a camera's orientation is
-applied.
+Which images are listed is told by :mod:`naqsh.data.listing`, what becomes of each by
+:mod:`naqsh.data.decoding`.
 
-The decoded pictures are kept in the cache under the folder's path and the name, size and time of
+The decoded images are kept in the cache under the folder's path and the name, size and time of
 change of every file. That costs no reading of the files; the price is that a file replaced by one
 of equal size and time (`cp -p` can do it) goes unnoticed.
 """
 
 import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from naqsh.data import cache, pixels
-from naqsh.data.holdout import no_test_split
+from naqsh.data import cache, decoding
+from naqsh.data.decoding import Decoded, Header, Range
+from naqsh.data.listing import Listing, files, with_good_first
 from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
 
-SUFFIXES = (
-    ".bmp .gif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
-)
-# Only these decoders are tried: a file named .png that is, say, PostScript starts no interpreter.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-_GREY = ("1", "L", "LA", "La", *_SIXTEEN_BIT)
-_ORIENTATION = 0x0112
+T = TypeVar("T")
+
 _CHUNK = 256
+_NAMED = 5
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The pictures of a folder, sorted by class and name.
+class Options:
+    """How the images of a folder are brought to one shape.
+
+    Attributes:
+        size: side to which every image is cropped and resized; None keeps them, if all are equal.
+        channels: 1 or 3; None gives grey when all images are grey, otherwise colour.
+        range: the values that become black and white; None takes those of each file's type.
+        skip_broken: leave out what cannot be read, instead of refusing it.
+    """
+
+    size: int | None = None
+    channels: int | None = None
+    range: Range = None
+    skip_broken: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """Decoded images.
+
+    Attributes:
+        images: uint8 with shape (N, C, H, W), mapped from the cache.
+        listing: of which files they are; what was skipped is not among them.
+        notes: what must be known of them.
+        fingerprint: of images and labels.
+    """
+
+    images: NDArray[np.uint8]
+    listing: Listing
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+class Broken(NaqshError):
+    """Files that cannot be read, all that there are.
 
     Attributes:
         files: their paths.
-        labels: the class of each, or None where there are no sub-folders.
-        classes: names of the sub-folders that hold pictures, sorted.
     """
 
-    files: tuple[Path, ...]
-    labels: NDArray[np.int64] | None
-    classes: tuple[str, ...]
+    def __init__(self, errors: Sequence[tuple[Path, NaqshError]]) -> None:
+        self.files = [path for path, _ in errors]
+        if len(errors) == 1:
+            super().__init__(f"{errors[0][1]}, or leave it out with --skip-broken")
+            return
+        parts = [str(error).partition("; ") for _, error in errors]
+        shown = "; ".join(what for what, _, _ in parts[:_NAMED])
+        more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+        advice = parts[0][2] if len({how for _, _, how in parts}) == 1 else "repair or remove them"
+        super().__init__(
+            f"{len(errors)} images cannot be read: {shown}{more}; {advice}, or leave them out with "
+            "--skip-broken"
+        )
 
 
-def read(
-    folder: Path, split: str, size: int | None, channels: int | None
-) -> tuple[cache.Stored, tuple[str, ...]]:
-    """The pictures of a folder, from the cache when they are there.
+def read(folder: Path, split: str, options: Options, good: str | None = None) -> Read:
+    """The images of a folder's split, from the cache when they are there.
 
     Args:
         folder: where they are.
-        split: ``"train"`` or ``"test"``; the latter only where both are sub-folders.
-        size: side to which every picture is cropped and resized; None keeps them, if all are equal.
-        channels: 1 or 3; None gives grey when all pictures are grey, otherwise colour.
-
-    Returns:
-        the stored pictures, in the order of :func:`files`, and the names of their classes.
+        split: ``"train"`` or ``"test"``; the latter only where the folder has splits.
+        options: how they are brought to one shape.
+        good: the class that is trained on alone, and the first of all; None takes all.
 
     Raises:
-        NaqshError: no such split, fewer than two pictures, one that cannot be read, unequal sizes
-            without `size`, or a cache that cannot be written.
+        NaqshError: no such split or class, fewer than two images, any that cannot be read, unequal
+            sizes without a size, or a cache that cannot be written.
     """
-    listing = files(folder, split)
-    return stored(folder, listing, split, size, channels), listing.classes
+    listing = files(folder, split, masks=good is not None)
+    if good is None:
+        return stored(folder, listing, split, options)
+    listing = with_good_first(folder, listing, good, alone=split == "train")
+    return stored(folder, listing, f"{split} good", options)
 
 
-def stored(
-    folder: Path, listing: Listing, name: str, size: int | None, channels: int | None
-) -> cache.Stored:
-    """The pictures of a listing, from the cache when they are there; see :func:`read`.
+def stored(folder: Path, listing: Listing, name: str, options: Options, least: int = 2) -> Read:
+    """The images of a listing, from the cache when they are there; see :func:`read`.
 
     Args:
         folder: above all of them.
         listing: which ones.
         name: tells this listing from others of the same folder.
-        size: as for :func:`read`.
-        channels: as for :func:`read`.
+        options: how they are brought to one shape.
+        least: images that must be left where some are skipped.
     """
-    state = []
-    for file in listing.files:
+    state = [(str(file.relative_to(folder)), *_stat(file)) for file in listing.files]
+    place = cache.key(
+        "folder", str(folder.resolve()), name, options.size, options.channels, options.range
+    )
+    broken: set[Path] = set()
+    while True:
+        kept = listing.of(np.array([file not in broken for file in listing.files]))
+        content = partial(_content, folder, listing, kept, options)
         try:
-            stat = file.stat()
-        except OSError as error:  # a link to nowhere
-            raise _unreadable(str(file), error) from error
-        state.append((str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
-    place = cache.key("folder", str(folder.resolve()), name, size, channels)
-
-    def build() -> cache.Content:
-        shape = _common_shape(listing.files, size, channels)
-        chunks = _decoded(folder, listing.files, shape[0], size)
-        return cache.Content((len(listing.files), *shape), listing.labels, chunks)
-
-    return cache.pictures(place, cache.key(1, state), build)
-
-
-def has_test(folder: Path) -> bool:
-    """Whether a folder has a test split of its own."""
-    return (folder / "train").is_dir() and (folder / "test").is_dir()
+            found = cache.pictures(place, cache.key(2, state), content)
+            break
+        except Broken as error:
+            broken |= set(error.files)
+            if not options.skip_broken or len(broken) > len(listing.files) - least:
+                raise
+    skipped = found.about.get("broken", [])
+    if skipped and not options.skip_broken:  # they were skipped when these were decoded
+        raise Broken(_failures([listing.files[number] for number in skipped], options))
+    kept = listing.of(~np.isin(np.arange(len(listing.files)), skipped))
+    notes = (
+        *listing.notes,
+        *(f"{folder.resolve().name}: {note}" for note in found.about.get("notes", [])),
+    )
+    return Read(found.images, kept, notes, found.fingerprint)
 
 
-def files(folder: Path, split: str = "train", least: int = 2) -> Listing:
-    """List the pictures of a folder without opening them.
-
-    Args:
-        folder: where they are.
-        split: see :func:`read`.
-        least: pictures that there must be.
-
-    Raises:
-        NaqshError: no such split, too few pictures, or pictures beside sub-folders of them.
-    """
-    top = folder
-    if has_test(folder):
-        top = folder / split
-    elif split != "train":
-        raise no_test_split(str(folder))
-    flat, classes = [], {}
-    for entry in sorted(_visible(top)):
-        if entry.is_dir():
-            if inside := _below(entry):
-                classes[entry.name] = inside
-        elif entry.suffix.lower() in SUFFIXES:
-            flat.append(entry)
-    if flat and classes:
-        raise NaqshError(
-            f"{top} has both pictures ({flat[0].name}) and sub-folders of pictures "
-            f"({next(iter(classes))}); move the loose pictures into a sub-folder, or away"
-        )
-    found = tuple(flat or (file for inside in classes.values() for file in inside))
-    if len(found) < least:
-        raise NaqshError(
-            f"{top} has {len(found) or 'no'} picture{'s' * (not found)}; a data set needs at least "
-            f"{least} (files ending in {' '.join(SUFFIXES)})"
-        )
-    if flat:
-        return Listing(found, None, ())
-    counts = [len(inside) for inside in classes.values()]
-    return Listing(found, np.repeat(np.arange(len(counts)), counts), tuple(classes))
-
-
-def decode(
-    file: Path | IO[bytes], name: str, channels: int | None = None, size: int | None = None
-) -> NDArray[np.uint8]:
-    """One picture as an array.
-
-    Args:
-        file: where its bytes are.
-        name: what to call it in an error.
-        channels: 1 or 3; None keeps what it has.
-        size: side to crop and resize to; None keeps its size.
-
-    Returns:
-        uint8 with shape (C, H, W).
-
-    Raises:
-        NaqshError: it cannot be read, or has too many pixels or pixels of no use.
-    """
+def _stat(file: Path) -> tuple[int, int]:
     try:
-        with _open(file, name) as opened:
-            grey = opened.mode in _GREY
-            picture = _flatten(ImageOps.exif_transpose(opened), name)
-            wanted = ("L" if grey else "RGB") if channels is None else {1: "L", 3: "RGB"}[channels]
-            if picture.mode != wanted:
-                picture = picture.convert(wanted)
-            if size is not None:
-                picture = pixels.fit(picture, size)
-            return pixels.to_array(picture)
-    except (NaqshError, MemoryError):
-        raise
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise _unreadable(name, error) from error
+        found = file.stat()
+    except OSError:  # a link to nowhere; decoding says so
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    try:
-        yield from (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise NaqshError(f"{folder} cannot be read ({error.strerror})") from error
+def _content(folder: Path, listing: Listing, kept: Listing, options: Options) -> cache.Content:
+    """What the cache is to hold of the images of a listing that are kept."""
+    headers, errors = _tried(decoding.header, kept.files)
+    if errors:
+        failed = {path for path, _ in errors}
+        others = [path for path in kept.files if path not in failed]
+        raise Broken(sorted([*errors, *_failures(others, options)], key=lambda pair: pair[0]))
+    width, height = _common_size(kept.files, headers, options.size)
+    grey = all(header.grey for header in headers)
+    shape = (options.channels or (1 if grey else 3), height, width)
+    left = set(kept.files)
+    skipped = [number for number, file in enumerate(listing.files) if file not in left]
+    about: dict[str, Any] = {"broken": skipped, "notes": []}
+    if skipped:
+        first = listing.files[skipped[0]].relative_to(folder)
+        about["notes"].append(f"{len(skipped)} broken images skipped ({first})")
+    if paged := sum(header.paged for header in headers):
+        about["notes"].append(
+            f"{paged} of {len(headers)} files hold further pages or frames, of which only the "
+            "first is read"
+        )
+    chunks = _decoded(folder, kept.files, shape[0], options, about)
+    return cache.Content((len(kept.files), *shape), kept.labels, chunks, about)
 
 
-def _below(folder: Path) -> list[Path]:
-    found = []
-    for where, inner, names in os.walk(folder):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        found += [
-            Path(where, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    return sorted(found)
-
-
-def _common_shape(
-    paths: tuple[Path, ...], size: int | None, channels: int | None
-) -> tuple[int, int, int]:
-    """The (C, H, W) that all pictures get, from their headers alone."""
-    first: tuple[int, int] | None = None
-    grey = True
-    for path in paths:
-        *extent, is_grey = _header(path)
-        grey = grey and bool(is_grey)
-        first = first or (extent[0], extent[1])
-        if size is None and tuple(extent) != first:
+def _common_size(
+    paths: tuple[Path, ...], headers: list[Header], size: int | None
+) -> tuple[int, int]:
+    """The width and height that all images get."""
+    if size is not None:
+        return size, size
+    first = headers[0]
+    for path, header in zip(paths, headers, strict=True):
+        if (header.width, header.height) != (first.width, first.height):
+            least = min(first.width, first.height, header.width, header.height)
             raise NaqshError(
-                f"pictures differ in size: {paths[0]} has {first[0]}x{first[1]}, {path} has "
-                f"{extent[0]}x{extent[1]}; give one size for all, for example "
-                f"{min(*first, *extent)}"
+                f"pictures differ in size: {paths[0]} has {first.width}x{first.height}, {path} has "
+                f"{header.width}x{header.height}; give one size for all, for example {least}"
             )
-    assert first is not None  # there are at least two pictures
-    width, height = first if size is None else (size, size)
-    return channels or (1 if grey else 3), height, width
-
-
-def extent(path: Path) -> tuple[int, int]:
-    """Width and height of a picture, from its header; raises NaqshError as :func:`decode` does."""
-    return _header(path)[:2]
-
-
-def _header(path: Path) -> tuple[int, int, bool]:
-    """Width, height and whether it is grey."""
-    try:
-        with warnings.catch_warnings():
-            # _open refuses what this warns of.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with _open(path, str(path)) as picture:
-                width, height = picture.size
-                if picture.getexif().get(_ORIENTATION, 1) >= 5:
-                    width, height = height, width
-                return width, height, picture.mode in _GREY
-    except NaqshError:
-        raise
-    except Exception as error:  # as in decode
-        raise _unreadable(str(path), error) from error
+    return first.width, first.height
 
 
 def _decoded(
-    folder: Path, paths: tuple[Path, ...], channels: int, size: int | None
+    folder: Path, paths: tuple[Path, ...], channels: int, options: Options, about: dict[str, Any]
 ) -> Iterator[NDArray[np.uint8]]:
-    # PIL lets go of the interpreter while it decodes, so threads are enough to use all cores.
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        progress(f"decoding {folder}", len(paths), "pictures") as advance,
-    ):
+    """The images in chunks; what they show of the range of values goes to ``about["notes"]``."""
+
+    def one(path: Path) -> Decoded:
+        return decoding.decode(path, str(path), channels, options.size, options.range)
+
+    errors: list[tuple[Path, NaqshError]] = []
+    largest, top = 0.0, 255.0
+    with progress(f"decoding {folder}", len(paths), "pictures") as advance:
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
             advance(len(part))
-            yield np.stack(
-                list(pool.map(lambda path: decode(path, str(path), channels, size), part))
-            )
+            found, failed = _tried(one, part)
+            errors += failed
+            if not errors:  # else the others are tried only to name all that is broken at once
+                yield np.stack([image.pixels for image in found])
+            for image in found:
+                if image.largest * top > largest * image.top:
+                    largest, top = image.largest, image.top
+    if errors:
+        raise Broken(errors)
+    if options.range is None and largest <= top / 4:
+        about["notes"].append(
+            f"no image uses more than a quarter of the range of its values, they are dark: the "
+            f"largest value is {largest:g} of {top:g}; name black and white, for example "
+            f"--data.range 0,{largest:g}"
+        )
 
 
-def _open(file: Path | IO[bytes], name: str) -> Image.Image:
-    limit = Image.MAX_IMAGE_PIXELS or 1 << 62
-    try:
-        picture = Image.open(file, formats=_FORMATS)
-        if picture.width * picture.height <= limit:
-            return picture
-        picture.close()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pass
-    raise NaqshError(
-        f"picture {name} is refused: it claims more than {limit / 1e6:.0f} million pixels, as "
-        "files made to fill the memory do; shrink or remove it"
-    )
+def _failures(paths: Sequence[Path], options: Options) -> list[tuple[Path, NaqshError]]:
+    """The errors of those that cannot be decoded."""
+    found: list[tuple[Path, NaqshError]] = []
+    for start in range(0, len(paths), _CHUNK):
+        part = paths[start : start + _CHUNK]
+        found += _tried(lambda path: decoding.decode(path, str(path), range=options.range), part)[1]
+    return found
 
 
-def _flatten(picture: Image.Image, name: str) -> Image.Image:
-    """Take away what L and RGB cannot hold: more bits, transparency."""
-    if picture.mode in _SIXTEEN_BIT:
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise NaqshError(
-                f"picture {name} has values from {values.min()} to {values.max()}, more than 16 "
-                "bits; save it with 8"
-            )
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if picture.mode == "F":
-        raise NaqshError(f"picture {name} has floating-point pixels; save it with 8 bits")
-    if picture.has_transparency_data:
-        above = picture.convert("RGBA")
-        below = Image.new("RGBA", above.size, "white")
-        return Image.alpha_composite(below, above)
-    return picture
+def _tried(
+    what: Callable[[Path], T], paths: Sequence[Path]
+) -> tuple[list[T], list[tuple[Path, NaqshError]]]:
+    """What a function gives for each file, and the errors of those for which it raises one."""
 
+    def one(path: Path) -> T | NaqshError:
+        try:
+            return what(path)
+        except NaqshError as error:
+            return error
 
-def _unreadable(name: str, error: Exception) -> NaqshError:
-    if isinstance(error, UnidentifiedImageError):
-        return NaqshError(f"picture {name} is no picture inside; repair or remove it")
-    why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-    why = why or type(error).__name__
-    return NaqshError(f"picture {name} cannot be read ({why}); repair or remove it")
+    # PIL lets go of the interpreter while it decodes, so threads are enough to use all cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(one, paths))
+    pairs = list(zip(paths, results, strict=True))
+    errors = [(path, found) for path, found in pairs if isinstance(found, NaqshError)]
+    return [found for found in results if not isinstance(found, NaqshError)], errors

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import places
-from naqsh.data import cache, cifar, defects, digits, download, folders, idx, sprites
+from naqsh.data import cache, cifar, decoding, defects, digits, download, folders, idx, sprites
 from naqsh.data.catalog import CATALOG, Entry
 from naqsh.data.conversion import brought_to
 from naqsh.data.dataset import DataSet, Split
@@ -115,13 +115,16 @@ def _capsule(
 ) -> DataSet:
     folder = inspection_folder(entry.name, home)
     inspection = defects.listing(folder, split)
-    stored = folders.stored(folder, inspection, f"inspection {split}", size, channels)
+    options = folders.Options(size, channels)
+    stored = folders.stored(folder, inspection, f"inspection {split}", options)
     counts = len(inspection.files) == (entry.train if split == "train" else entry.test)
-    side = folders.extent(inspection.files[0])[0]
+    side = decoding.header(inspection.files[0]).width
     apart = [] if counts else ["another split"]
     apart += [] if side == entry.shape[2] else [f"of {side} px"]
     name = f"{entry.name} ({', '.join(apart)})" if apart else entry.name
-    return DataSet(name, stored.images, stored.labels, inspection.classes, stored.fingerprint)
+    return DataSet(
+        name, stored.images, inspection.labels, inspection.classes, stored.fingerprint, stored.notes
+    )
 
 
 def inspection_folder(name: str, home: Path | None = None) -> Path:

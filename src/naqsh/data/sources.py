@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from naqsh import places
-from naqsh.data import arrays, folders, named, notes
+from naqsh.data import arrays, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.holdout import held_out, no_test_split
@@ -27,6 +27,8 @@ def load(
     key: str | None = None,
     labels: str | None = None,
     range: tuple[float, float] | None = None,
+    good: str | None = None,
+    skip_broken: bool = False,
 ) -> DataSet:
     """Load a data set.
 
@@ -50,8 +52,11 @@ def load(
         holdout_seed: which images these are.
         key: the array of an `.npz` that holds the images, where names and shapes do not tell.
         labels: the array that holds the labels, likewise; for an `.npy`, a file beside it.
-        range: the values of an array that are black and white, for example (0, 1) or (-1, 1);
-            uint8 in 0..255 needs none.
+        range: the values of an array or of the images of a folder that are black and white, for
+            example (0, 1), (-1, 1) or (0, 4095); None takes those of the type.
+        good: of a folder with good and faulty images, the sub-folder of good ones, which alone are
+            trained on; the test split keeps all.
+        skip_broken: leave out images of a folder that cannot be read, with a note of their number.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -67,7 +72,7 @@ def load(
     source = str(source)
     options = arrays.Options(key, labels, range)
     if source in CATALOG:
-        _no_array(source, options)
+        _only_for(source, key=key, labels=labels, range=range, good=good)
         return named.read(CATALOG[source], split, size, channels, home, download)
     path = places.expanded(source)
     try:
@@ -77,12 +82,16 @@ def load(
     is_array = is_file and path.suffix.lower() in (".npy", ".npz")
     if not (is_folder or is_array):
         raise _unknown(source, path)
-    has_test = folders.has_test(path) if is_folder else arrays.has_test(path, options)
-    divided = holdout > 0 and not has_test
+    if is_folder:
+        _only_for(source, key=key, labels=labels)
+    else:
+        _only_for(source, good=good)
+    divided = holdout > 0 and not (
+        listing.has_test(path) if is_folder else arrays.has_test(path, options)
+    )
     part: Split = "train" if divided else split
     if is_folder:
-        _no_array(source, options)
-        found = _of_folder(path, part, size, channels)
+        found = _of_folder(path, part, good, folders.Options(size, channels, range, skip_broken))
     else:
         found = _of_array(path, part, size, channels, options)
     if divided:
@@ -90,9 +99,11 @@ def load(
     return replace(found, notes=notes.say(found.notes))
 
 
-def _of_folder(path: Path, split: Split, size: int | None, channels: int | None) -> DataSet:
-    stored, classes = folders.read(path, split, size, channels)
-    return DataSet(path.resolve().name, stored.images, stored.labels, classes, stored.fingerprint)
+def _of_folder(path: Path, split: Split, good: str | None, options: folders.Options) -> DataSet:
+    found = folders.read(path, split, options, good)
+    files = found.listing
+    name = path.resolve().name
+    return DataSet(name, found.images, files.labels, files.classes, found.fingerprint, found.notes)
 
 
 def _of_array(
@@ -110,11 +121,13 @@ def _of_array(
     return found
 
 
-def _no_array(source: str, options: arrays.Options) -> None:
-    """Refuse what tells arrays of a file apart where there is no such file."""
-    given = [name for name, value in vars(options).items() if value is not None]
-    if given:
-        raise NaqshError(f"data.{given[0]} is for .npy and .npz files, which {source} is not")
+def _only_for(source: str, **given: object) -> None:
+    """Refuse what says how another kind of source is read."""
+    for name, value in given.items():
+        if value is not None:
+            what = "folders of images" if name == "good" else ".npy and .npz files"
+            what += " and folders of images" if name == "range" else ""
+            raise NaqshError(f"data.{name} is for {what}, which {source} is not; leave it out")
 
 
 def _unknown(source: str, path: Path) -> NaqshError:

@@ -44,6 +44,8 @@ def detect(
     false_alarms: float = 0.05,
     draws: int = DRAWS,
     n: int | None = None,
+    good: str | None = None,
+    skip_broken: bool = False,
     seed: int = 0,
     batch: int = 50,
     device: str = "cpu",
@@ -69,6 +71,8 @@ def detect(
         false_alarms: rate for which thresholds are chosen, from normal pictures alone.
         draws: of noise, over which a likelihood that draws any is averaged.
         n: most pictures of each named data set.
+        good: the sub-folder of good images where it is not called ``good``.
+        skip_broken: leave out files that cannot be read, with a note of their number.
         seed: of noise and choices.
         batch: pictures scored at a time.
         device: where methods and features compute.
@@ -87,7 +91,7 @@ def detect(
     place = torch.device(device)
     scorers = _scorers(run, features, draws, seed, place, told)
     decides = _deciding(score, [scorer.name for scorer in scorers])
-    examined = suspects(source, run, n, data_home)
+    examined = suspects(source, run, n, data_home, good, skip_broken)
     reference, notes = normal(run, given_normal, seed, data_home)
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from naqsh import places
 from naqsh import run as run_module
 from naqsh.core import Encodes, HasLogProb, Method, Reconstructs
+from naqsh.data import folders
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.caution import Complexity, Corrected
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures, OnFeatures
@@ -127,13 +129,19 @@ def is_detector(path: Path | str) -> bool:
     return (Path(path) / FILE).is_file()
 
 
-def images_of(source: str, shape: Shape) -> Suspects:
+def images_of(source: str, shape: Shape, skip_broken: bool = False) -> Suspects:
     """The images of a folder, a file or an array, brought to a detector's (C, H, W).
+
+    Args:
+        source: which.
+        shape: that they are brought to.
+        skip_broken: leave out files that cannot be read, with a note of their number.
 
     Raises:
         NaqshError: there are none, or they cannot be brought to it.
     """
-    found = of_path(Path(source).expanduser(), source, shape)
+    options = folders.Options(skip_broken=skip_broken)
+    found = of_path(places.expanded(source), source, shape, options=options)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has images of {given}, the detector takes {wanted}")

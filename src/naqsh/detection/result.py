@@ -166,6 +166,7 @@ class Detection:
                 "kinds": dict(Counter(examined.kinds or ())),
                 "labelled": examined.anomalous is not None,
                 "masks": 0 if examined.masks is None else int(examined.masks[1].sum()),
+                "notes": list(examined.notes),
             },
             "normal": self.normal,
             "false_alarms": self.false_alarms,

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import data, places
-from naqsh.data import defects, folders, named
-from naqsh.data.folders import Listing
+from naqsh.data import defects, folders, masks, named
+from naqsh.data import listing as lists
+from naqsh.data import notes as data_notes
+from naqsh.data.decoding import SUFFIXES
+from naqsh.data.listing import Listing
 from naqsh.errors import NaqshError
 from naqsh.run import Run, load_data
 from naqsh.runfolder import read_json
@@ -36,6 +39,7 @@ class Suspects:
         kinds: of each, ``good`` for normal ones; None where that is not known.
         masks: true where a fault is, shape (N, H, W), and which pictures' faults are known, shape
             (N,); None where there are no masks.
+        notes: what must be known of them, a sentence each.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Suspects:
     paths: tuple[str, ...]
     kinds: tuple[str, ...] | None
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,13 +79,19 @@ class Normal:
 
 
 def suspects(
-    source: str, run: Run, n: int | None = None, home: Path | str | None = None
+    source: str,
+    run: Run,
+    n: int | None = None,
+    home: Path | str | None = None,
+    good: str | None = None,
+    skip_broken: bool = False,
 ) -> Suspects:
     """The pictures that a user names, brought to the size and channels of a run's.
 
-    * A folder in MVTec's layout: its test part, with kinds and masks.
-    * A folder with a sub-folder ``good``: kinds are the sub-folders.
-    * Another folder, a picture, an array file: nothing is known of them.
+    * A folder with splits: its test split. Where a sub-folder is called ``good``, or as `good`
+      says, kinds are the sub-folders, and masks are looked for beside the splits.
+    * Another folder: likewise, all of it.
+    * An image, an array file: nothing is known of them.
     * The run's own data set: its test part, all good.
     * Another named data set: its test part, none of it good, beside the test part of the run's own.
 
@@ -89,6 +100,8 @@ def suspects(
         run: that will score them.
         n: take so many of each data set, at random; all by default.
         home: where data sets are looked for first.
+        good: the sub-folder of the good ones; by default as the run's recipe says, else ``good``.
+        skip_broken: leave out what cannot be read.
 
     Raises:
         NaqshError: no such pictures, or they cannot be brought to the run's size.
@@ -101,44 +114,83 @@ def suspects(
     else:
         if source == "capsule":
             path = named.inspection_folder(source, place)
-        found = of_path(path, source, shape)
+        told = run.recipe.data
+        options = folders.Options(range=told.range, skip_broken=skip_broken or told.skip_broken)
+        found = of_path(path, source, shape, good, told.good, options)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has pictures of {given}, the run knows {wanted}")
     return found
 
 
-def of_path(path: Path, source: str, shape: Shape) -> Suspects:
-    """The images in a folder or file, brought to a size where that can be; see :func:`suspects`."""
+def of_path(
+    path: Path,
+    source: str,
+    shape: Shape,
+    good: str | None = None,
+    usual: str | None = None,
+    options: folders.Options | None = None,
+) -> Suspects:
+    """The images in a folder or file, brought to a size where that can be; see :func:`suspects`.
+
+    Args:
+        path: of the folder or file.
+        source: what the user wrote for it.
+        shape: (C, H, W) that they are brought to.
+        good: the sub-folder of good images.
+        usual: the one taken if there is such a sub-folder, and before ``good``.
+        options: how files are read; size and channels are taken from `shape`.
+    """
     size = shape[1] if shape[1] == shape[2] else None
-    if path.is_file() and path.suffix.lower() in folders.SUFFIXES:
-        return _listed(path.parent, Listing((path,), None, ()), "one", size, shape, None)
-    if path.is_dir() and defects.laid_out(path):
-        found = _listed(
-            path, defects.listing(path, "test"), "inspection test", size, shape, defects.GOOD
-        )
-        files = [path / name for name in found.paths]
-        assert found.kinds is not None
-        good = [kind == defects.GOOD for kind in found.kinds]
-        if not (path / "ground_truth").is_dir():
-            return found
-        return replace(found, masks=defects.masks(files, good, shape[1:]))
+    options = replace(options or folders.Options(), size=size, channels=shape[0])
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        read = folders.stored(path.parent, Listing((path,), None, ()), "one", options, least=1)
+        return Suspects(path.parent.resolve().name, read.images, (path.name,), None)
     if path.is_dir():
-        return _listed(path, folders.files(path, least=1), "suspects", size, shape, defects.GOOD)
-    whole = data.load(source, size=size, channels=shape[0])
+        return _of_folder(path, shape, good, usual, options)
+    whole = data.load(source, size=size, channels=shape[0], range=options.range)
     paths = tuple(str(number) for number in range(len(whole)))
     return Suspects(whole.name, whole.images, paths, None)
 
 
-def _listed(
-    folder: Path, listing: Listing, name: str, size: int | None, shape: Shape, good: str | None
+def _of_folder(
+    path: Path, shape: Shape, good: str | None, usual: str | None, options: folders.Options
 ) -> Suspects:
-    stored = folders.stored(folder, listing, name, size, shape[0])
-    paths = tuple(file.relative_to(folder).as_posix() for file in listing.files)
-    kinds = None
-    if listing.labels is not None and good in listing.classes:
-        kinds = tuple(listing.classes[label] for label in listing.labels)
-    return Suspects(folder.resolve().name, stored.images, paths, kinds)
+    """The images of a folder, `good` being asked for and `usual` taken where it is there."""
+    listing = lists.files(path, "any", least=1, masks=True)
+    notes: list[str] = []
+    asked = [good] if good else [name for name in (usual, defects.GOOD) if name]
+    matches = [lists.class_named(listing, name) for name in asked]
+    named_good = next((name for name in matches if name is not None), None)
+    if named_good is not None:
+        listing = lists.with_good_first(path, listing, named_good, alone=False)
+    elif good is not None:
+        lists.with_good_first(path, listing, good, alone=False)  # raises: there is none
+    elif listing.classes:
+        notes.append(
+            f"{path.resolve().name}: sub-folders {', '.join(listing.classes)}: none is called "
+            f"{defects.GOOD}, so which images are good is not known; name it with --good "
+            f"{listing.classes[-1]}"
+        )
+    read = folders.stored(path, listing, "examined", options, least=1)
+    files = read.listing.files
+    paths = tuple(file.relative_to(path).as_posix() for file in files)
+    kinds = known = None
+    if named_good is not None and read.listing.labels is not None:
+        kinds = tuple(_kind(listing.classes[label], named_good) for label in read.listing.labels)
+        are_good = [kind == defects.GOOD for kind in kinds]
+        found = masks.read(files, are_good, listing.truth, shape[1:])
+        notes += (f"{path.resolve().name}: {note}" for note in found.notes)
+        known = (found.faulty, found.known) if found.faulty.any() else None
+    said = data_notes.say((*read.notes, *notes))
+    return Suspects(path.resolve().name, read.images, paths, kinds, known, said)
+
+
+def _kind(name: str, good: str) -> str:
+    """The kind of images in a sub-folder: ``good`` for the good ones, whatever theirs is called."""
+    if name == good:
+        return defects.GOOD
+    return name if name != defects.GOOD else f"{name} (folder)"
 
 
 def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:

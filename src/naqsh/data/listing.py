@@ -1,0 +1,237 @@
+"""Which images a folder has for training and which for testing, and of which classes.
+
+Sub-folders are classes, unless their names are those of splits (:mod:`naqsh.data.splits`); then the
+sub-folders in these are. Training and test split share one numbering of classes: those of the
+training split, sorted, then those that only the test split has.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.data import splits, walking
+from naqsh.data.decoding import SUFFIXES
+from naqsh.data.holdout import no_test_split
+from naqsh.data.masks import is_beside
+from naqsh.data.splits import Splits
+from naqsh.data.walking import Walk
+from naqsh.errors import NaqshError, one_of
+
+_MASKS = re.compile(r"(ground[\W_]*)?truths?|gts?|masks?|labels?|annotations?|segmentations?")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images of a folder, sorted by class and name.
+
+    Attributes:
+        files: their paths.
+        labels: the class of each, or None where there are no sub-folders.
+        classes: names of the classes.
+        notes: what must be known, above all what is left out.
+        truth: images that are no part of the set and may be masks of it.
+    """
+
+    files: tuple[Path, ...]
+    labels: NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    truth: tuple[Path, ...] = ()
+
+    def of(self, chosen: NDArray[np.bool_]) -> "Listing":
+        """The images that are true in `chosen`, shape (N,)."""
+        kept = tuple(file for file, keep in zip(self.files, chosen, strict=True) if keep)
+        labels = None if self.labels is None else self.labels[chosen]
+        return Listing(kept, labels, self.classes, self.notes, self.truth)
+
+
+def has_test(folder: Path) -> bool:
+    """Whether a folder has a test split of its own; raises NaqshError as :func:`files` does."""
+    found = splits.find(folder, walking.walk(folder).inside)
+    return found is not None and bool(found.test)
+
+
+def files(folder: Path, split: str = "train", least: int = 2, masks: bool = False) -> Listing:
+    """List the images of a folder without opening them.
+
+    Args:
+        folder: where they are.
+        split: ``"train"`` or ``"test"``; ``"any"`` takes the test split where there are splits.
+        least: images that there must be.
+        masks: whether sub-folders named for masks, like `ground_truth`, are no classes.
+
+    Raises:
+        NaqshError: no such split, too few images, images beside sub-folders of them, or sub-folders
+            of which it cannot be told whether they are splits.
+    """
+    tree = walking.walk(folder)
+    inside = dict(tree.inside)
+    truth: list[Path] = []
+    found = splits.find(folder, inside)
+    if found is None:
+        if split == "test":
+            raise no_test_split(str(folder))
+        if masks and any(not _MASKS.fullmatch(name.casefold()) for name in inside):
+            for name in [name for name in inside if _MASKS.fullmatch(name.casefold())]:
+                truth += inside.pop(name)
+        notes = tree.notes()
+        loose, classes = tree.loose, _without_masks(folder, inside, truth, masks)
+        names: Iterable[str] = classes
+        parts: tuple[str, ...] = ()
+    else:
+        split = "test" if split == "any" else split
+        parts = found.of(split)
+        if not parts and split == "test":
+            raise no_test_split(str(folder))
+        if not parts:
+            raise NaqshError(f"{folder} has a test split ({', '.join(found.test)}) and no other")
+        truth += [file for name in found.left for file in inside[name]]
+        notes = [*_beside(folder, tree, found), *tree.notes(parts)]
+        loose, classes = _inside(folder, inside, parts, found.domains)
+        classes = _without_masks(folder, classes, truth, masks)
+        train = _inside(folder, inside, found.train, found.domains)[1]
+        names = [*sorted(train), *sorted(classes.keys() - train.keys())]
+    _no_splits_below(folder, loose, classes, split, len(parts) > 0)
+    top = folder / parts[0] if len(parts) == 1 else folder
+    return _listing(top, loose, classes, tuple(names), tuple(notes), tuple(truth), least)
+
+
+def with_good_first(folder: Path, listing: Listing, good: str, alone: bool) -> Listing:
+    """A listing of good and faulty images, whose class 0 is that of the good ones.
+
+    Args:
+        folder: of the listing, for messages.
+        listing: with classes.
+        good: the name of that class; its case need not be right.
+        alone: whether only the good ones are kept.
+
+    Raises:
+        NaqshError: there is no such class, or it has no images.
+    """
+    own = class_named(listing, good)
+    if listing.labels is None or own is None:
+        if not listing.classes:
+            raise NaqshError(f"{folder} has no sub-folder {good}; it has images without classes")
+        raise one_of(f"sub-folder of {folder}", good, listing.classes)
+    classes = (own, *(name for name in listing.classes if name != own))
+    number = np.array([classes.index(name) for name in listing.classes])
+    order = np.argsort(number[listing.labels], kind="stable")
+    first = replace(
+        listing,
+        files=tuple(listing.files[i] for i in order),
+        labels=number[listing.labels][order],
+        classes=classes,
+    )
+    if not alone:
+        return first
+    is_good = np.array([classes.index(own) == label for label in number[listing.labels][order]])
+    kept = replace(first.of(is_good), classes=(own,))
+    if not kept.files:
+        raise NaqshError(f"{folder} has no images in {own}")
+    return kept
+
+
+def class_named(listing: Listing, name: str) -> str | None:
+    """The class of that name, or the one that differs in case alone."""
+    same = [known for known in listing.classes if known.casefold() == name.casefold()]
+    return name if name in same else next(iter(same), None)
+
+
+def _inside(
+    folder: Path, inside: dict[str, list[Path]], parts: Iterable[str], domains: bool
+) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The loose images of some sub-folders, and those of their own sub-folders, by name."""
+    loose: list[Path] = []
+    classes: dict[str, list[Path]] = {}
+    for part in parts:
+        letter = (splits.role(part) or ("", ""))[1]
+        for file in inside[part]:
+            first, *rest = file.relative_to(folder / part).parts
+            if domains:
+                classes.setdefault(letter, []).append(file)
+            elif rest:
+                classes.setdefault(first, []).append(file)
+            else:
+                loose.append(file)
+    return loose, classes
+
+
+def _without_masks(
+    folder: Path, classes: dict[str, list[Path]], truth: list[Path], masks: bool
+) -> dict[str, list[Path]]:
+    """The classes without masks in folders of their own or beside images; these go to `truth`."""
+    if not masks:
+        return classes
+    kept: dict[str, list[Path]] = {}
+    for name, images in classes.items():
+        known = frozenset((file.parent, file.stem.casefold()) for file in images)
+        for file in images:
+            below = file.relative_to(folder).parts[:-1]
+            below = below[below.index(name) + 1 :] if name in below else ()
+            in_place = any(_MASKS.fullmatch(part.casefold()) for part in below)
+            if in_place or is_beside(file, known):
+                truth.append(file)
+            else:
+                kept.setdefault(name, []).append(file)
+    return kept
+
+
+def _beside(folder: Path, tree: Walk, found: Splits) -> list[str]:
+    """What is said of the splits, and of images that lie beside them."""
+    left = [name for name in found.left if not splits.holds_truth(name)]
+    counts = [f"{name} ({len(tree.inside[name])} images)" for name in left]
+    counts += [f"{len(tree.loose)} loose images"] if tree.loose else []
+    notes = [found.note] if found.note else []
+    return notes + (
+        [f"{folder.resolve().name}: left out beside the splits: {', '.join(counts)}"] * bool(counts)
+    )
+
+
+def _no_splits_below(
+    folder: Path, loose: list[Path], classes: dict[str, list[Path]], split: str, splitted: bool
+) -> None:
+    """Refuse splits below classes: what is for the test would be trained on."""
+    others = ("train",) if split == "test" else ("val", "test")
+    for file in (*loose, *(file for images in classes.values() for file in images)):
+        below = file.relative_to(folder).parts[1 if splitted else 0 : -1]
+        for part in below:
+            if (splits.role(part) or ("",))[0] in others:
+                where = next(p for p in file.parents if p.name == part)
+                raise NaqshError(
+                    f"{where} has the name of a split but lies below {where.parent}; name the "
+                    f"folder that holds the splits (--data {where.parent}), or sort the images "
+                    "into train/<class> and test/<class>"
+                )
+
+
+def _listing(
+    top: Path,
+    loose: list[Path],
+    classes: dict[str, list[Path]],
+    names: tuple[str, ...],
+    notes: tuple[str, ...],
+    truth: tuple[Path, ...],
+    least: int,
+) -> Listing:
+    if loose and classes:
+        raise NaqshError(
+            f"{top} has both pictures ({loose[0].name}) and sub-folders of pictures "
+            f"({next(iter(classes))}); move the loose pictures into a sub-folder, or away"
+        )
+    count = len(loose) + sum(len(images) for images in classes.values())
+    if count < least:
+        said = "; ".join(("", *notes))
+        raise NaqshError(
+            f"{top} has {count or 'no'} picture{'s' * (not count)}; a data set needs at least "
+            f"{least} (files ending in {' '.join(SUFFIXES)}){said}"
+        )
+    if loose:
+        return Listing(tuple(loose), None, (), notes, truth)
+    order = [(number, sorted(classes.get(name, ()))) for number, name in enumerate(names)]
+    labels = np.repeat([number for number, _ in order], [len(images) for _, images in order])
+    found = tuple(file for _, images in order for file in images)
+    return Listing(found, labels.astype(np.int64), names, notes, truth)
