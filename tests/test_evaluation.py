@@ -80,6 +80,42 @@ def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
     assert len(shown) == 1 + len(ways)
 
 
+def test_copies_and_noise_are_told(run: naqsh.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Samples of a generator that has hardly begun lie far from all training images."""
+    path = str(run.folder.path)
+    assert main(["evaluate", path, "--metrics", "nearest", "--n", "40", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "of 40 samples are farther from every training image than any of 100 held-out" in said
+    (stored,) = kept.evaluations(run.folder).find(metric="nearest", n=40)
+    assert stored.found["signs"] == ["noise"]
+
+
+def test_other_images_are_noted_or_refused(tmp_path: Path) -> None:
+    """A run is measured against its own images, known by content, or it is said."""
+    names = [tmp_path / name for name in ("own", "other")]
+    for seed, name in enumerate(names):
+        random = np.random.default_rng(seed)
+        images = random.integers(0, 256, (30, 16, 16), dtype=np.uint8)
+        np.save(f"{name}.npy", images)
+    own, other = (f"{name}.npy" for name in names)
+    small = {"training.steps": 2, "data.name": own}
+    run = naqsh.train("gan-digits", out=tmp_path / "run", overrides=small, quiet=True, device="cpu")
+    moved = str(Path(own).rename(tmp_path / "moved.npy"))
+    Path(other).rename(own)
+    ways: dict[str, Any] = {"features": "pixels", "n": 20, "reference": "train"}
+    with pytest.raises(NaqshError, match="--data"):
+        run.evaluate("fid", **ways)
+    found = run.evaluate("fid", data=moved, **ways)
+    assert not found.notes
+    against = run.evaluate("fid", data=own, **ways)
+    assert len(against.notes) == 1
+    assert against.measures[0].value != found.measures[0].value
+    values = [r.found.get("remarks") for r in kept.evaluations(run.folder).find(metric="fid")]
+    assert values == [None, list(against.notes)]
+    named = run.evaluate("fid", **(ways | {"reference": own}))
+    assert named.measures[0].value == against.measures[0].value
+
+
 def test_a_damaged_file_is_told_before_the_work(run: naqsh.Run) -> None:
     run.folder.evaluation.write_text('{"format": 2, "results": [{"of": 3}]}')
     try:
@@ -118,7 +154,7 @@ def test_likelihood_is_the_mean_over_test_pictures(
     assert main(["evaluate", path, "--metrics", "likelihood", "--n", "20"]) == 0
     assert "bits a pixel, black and white (lower bound" in capsys.readouterr().out
     (stored,) = kept.evaluations(vae.folder).find(metric="likelihood")
-    assert stored.found == measured.to_dict()
+    assert {**stored.found, "remarks": None} == measured.to_dict() | {"remarks": None}
     (facts,) = gather.read([vae.folder.path])
     assert not facts.lost("evaluation.json")
     assert [likelihood.bits for likelihood in facts.likelihoods] == [measured.bits]
@@ -127,7 +163,7 @@ def test_likelihood_is_the_mean_over_test_pictures(
 def test_a_method_without_likelihood_says_so(run: naqsh.Run) -> None:
     with pytest.raises(NaqshError, match="no log_prob"):
         run.evaluate(["likelihood"], n=20)
-    assert run.evaluate(["fid"], features="pixels", n=20).likelihood is None
+    assert run.evaluate("FID", features="pixels", n=20).likelihood is None
 
 
 def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import naqsh
@@ -82,19 +81,6 @@ def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatc
     assert {12: len(after["points"]), 13: 1} == {s.n: len(s.points) for s in facts.sampled}
 
 
-def test_nearest_is_the_nearest_and_a_copy_is_at_zero() -> None:
-    random = np.random.default_rng(0)
-    among = random.integers(0, 256, (50, 1, 4, 4), dtype=np.uint8)
-    wanted = random.integers(0, 256, (5, 1, 4, 4), dtype=np.uint8)
-    wanted[2] = among[31]
-    distances, numbers = samplers.nearest(wanted, among, chunk=7)
-    differences = wanted[:, None].astype(float) / 255 - among[None].astype(float) / 255
-    rms = np.sqrt((differences**2).mean((2, 3, 4)))
-    assert numbers.tolist() == rms.argmin(1).tolist()
-    np.testing.assert_allclose(distances, rms.min(1), rtol=1e-5)
-    assert (numbers[2], distances[2]) == (31, 0)
-
-
 def test_what_has_no_samplers_is_refused(run: naqsh.Run, finished: Path) -> None:
     with pytest.raises(NaqshError, match="gan-digits has no samplers"):
         samplers.study(naqsh.open(finished))
@@ -115,7 +101,7 @@ def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixtur
     assert main(["samplers", path, "--sampler", "euler", *small]) == 2
     assert "sets sampler itself" in capsys.readouterr().err
     assert main(["samplers", path, "--nonsense", "3", *small]) == 2
-    assert "sampling option" in capsys.readouterr().err
+    assert "no option named '--nonsense'" in capsys.readouterr().err
     sampled = ["--sampler", "heun", "--steps", "3"]
     assert main(["evaluate", path, "--metrics", "fid", *sampled, *small]) == 0
     drawn = {"sampling": {"sampler": "heun", "steps": 3}}
@@ -124,4 +110,4 @@ def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixtur
     (speed,) = store.find(metric="speed", **drawn)
     assert speed.found["evaluations_per_picture"] == 5
     assert main(["evaluate", path, "--nonsense", "3", *small]) == 2
-    assert "sampling option" in capsys.readouterr().err
+    assert "no option named" in capsys.readouterr().err

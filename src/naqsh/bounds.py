@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh import data, kept
+from naqsh import data as datasets
+from naqsh import kept
 from naqsh.core import BoundParts, Bounds, HasFlowLogProb
 from naqsh.errors import NaqshError
-from naqsh.measuring import Progress
+from naqsh.measuring import Progress, silent
 from naqsh.noise import Noise, derive
 from naqsh.results import Result
-from naqsh.run import Run, load_data
+from naqsh.run import Run, data_of
 
 
 def study(
@@ -38,6 +39,7 @@ def study(
     seed: int = 0,
     batch: int = 100,
     device: str = "cpu",
+    data: str | None = None,
     data_home: Path | str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def study(
         seed: of the choice of pictures and of the noise.
         batch: pictures at a time.
         device: where the network is evaluated.
+        data: where the run's data set is now, if it has moved.
         data_home: where data sets are looked for first.
         progress: told how far it is.
 
@@ -73,17 +76,17 @@ def study(
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
     store = kept.bounds(run.folder)
     store.read()  # a damaged file is told before the work
-    real = load_data(run.recipe, reference, data_home)
+    real, note, _ = data_of(run, reference, data, data_home)
     if not 2 <= n <= len(real):
         raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
-    told = progress or (lambda what, done, total: None)
+    told = progress or silent
     chosen = real.some(n, seed)
     method.to(place)
     parts: list[BoundParts] = []
     flows: list[Tensor] = []
     for first in range(0, n, batch):
         pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
-        images = data.to_float(pixels, *method.value_range)
+        images = datasets.to_float(pixels, *method.value_range)
         several = f" of pictures {first + 1} to {first + len(images)}" if n > batch else ""
         noise = Noise(derive(seed, "bound"), len(images), first, place)
         with torch.no_grad():
@@ -110,7 +113,7 @@ def study(
         found["flow"] = before.found["flow"]
     result = Result(of, found)
     store.keep([result])
-    return {**result.of, **result.found}
+    return {**result.of, **result.found, "note": note}
 
 
 def _means(parts: list[BoundParts]) -> dict[str, Any]:
@@ -148,4 +151,6 @@ def table(found: Mapping[str, Any]) -> str:
             f"  {names.get(name, 'flow'):<12}{part['value']:>10.4g} ± {part['error']:.2g}"
             f"{kinds.get(name, '')}"
         )
+    if found["note"]:
+        lines.append(f"note: {found['note']}")
     return "\n".join(lines)

@@ -4,28 +4,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from naqsh import data, kept, metrics, pictures
+from naqsh import data as datasets
+from naqsh import kept, metrics, pictures
 from naqsh.core import HasLogProb, Samples
 from naqsh.errors import NaqshError
-from naqsh.measuring import Progress, extractor, features_for
-from naqsh.metrics import Likelihood, Measure, Speed
+from naqsh.measuring import Progress, extractor, features_for, images_of, silent
+from naqsh.metrics import Likelihood, Measure, Nearness, Speed
 from naqsh.noise import Noise, derive
 from naqsh.results import Result
-from naqsh.run import Run, load_data, sample_options
+from naqsh.run import Run, data_of, sample_options
 
 LIKELIHOOD = "likelihood"
+NEAREST = "nearest"
+OWN = (LIKELIHOOD, NEAREST)
+"""What is measured of a run beside the metrics of features."""
+
+NEAR = 100
+"""Samples whose nearest training image is looked for, and as many test images."""
 
 SPEED_PICTURES = 200
 """Pictures that the sampling speed is timed on."""
 
 LIKELIHOOD_PICTURES = 500
 """Pictures, at most, whose likelihood is taken."""
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Evaluation:
         speed: of sampling, on the device that was asked for.
         sampling: options that the pictures were drawn with, where they are not the recipe's.
         likelihood: of the reference, where the method has one and it was asked for.
+        nearness: of samples to the training images, where there are test images to compare with.
+        notes: what a reader must know of the images that the run was measured against.
     """
 
     step: int
@@ -49,6 +60,8 @@ class Evaluation:
     speed: Speed
     likelihood: Likelihood | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    nearness: Nearness | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -60,19 +73,22 @@ class Evaluation:
             "speed": self.speed.to_dict(),
             "sampling": dict(self.sampling),
             "likelihood": self.likelihood and self.likelihood.to_dict(),
+            "nearness": self.nearness and self.nearness.to_dict(),
+            "notes": list(self.notes),
         }
 
 
 def evaluate(
     run: Run,
-    names: Iterable[str] = ("all",),
+    names: str | Iterable[str] = "all",
     *,
     features: str | None = None,
     n: int = 5000,
     seed: int = 0,
-    reference: Literal["train", "test"] = "test",
+    reference: str = "test",
     batch: int = 100,
     device: str = "cpu",
+    data: str | None = None,
     data_home: Path | str | None = None,
     progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -83,55 +99,97 @@ def evaluate(
 
     Args:
         run: what is measured.
-        names: out of ``fid kid pr dc likelihood``, or ``all``: whatever the method has.
+        names: out of ``fid kid pr dc likelihood nearest``, or ``all``: whatever the method has.
         features: by which features; by default those of the run's data set.
         n: pictures drawn.
         seed: of the samples.
-        reference: the real pictures; ``test`` was not trained on, so it does not reward learning
-            by heart.
+        reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
+            set's name (with ``:test``), folder or file. Test images were not trained on, so they
+            do not reward learning by heart.
         batch: pictures drawn at a time.
         device: where pictures are drawn and features taken.
+        data: where the run's data set is now, if it has moved; others are measured against with a
+            note.
         data_home: where data sets are looked for first.
         progress: told how far it is.
         sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
 
     Raises:
-        NaqshError: the run makes no pictures, or an argument does not fit.
+        NaqshError: the run makes no pictures, an argument does not fit, or the images are not those
+            that the run was trained on.
     """
     method = run.method
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
-    told = progress or (lambda what, done, total: None)
-    names, options = list(names), sample_options(method, sampling or {})
+    told = progress or silent
+    names, options = metrics.named(names, OWN), sample_options(method, sampling or {})
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is told before the work
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
-    real = load_data(run.recipe, reference, data_home)
+    real, called, note = _reference(run, reference, data, data_home)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
     drawn = draw(run, n, seed, batch, device, told, options)
     generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
     measures = metrics.measure(
-        [name for name in names if name != LIKELIHOOD],
+        [name for name in names if name not in OWN],
         real_features,
         generated,
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
-        reference=f"{real.name} {reference}",
+        reference=called,
         reference_fingerprint=real.fingerprint,
         seed=seed,
     )
-    likelihood = None
-    if likely:
-        likelihood = _likelihood(run, real, f"{real.name} {reference}", seed, batch, device, told)
+    likelihood = _likelihood(run, real, called, seed, batch, device, told) if likely else None
+    near = None
+    if {NEAREST, "all"} & set(names):
+        near = look_near(run, drawn, seed, data, data_home)
     speed = metrics.sampling_speed(
         lambda count: run.sample(count, batch=batch, device=device, **options),
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    result = Evaluation(run.step, run.weights, seed, measures, speed, likelihood, options)
+    notes = (note,) if note else ()
+    result = Evaluation(
+        run.step, run.weights, seed, measures, speed, likelihood, options, near, notes
+    )
     store.keep(_results(result, real.fingerprint, batch))
     return result
+
+
+def _reference(
+    run: Run, reference: str, given: str | None, home: Path | str | None
+) -> tuple["datasets.DataSet", str, str | None]:
+    """The real images, what they are in words, and what must be known of them."""
+    if reference in ("train", "test"):
+        found = data_of(run, "train" if reference == "train" else "test", given, home)
+        return found.images, f"{found.images.name} {reference}", found.note
+    if given:
+        raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
+    wanted = run.recipe.data
+    real = images_of(reference, wanted.size, wanted.channels, home)
+    return real, reference if ":" in reference else real.name, None
+
+
+def look_near(
+    run: Run, drawn: Pixels, seed: int, given: str | None, home: Path | str | None
+) -> Nearness | None:
+    """How near samples lie to the training images; None where there are no test images.
+
+    Args:
+        run: whose samples they are.
+        drawn: the samples; the first :data:`NEAR` are looked at.
+        seed: of the choice of test images.
+        given: as `data` of :func:`evaluate`.
+        home: as `data_home` of it.
+    """
+    train = data_of(run, "train", given, home).images
+    try:
+        test = data_of(run, "test", given, home).images
+    except NaqshError:
+        return None
+    return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, seed).images)
 
 
 def _results(found: Evaluation, real: str, batch: int) -> list[Result]:
@@ -144,11 +202,15 @@ def _results(found: Evaluation, real: str, batch: int) -> list[Result]:
     """
     drawn = {"sampling": dict(found.sampling), "weights": found.weights, "step": found.step}
     common = {**drawn, "seed": found.seed}
-    results = [kept.measured(measure.to_dict(), common) for measure in found.measures]
+    said = {"remarks": list(found.notes)} if found.notes else {}
+    results = [kept.measured(measure.to_dict() | said, common) for measure in found.measures]
     if likely := found.likelihood:
         of = {"metric": LIKELIHOOD, "n": likely.n, "reference": likely.reference}
         of |= {"reference_fingerprint": real, **common}
-        results.append(Result(of, likely.to_dict()))
+        results.append(Result(of, likely.to_dict() | said))
+    if near := found.nearness:
+        of = {"metric": NEAREST, "n": len(near.samples), **common}
+        results.append(Result(of, near.to_dict() | said))
     speed = found.speed
     of = {"metric": "speed", "n": speed.n, "batch": batch, "device": speed.device, **drawn}
     return [*results, Result(of, speed.to_dict())]
@@ -164,7 +226,7 @@ def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:
 
 def _likelihood(
     run: Run,
-    real: "data.DataSet",
+    real: "datasets.DataSet",
     reference: str,
     seed: int,
     batch: int,
@@ -180,7 +242,7 @@ def _likelihood(
     with torch.inference_mode():
         for first in range(0, n, batch):
             pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
-            images = data.to_float(pixels, *method.value_range)
+            images = datasets.to_float(pixels, *method.value_range)
             noise = Noise(derive(seed, "likelihood"), len(images), first, place)
             parts.append(method.log_prob(images, noise).double().cpu())
             told("likelihood", first + len(images), n)
@@ -202,11 +264,11 @@ def draw(
     device: str,
     told: Progress,
     options: Mapping[str, Any],
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Samples as uint8, the form in which every generator's pictures are measured."""
     if n < 2:
         raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
-    parts: list[NDArray[np.uint8]] = []
+    parts: list[Pixels] = []
     for first in range(0, n, batch):
         count = min(batch, n - first)
         images = run.sample(count, seed=seed, first=first, batch=batch, device=device, **options)
@@ -215,10 +277,10 @@ def draw(
     return np.concatenate(parts)
 
 
-def distance(run: Run, real: "data.DataSet", features: str, n: int) -> float:
+def distance(run: Run, real: "datasets.DataSet", features: str, n: int) -> float:
     """The Frechet distance of `n` samples of a run to real images, and nothing else."""
     measured_by = extractor(features)
-    generated = draw(run, n, 0, 100, "cpu", lambda what, done, total: None, {})
+    generated = draw(run, n, 0, 100, "cpu", silent, {})
     return metrics.frechet_distance_features(
         metrics.extract(measured_by, real.images, cache=True),
         metrics.extract(measured_by, generated),

@@ -10,6 +10,7 @@ What a result is of stands under these names: ``metric``; ``n`` and ``n_real``, 
 the real images; ``features`` with their ``fingerprint``; ``reference`` with its
 ``reference_fingerprint``;
 ``sampling``, the options of the sampler; ``weights`` (last or best) with their ``step``; ``seed``.
+Beside what was found, ``remarks`` says what must be known of the real images.
 """
 
 from collections.abc import Mapping
@@ -57,7 +58,8 @@ def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:
 
 def measure_of(result: Result) -> dict[str, Any]:
     """The plain values that :func:`measured` was given, for `Measure.from_dict`."""
-    return {name: result.of[key] for key, name in MEASURE.items()} | dict(result.found)
+    found = {name: value for name, value in result.found.items() if name != "remarks"}
+    return {name: result.of[key] for key, name in MEASURE.items()} | found
 
 
 def _evaluation(plain: Any) -> list[Result]:
@@ -85,8 +87,11 @@ def _samplers(plain: Any) -> list[Result]:
         Result({"sampler": point["sampler"], "steps": point["steps"], **shared}, point)
         for point in plain["points"]
     ]
-    if near := plain["nearest"]:
-        results.append(Result({"metric": "nearest", **shared}, near))
+    if near := dict(plain["nearest"] or {}):
+        copies = near["closer_than_any_held_out"] * near["n"] >= 5  # as was the rule
+        near |= {"signs": ["copies"] if copies else []}
+        numbers = {"training_images": near.get("training_pictures"), "picture": "nearest.png"}
+        results.append(Result({"metric": "nearest", **shared}, near | numbers))
     return results
 
 

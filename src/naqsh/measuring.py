@@ -17,6 +17,10 @@ Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
 
 
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+
+
 def features_for(name: str) -> str:
     """The features that pictures of a data set are measured by unless others are asked for."""
     return name if name in ("digits", "mnist") else "inception"
@@ -69,9 +73,9 @@ def measure(
     Raises:
         NaqshError: pictures that cannot be had or do not fit together.
     """
-    told = progress or (lambda what, done, total: None)
+    told = progress or silent
     measured_by = extractor(features or features_for(real.partition(":")[0]), device)
-    sides = [_pictures(source, size, data_home) for source in (real, generated)]
+    sides = [images_of(source, size, None, data_home) for source in (real, generated)]
     if sides[0].shape != sides[1].shape and measured_by.name != "inception":
         shapes = ["x".join(map(str, side.shape)) for side in sides]
         raise NaqshError(
@@ -91,13 +95,16 @@ def measure(
     )
 
 
-def _pictures(source: str, size: int | None, home: Path | str | None) -> "data.DataSet":
+def images_of(
+    source: str, size: int | None, channels: int | None, home: Path | str | None
+) -> "data.DataSet":
+    """The images of a folder, a .npz or .npy file, or a data set by its name, with ``:test``."""
     name, _, part = source.rpartition(":")
     place = Path(home) if home else None
     if name in data.CATALOG and part in ("train", "test"):
         split: Literal["train", "test"] = "test" if part == "test" else "train"
-        return data.load(name, split=split, size=size, home=place)
-    return data.load(source, size=size, home=place)
+        return data.load(name, split=split, size=size, channels=channels, home=place)
+    return data.load(source, size=size, channels=channels, home=place)
 
 
 def _features(

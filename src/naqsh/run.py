@@ -108,6 +108,7 @@ class Run:
         self.folder, self.weights = folder, weights
         self.recipe = recipe_module.read(folder.recipe)
         self._method: Method | None = None
+        self._step: int | None = None
 
     def __repr__(self) -> str:
         return f"naqsh.open({str(self.folder.path)!r})"
@@ -115,8 +116,11 @@ class Run:
     @property
     def method(self) -> Method:
         """The trained method on the CPU in eval mode: averaged weights where the run has them."""
-        if self._method is None:
-            self._method = _load(self.weights_file)
+        while self._method is None:
+            step = self.step
+            method = _load(self.weights_file)
+            if self.weights != "best" or step == self.step:  # a training may have replaced them
+                self._method, self._step = method, step
         return self._method
 
     @property
@@ -130,7 +134,9 @@ class Run:
 
     @property
     def step(self) -> int:
-        """The step that the weights are of."""
+        """The step that the weights are of: once they are loaded, of those."""
+        if self._step is not None:
+            return self._step
         if self.weights == "best":
             return int(_header(self.folder.best)["step"])
         steps = self.folder.steps()
@@ -263,7 +269,7 @@ class Run:
         return float(best[0]) if best else None
 
     def evaluate(
-        self, metrics: Iterable[str] = ("all",), *, features: str | None = None, **options: Any
+        self, metrics: str | Iterable[str] = "all", *, features: str | None = None, **options: Any
     ) -> "Evaluation":
         """Measure samples against real pictures; see :func:`naqsh.evaluation.evaluate`."""
         from naqsh import evaluation

@@ -5,9 +5,8 @@ Frechet distances says which sampler is worth its evaluations; all are by the sa
 reference, so they compare. What was measured is written at once, so a study that was stopped goes
 on, and a later one with more steps adds to it; a study under other conditions stands beside it.
 
-A model that learnt its pictures by heart would win this. So the study also looks for the training
-picture nearest to each of some samples (by the root mean square of pixel differences) and compares
-with how near training pictures lie to held-out ones.
+A model that learnt its images by heart would win this. So the study also looks for the training
+image nearest to each of some samples and compares with held-out images (`naqsh.metrics.nearness`).
 """
 
 import time
@@ -25,18 +24,14 @@ from torch import Tensor
 from naqsh import kept, metrics, pictures
 from naqsh.core import Samples
 from naqsh.errors import NaqshError, one_of
-from naqsh.evaluation import draw
-from naqsh.measuring import Progress, extractor, features_for
-from naqsh.metrics import FeatureExtractor
-from naqsh.noise import derive
+from naqsh.evaluation import NEAR, draw, look_near
+from naqsh.measuring import Progress, extractor, features_for, silent
+from naqsh.metrics import FeatureExtractor, Nearness
 from naqsh.results import Result
-from naqsh.run import Run, load_data, sample_options
-
-NEAREST = 100
-"""Samples whose nearest training picture is looked for."""
+from naqsh.run import Run, data_of, sample_options
 
 SHOWN = 10
-"""Of these, how many are drawn above their nearest pictures."""
+"""Samples that are drawn above their nearest training images."""
 
 Pixels = NDArray[np.uint8]
 
@@ -51,6 +46,7 @@ def study(
     seed: int = 0,
     batch: int = 100,
     device: str = "cpu",
+    data: str | None = None,
     data_home: Path | str | None = None,
     progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -66,6 +62,7 @@ def study(
         seed: of the samples.
         batch: pictures drawn at a time.
         device: where pictures are drawn and features taken.
+        data: where the run's data set is now, if it has moved.
         data_home: where data sets are looked for first.
         progress: told how far it is.
         sampling: what else the method's ``sample`` takes, the same for all points.
@@ -77,7 +74,7 @@ def study(
     Raises:
         NaqshError: a method without samplers, or an argument that does not fit.
     """
-    told = progress or (lambda what, done, total: None)
+    told = progress or silent
     known = choices(run)
     wanted = list(samplers or known)
     for name in wanted:
@@ -91,7 +88,7 @@ def study(
     if taken := {"sampler", "steps"} & set(common):
         raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
-    real = load_data(run.recipe, "test", data_home)
+    real, note, _ = data_of(run, "test", data, data_home)
     shared = {
         "step": run.step,
         "n": n,
@@ -120,13 +117,16 @@ def study(
     copies = {"metric": "nearest", **shared}
     if not store.find(**copies):
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
-        near = _nearest(run, real.images, seed, batch, device, data_home, common, picture)
-        store.keep([Result(copies, near)])
+        samples = draw(run, NEAR, seed, batch, device, silent, common)
+        if near := look_near(run, samples, seed, data, data_home):
+            train = data_of(run, "train", data, data_home).images
+            _show_near(run, samples, train.images, near, seed, picture)
+            store.keep([Result(copies, near.to_dict() | {"picture": picture.name})])
     found = store.find(**shared)
     points = [dict(result.found) for result in found if "sampler" in result.of]
     points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
-    nearest = next(dict(result.found) for result in found if result.fits(metric="nearest"))
-    return {**shared, "points": points, "nearest": nearest}
+    nearest = [dict(result.found) for result in found if result.fits(metric="nearest")]
+    return {**shared, "points": points, "nearest": nearest[-1] if nearest else None, "note": note}
 
 
 def choices(run: Run) -> list[str]:
@@ -183,66 +183,13 @@ def _point(
     }
 
 
-def _nearest(
-    run: Run,
-    held_out: Pixels,
-    seed: int,
-    batch: int,
-    device: str,
-    home: Path | str | None,
-    options: Mapping[str, Any],
-    picture: Path,
-) -> dict[str, Any]:
-    """How near training pictures lie to samples, and to held-out pictures for comparison."""
-    train = load_data(run.recipe, "train", home).images
-    samples = draw(run, NEAREST, seed, batch, device, lambda what, done, total: None, options)
-    generator = torch.Generator().manual_seed(derive(seed, "held out"))
-    order = torch.randperm(len(held_out), generator=generator)
-    chosen = np.array(held_out[np.sort(order[:NEAREST].numpy())])
-    distances, numbers = nearest(samples, train)
-    usual, _ = nearest(chosen, train)
-    both = np.concatenate([samples[:SHOWN], train[numbers[:SHOWN]]])
-    pictures.save_grid(
-        picture,
-        both,
-        f"{run.recipe.name}: samples of seed {seed}, below each the nearest training picture",
-        SHOWN,
-    )
-    return {
-        "space": "pixels",
-        "n": NEAREST,
-        "picture": picture.name,
-        "samples": distances.tolist(),
-        "held_out": usual.tolist(),
-        "training_pictures": numbers.tolist(),
-        "closer_than_any_held_out": float((distances < usual.min()).mean()),
-    }
-
-
-def nearest(wanted: Pixels, among: Pixels, chunk: int = 4000) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The nearest picture to each of some.
-
-    Args:
-        wanted: pictures with shape (N, C, H, W), uint8.
-        among: pictures with shape (M, C, H, W), uint8.
-        chunk: how many of these are compared at a time.
-
-    Returns:
-        root mean square differences of pixels in [0, 1], and the nearest ones' numbers: each (N,).
-    """
-    mine = torch.from_numpy(np.array(wanted)).flatten(1).float() / 255
-    best = torch.full((len(mine),), torch.inf)
-    number = torch.zeros(len(mine), dtype=torch.int64)
-    for first in range(0, len(among), chunk):
-        part = torch.from_numpy(np.array(among[first : first + chunk])).flatten(1).float() / 255
-        # By differences: a copy's distance is 0 to the bit, which the product's rounding is not.
-        distance, place = torch.cdist(mine, part, compute_mode="donot_use_mm_for_euclid_dist").min(
-            1
-        )
-        nearer = distance < best
-        best = torch.where(nearer, distance, best)
-        number = torch.where(nearer, place + first, number)
-    return (best / mine.shape[1] ** 0.5).numpy(), number.numpy()
+def _show_near(
+    run: Run, samples: Pixels, train: Pixels, found: Nearness, seed: int, picture: Path
+) -> None:
+    """Write some samples above their nearest training images."""
+    both = np.concatenate([samples[:SHOWN], train[list(found.numbers[:SHOWN])]])
+    caption = f"{run.recipe.name}: samples of seed {seed}, below each the nearest training image"
+    pictures.save_grid(picture, both, caption, SHOWN)
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -260,12 +207,9 @@ def table(found: Mapping[str, Any]) -> str:
             f"  {point['sampler']:<14}{point['steps']:>6}{point['evaluations']:>13g}"
             f"{fid['value']:>10.4g}{between:>20}{point['pictures_per_second']:>12.3g}"
         )
-    near = found["nearest"]
-    if near:
-        samples, usual = np.median(near["samples"]), np.median(near["held_out"])
-        lines.append(
-            f"nearest training picture, rms of pixels: samples {samples:.3f}, held-out pictures "
-            f"{usual:.3f} (medians of {near['n']}); {100 * near['closer_than_any_held_out']:.0f} % "
-            "of the samples closer than any held-out picture"
-        )
+    if found["nearest"]:
+        near = Nearness.from_dict(found["nearest"])
+        lines += [str(near), *(f"note: {note}" for note in near.notes)]
+    if found["note"]:
+        lines.append(f"note: {found['note']}")
     return "\n".join(lines)

@@ -9,8 +9,11 @@ from folders import make_run
 from pages import Page
 from PIL import Image
 
-from naqsh import report
+from naqsh import kept, report
+from naqsh.results import Result
+from naqsh.runfolder import RunFolder
 
+TOLD = ("sampler", "steps")
 SAMPLERS = ("ancestral", "ddim", "dpm-solver++")
 NAMES = ("FID", "KID", "features", "L_simple", "probability flow", "ddim", "dpm-solver++")
 
@@ -137,18 +140,27 @@ def test_a_line_a_sampler_and_a_bar_a_point(page):
 
 
 @pytest.mark.parametrize(
-    ("closer", "words"),
-    [(0.04, "no sign that pictures were learnt by heart"), (0.05, "may have learnt pictures")],
+    ("sign", "count", "words"),
+    [
+        ([], "4", "no more than chance allows"),
+        (["copies"], "6", "may have learnt images"),
+        (["noise"], "7", "some may be noise"),
+    ],
 )
-def test_the_sentence_on_copies_follows_from_the_count(closer, words, tmp_path):
-    found = _sampled()
-    found["nearest"]["closer_than_any_held_out"] = closer
-    page = _page(_run(tmp_path / "run", samplers=found), tmp_path / "page.html")
-    text = page.by_id("samplers").text()
+def test_the_sentence_on_copies_and_noise_has_the_counts(sign, count, words, tmp_path):
+    samples, held_out = np.linspace(0.1, 0.2, 100), np.linspace(0.09, 0.21, 100)
+    near, far = {"": (4, 0), "copies": (6, 0), "noise": (0, 7)}["".join(sign)]
+    samples[:near], samples[100 - far :] = 0.01, 0.9
+    nearest = {"n": 100, "samples": samples.tolist(), "held_out": held_out.tolist()}
+    nearest |= {"signs": sign, "training_images": list(range(100)), "training": 1500}
+    run = _run(tmp_path / "run", samplers=_sampled(nearest=None))
+    store = kept.samplers(RunFolder(run))
+    of = {name: value for name, value in store.read()[0].of.items() if name not in TOLD}
+    store.keep([Result({"metric": "nearest", **of}, nearest)])
+    text = _page(run, tmp_path / "page.html").by_id("samplers").text()
     assert words in text
-    assert f"is 0.15, from a held-out picture 0.15 (medians of 100 each; {100 * closer:.1f}%" in (
-        text.replace("root mean square of the differences of pixels in [0, 1]). ", "")
-    )
+    assert f"{count} of 100 samples lie" in text
+    assert "it is 0.15, from a held-out image 0.15 (medians of 100 samples and 100 images" in text
 
 
 def test_the_bounds_parts_are_the_files(page):
@@ -208,7 +220,7 @@ def test_a_run_without_them_has_no_such_sections(tmp_path):
         ("samplers", lambda d: d["points"][0]["measures"].pop(0)),
         ("samplers", lambda d: d["points"][0].update(evaluations=0)),
         ("samplers", lambda d: d["nearest"]["samples"].pop()),
-        ("samplers", lambda d: d["nearest"].update(closer_than_any_held_out=4)),
+        ("samplers", lambda d: d["nearest"].update(samples=[0.1])),
         ("bound", lambda d: d.update(format=9)),
         ("bound", lambda d: d["terms"].pop()),
         ("bound", lambda d: d["terms"].__setitem__(3, float("nan"))),

@@ -21,17 +21,23 @@ def add_evaluate(verbs: Any) -> None:
     )
     add_run(parser, "a run folder; RUN/evaluation.json is written")
     parser.add_argument(
-        "--metrics", nargs="+", default=["all"], help="out of fid kid pr dc likelihood all"
+        "--metrics", nargs="+", default=["all"], help="out of fid kid pr dc likelihood nearest all"
     )
     parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
     parser.add_argument(
         "--reference",
-        choices=["test", "train"],
         default="test",
-        help="real pictures (default test)",
+        help="real images: test or train of the run's data, or another data set, folder or file "
+        "(default test)",
     )
+    _add_own_data(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_evaluate, more=helping.of_sampling)
+
+
+def _add_own_data(parser: argparse.ArgumentParser) -> None:
+    """Where the images of the run are."""
+    parser.add_argument("--data", help="where the run's data set is now, if it has moved")
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +58,7 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
             features=options.features,
             n=options.n,
             reference=options.reference,
+            data=options.data,
             sampling=named,
             **machine,
         )
@@ -63,6 +70,10 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     if result.likelihood:
         print(f"  likelihood    {result.likelihood}")
     print(result.speed)
+    if result.nearness:
+        print(result.nearness)
+    for note in (*result.notes, *(result.nearness.notes if result.nearness else ())):
+        print(f"note: {note}")
     return 0
 
 
@@ -83,6 +94,7 @@ def add_samplers(verbs: Any) -> None:
         "--steps", nargs="+", type=int, default=[5, 10, 20, 50], help="of each (5 10 20 50)"
     )
     parser.add_argument("--n", type=int, default=2000, help="pictures drawn each (default 2000)")
+    _add_own_data(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_samplers, more=helping.of_sampling)
 
@@ -99,6 +111,7 @@ def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
             options.steps,
             features=options.features,
             n=options.n,
+            data=options.data,
             sampling=named,
             **machine,
         )
@@ -126,6 +139,7 @@ def add_bound(verbs: Any) -> None:
     parser.add_argument(
         "--likelihood", action="store_true", help="also the probability-flow equation's estimate"
     )
+    _add_own_data(parser)
     add_machine(parser, "of choice and noise")
     parser.set_defaults(do=_bound)
 
@@ -141,6 +155,7 @@ def _bound(options: argparse.Namespace, named: dict[str, str]) -> int:
             options.n,
             reference=options.reference,
             likelihood=options.likelihood,
+            data=options.data,
             **machine,
         )
     print(json.dumps(study, indent=1) if options.json else bounds.table(study))

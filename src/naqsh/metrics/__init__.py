@@ -4,7 +4,7 @@ Everything here takes and gives tensors (numpy arrays are taken too) and knows n
 """
 
 from naqsh.metrics.classifier import ClassifierFeatures, load_classifier, save_classifier
-from naqsh.metrics.evaluate import METRICS, measure
+from naqsh.metrics.evaluate import METRICS, measure, named
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
@@ -12,6 +12,7 @@ from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
+from naqsh.metrics.nearness import Nearness, nearest, nearness
 from naqsh.metrics.result import CAUTIONS, Caution, Measure, compare
 from naqsh.metrics.score import classifier_score
 from naqsh.metrics.speed import Speed, sampling_speed
@@ -32,6 +33,7 @@ __all__ = [
     "Likelihood",
     "Measure",
     "Moments",
+    "Nearness",
     "Pixels",
     "Speed",
     "by_name",
@@ -48,6 +50,9 @@ __all__ = [
     "likelihood",
     "load_classifier",
     "measure",
+    "named",
+    "nearest",
+    "nearness",
     "precision_recall",
     "sampling_speed",
     "save_classifier",

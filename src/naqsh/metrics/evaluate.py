@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from naqsh.errors import one_of
+from naqsh.errors import NaqshError, one_of
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
@@ -17,8 +17,29 @@ and recall, density and coverage."""
 SMALL = 2048
 
 
+def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
+    """Metrics as they are asked for, by one name or several, checked.
+
+    Args:
+        names: out of :data:`METRICS`, ``all`` and `more`, in letters of any case.
+        more: what else is known.
+
+    Raises:
+        NaqshError: an unknown name, or none.
+    """
+    given = [names] if isinstance(names, str) else list(names)
+    known = (*METRICS, *more, "all")
+    wanted = [name.lower() for name in given]
+    for name, written in zip(wanted, given, strict=True):
+        if name not in known:
+            raise one_of("metric", written, known)
+    if not wanted:
+        raise NaqshError(f"no metric is named; known: {', '.join(known)}")
+    return wanted
+
+
 def measure(
-    metrics: Iterable[str],
+    metrics: str | Iterable[str],
     real: Array,
     generated: Array,
     *,
@@ -51,10 +72,7 @@ def measure(
         NaqshError: an unknown name, too few rows, different columns, or numbers that are not
             finite.
     """
-    asked = set(metrics)
-    for name in sorted(asked):
-        if name not in (*METRICS, "all"):
-            raise one_of("metric", name, (*METRICS, "all"))
+    asked = set(named(metrics)) if metrics else set()
     if "all" in asked:
         asked = set(METRICS)
     real, generated = as_pair(real, generated)

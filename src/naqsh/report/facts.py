@@ -102,6 +102,7 @@ class Facts:
         checkpoint: the step of the last checkpoint.
         measured: the evaluation that stands for the run beside others: the latest, or on a page
             of comparison the one that compares.
+        path: of the run folder.
         evaluations: all, the latest last.
         likelihoods: of real images, the latest last.
         detected: how well it tells anomalies, each time that it was asked.
@@ -113,6 +114,7 @@ class Facts:
     label: str
     recipe: dict[str, Any]
     recipe_text: str
+    path: Path = Path()
     about: dict[str, Any] = field(default_factory=dict)
     networks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)

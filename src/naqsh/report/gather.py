@@ -60,7 +60,7 @@ def _recipe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
-    facts = Facts(label, recipe, folder.recipe.read_text(encoding="utf-8"))
+    facts = Facts(label, recipe, folder.recipe.read_text(encoding="utf-8"), folder.path)
     steps = folder.steps()
     facts.checkpoint = steps[-1] if steps else None
     facts.about = _read(facts, folder.about, read_json, _about, {})
@@ -72,9 +72,8 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     evaluated = _stored(facts, kept.evaluations(folder), measured.parse, measured.NONE)
     facts.evaluations, facts.likelihoods = evaluated
     facts.measured = facts.evaluations[-1] if facts.evaluations else None
-    place = folder.path
     facts.detected = _detections(facts, folder)
-    facts.sampled = _stored(facts, kept.samplers(folder), partial(parse_sampled, folder=place), [])
+    facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])
     facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
     return facts
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from naqsh.report import nearness
 from naqsh.results import Result, groups
 
 
@@ -70,6 +71,8 @@ class Measured:
         memory: the largest while sampling, in bytes, where it is known.
         likelihood: of real images, where the method has one.
         sampling: options that the images were drawn with, if any.
+        nearest: how near samples lie to training images, where that was looked at.
+        remarks: on the real images, in English.
     """
 
     of: dict[str, Any]
@@ -87,6 +90,8 @@ class Measured:
     memory: int | None
     likelihood: Likelihood | None
     sampling: str | None
+    nearest: nearness.Nearest | None
+    remarks: tuple[str, ...]
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -109,10 +114,12 @@ def parse(found: Results) -> Evaluated:
 
     Raises KeyError, TypeError or ValueError where they do not fit.
     """
-    others = {kind: [r for r in found if r.of.get("metric") == kind] for kind in OTHERS}
+    others: dict[str, Results] = {
+        kind: [r for r in found if r.of.get("metric") == kind] for kind in OTHERS
+    }
     likely = [(r, _likelihood(r)) for r in others["likelihood"]]
     measures = [r for r in found if r.of.get("metric") not in OTHERS]
-    made = [_evaluation(g, others["speed"], likely) for g in groups(measures, ["metric"])]
+    made = [_evaluation(g, others, likely) for g in groups(measures, ["metric"])]
     return made, [likelihood for _, likelihood in likely]
 
 
@@ -131,13 +138,14 @@ def _latest(found: Sequence[Measured]) -> list[Measured]:
 
 
 def _evaluation(
-    group: Results, speeds: Results, likely: Sequence[tuple[Result, Likelihood]]
+    group: Results, others: dict[str, Results], likely: Sequence[tuple[Result, Likelihood]]
 ) -> Measured:
     first = group[0].of
     drawn = {name: first[name] for name in ("sampling", "weights", "step")}
     weights = {name: first[name] for name in ("weights", "step")}
     named = [(caution(note), str(r.of["metric"])) for r in group for note in r.found["notes"]]
-    speed = [result.found for result in speeds if result.fits(**drawn)]
+    speed = [result.found for result in others["speed"] if result.fits(**drawn)]
+    near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
     if not speed:
         raise ValueError("it has measures without the speed of sampling")
     memory = speed[-1]["peak_memory"]
@@ -160,6 +168,8 @@ def _evaluation(
         None if memory is None else int(memory),
         next((found for r, found in reversed(likely) if r.fits(**weights)), None),
         options(first),
+        near[-1] if near else None,
+        tuple(dict.fromkeys(str(said) for r in group for said in r.found.get("remarks", ()))),
     )
 
 

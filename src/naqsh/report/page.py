@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from naqsh.report import anomalies, bound, losses, plots, samplers, tables
+from naqsh.report import anomalies, bound, losses, nearness, plots, samplers, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.facts import Facts, Note, Record, studies
 from naqsh.report.measured import Measured
@@ -130,15 +130,20 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         lost = any(run.lost("evaluation.json") for run in runs)
         return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
     notes = [
-        Listing(run.label if len(found) > 1 else "", _cautions(maker.words, measured))
+        Listing(run.label if len(found) > 1 else "", said)
         for run, measured in found
-        if measured.notes
+        if (said := _said_of(maker.words, measured))
     ]
     return [*_present([table, tables.likelihood(maker, runs)]), *notes]
 
 
+def _said_of(words: Words, measured: Measured) -> list[Markup]:
+    """Each note with the metrics that it is about, and how near training images lie."""
+    near = nearness.said(words, measured.nearest) if measured.nearest else []
+    return [*map(words.foreign, measured.remarks), *_cautions(words, measured), *near]
+
+
 def _cautions(words: Words, measured: Measured) -> list[Markup]:
-    """Each note with the metrics that it is about."""
     return [
         words.text(
             "cautions.of",

@@ -4,19 +4,15 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from naqsh.report import images, palette, scatter
+from naqsh.report import images, nearness, palette, scatter
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
 from naqsh.report.facts import Facts, studies
 from naqsh.report.panels import labelled, panel_title, picture, union
-from naqsh.report.sampled import Nearest, Point, Sampled
+from naqsh.report.sampled import Point, Sampled
 from naqsh.report.words import Words
 
 PICTURE_BYTES = 400_000
 """Bytes of one grid of pictures."""
-
-NEAR = 5
-"""So many samples nearer than all held-out pictures are a sign of copies: were both equally near,
-the k nearest of all would be samples with a chance below 1 in 2 to the k."""
 
 Found = Sequence[tuple[Facts, Sampled]]
 
@@ -107,9 +103,9 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
     """Samples with the nearest training pictures below them."""
     panels = []
     for run, sampled in found:
-        if sampled.nearest:
+        if sampled.nearest and sampled.nearest.picture:
             title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
-            image = images.inline(sampled.nearest.picture, PICTURE_BYTES)
+            image = images.inline(run.path / sampled.nearest.picture, PICTURE_BYTES)
             shown = picture(maker, title, image)
             panels.append(Panel(title if len(runs) > 1 else "", shown))
     return maker.figure("nearest", panels, columns=1) if panels else None
@@ -125,7 +121,7 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         reference=sampled.reference,
         features=sampled.features,
     )
-    near = [_near(words, sampled.nearest)] if sampled.nearest else []
+    near = nearness.said(words, sampled.nearest) if sampled.nearest else []
     shared = [words.text("samplers.options", options=sampled.sampling)] if sampled.sampling else []
     return [
         measured,
@@ -133,14 +129,3 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
         *near,
     ]
-
-
-def _near(words: Words, nearest: Nearest) -> Markup:
-    copies = round(nearest.closer * nearest.n) >= NEAR
-    return words.text(
-        f"samplers.nearest.{'copies' if copies else 'own'}",
-        samples=words.rounded(nearest.samples),
-        held_out=words.rounded(nearest.held_out),
-        n=words.number(nearest.n),
-        percent=words.percent(nearest.closer),
-    )
