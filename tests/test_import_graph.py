@@ -13,7 +13,18 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "seeds", "spec", "codec", "options", "noise", "runfolder"),
+    *(
+        "errors",
+        "foreign",
+        "places",
+        "seeds",
+        "terminal",
+        "spec",
+        "codec",
+        "options",
+        "noise",
+        "runfolder",
+    ),
     *("outputs", "results", "kept", "pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "run"),
@@ -21,7 +32,7 @@ LAYERS = [  # from the bottom: each may import those before it
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "foreign", "places", "seeds"},
+    "data": {"errors", "foreign", "places", "seeds", "terminal"},
     "metrics": {"errors", "foreign", "places", "seeds", "networks"},
     "report": {"errors", "foreign", "runfolder", "results", "kept", "pictures"},
 }

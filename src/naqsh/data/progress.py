@@ -1,9 +1,11 @@
 """Telling how far a long task is: a bar on a terminal, else a line now and then."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
+
+from naqsh.foreign import shown
+from naqsh.terminal import stderr
 
 _EVERY = 10.0
 
@@ -25,12 +27,15 @@ def progress(
     Yields:
         a function that is called with each amount done.
     """
-    if sys.stderr.isatty():
+    what = shown(what)
+    stream = stderr()
+    if stream and stream.isatty():
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
+        with Progress(console=Console(file=stream), transient=True) as bar:
+            task = bar.add_task(escape(what), total=total)
             bar.advance(task, done)
             yield lambda amount: bar.advance(task, amount)
         return
@@ -47,6 +52,7 @@ def progress(
             if total is not None:
                 left = (total - done - got) * (now - begun) / got
                 line = f"{what}: {done + got:,.0f} of {total:,.0f} {unit}, {left:.0f} s left"
-            print(line, file=sys.stderr)
+            if stream:
+                print(line, file=stream)
 
     yield note

@@ -1,9 +1,9 @@
 """Losses on their way from the device to ``metrics.jsonl``, and progress on the terminal."""
 
 import math
-import sys
 import time
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TextIO
 
 import torch
 from rich.console import Console
@@ -11,13 +11,18 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 from torch import Tensor, nn
 
 from naqsh.errors import NaqshError
+from naqsh.foreign import shown
+from naqsh.terminal import stderr
 from naqsh.training.distributed import World
 
 
@@ -75,8 +80,39 @@ def check_weights(method: nn.Module, step: int) -> None:
             raise NotFinite(step, phase, term, value)
 
 
+class Words(ProgressColumn):
+    """A column of plain words, which is the first to be cut where the terminal is narrow.
+
+    Names may hold what rich takes for markup, or control characters.
+    """
+
+    def __init__(self, words: Callable[[Task], str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:
+        """One line, its end cut where there is no room."""
+        return Text(shown(self._words(task)), no_wrap=True, overflow="ellipsis")
+
+
+def _bar(shown_to: TextIO | None, *further: ProgressColumn) -> Progress:
+    """A live bar whose count and time left stay whole in 80 columns; nothing without a terminal."""
+    return Progress(
+        Words(lambda task: task.description),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
+        *further,
+        console=Console(file=shown_to) if shown_to else Console(quiet=True),
+        disable=not (shown_to and shown_to.isatty()),
+    )
+
+
 class Display:
     """Progress with losses, speed and time left: a live bar on a terminal, else plain lines.
+
+    What cannot be written (whoever read it has left, the disk of a log is full) silences the
+    display and never stops the training.
 
     Args:
         total: steps of the whole run.
@@ -88,31 +124,24 @@ class Display:
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.total, self.quiet = total, quiet
-        self._console = Console(stderr=True)
-        self._live = self._console.is_terminal and not quiet
+        self._stream = None if quiet else stderr()
         self._began, self._first, self._last = time.monotonic(), 0, -math.inf
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        self._progress = Progress(*columns, console=self._console, disable=not self._live)
+        numbers = Words(lambda task: str(task.fields["numbers"]))
+        self._progress = _bar(self._stream, numbers)
 
     def start(self, title: str, step: int) -> None:
         """Begin at `step`, which is above 0 for a resumed run."""
         self._began, self._first = time.monotonic(), step
-        self._progress.start()
         self._task = self._progress.add_task(title, total=self.total, completed=step, numbers="")
+        self._progress.start()
 
     def update(self, step: int, epoch: float, speed: float, losses: dict[str, float]) -> None:
-        """Show a logged interval: losses, and pictures per second."""
+        """Show a logged interval: losses, and images per second."""
         totals = [
             f"{name.partition('.')[0]} {v:.4g}" for name, v in losses.items() if "total" in name
         ]
-        numbers = f"epoch {epoch:.2f}  {'  '.join(totals)}  {speed:,.0f} pictures/s"
-        if self._live:
+        numbers = f"epoch {epoch:.2f}  {'  '.join(totals)}  {speed:,.0f} images/s"
+        if not self._progress.disable:
             self._progress.update(self._task, completed=step, numbers=numbers)
             return
         now = time.monotonic()
@@ -123,12 +152,10 @@ class Display:
 
     def say(self, line: str) -> None:
         """One plain line, above the bar where there is one."""
-        if self.quiet:
-            return
-        if self._live:
-            self._console.print(line, highlight=False, markup=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        if not self._progress.disable:
+            self._progress.console.print(shown(line), highlight=False, markup=False)
+        elif self._stream:
+            print(shown(line), file=self._stream, flush=True)
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -136,17 +163,10 @@ class Display:
 
 
 class Counter:
-    """Progress of something counted, such as pictures drawn: a live bar, or nothing in a pipe."""
+    """Progress of something counted, such as images drawn: a live bar, or nothing in a pipe."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._progress = _bar(stderr())
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

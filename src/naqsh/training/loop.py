@@ -95,7 +95,7 @@ class Trainer:
         self.pending, self.diagnosis = Pending(), Diagnosis()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
         self.sink = sink
-        self.signals = Signals(self.display.say)
+        self.signals = Signals(self.display.say, 2.0 if world.size > 1 else 0.0)
 
     @property
     def epoch(self) -> float:
