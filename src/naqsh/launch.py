@@ -169,6 +169,14 @@ def check(recipe: Recipe, *, device: str = "auto", data_home: Path | str | None 
         return recipe.method.build(images.shape, len(images.classes))
 
 
+def images_a_step(recipe: Recipe, data_home: Path | str | None = None) -> int:
+    """How many images a recipe sees in a training step; a phase that repeats takes fresh ones."""
+    images = load_data(recipe, "train", data_home)
+    with torch.device("meta"):
+        method = recipe.method.build(images.shape, len(images.classes))
+    return recipe.training.batch * max(phase.repeats for phase in method.phases())
+
+
 def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:
     where = f"{recipe.name} on pictures of {readable_size(pictures.shape)}"
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.parsing import none_left, verb
+from naqsh.errors import NaqshError
 
 
 def add_compare(verbs: Any) -> None:
@@ -18,7 +19,9 @@ def add_compare(verbs: Any) -> None:
         "  naqsh compare --recipes vae-digits ddpm-digits --pictures 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist",
     )
-    parser.add_argument("--data", default="digits", help="a name, folder or file (default digits)")
+    parser.add_argument(
+        "--data", help="a name, folder or file (default: that of the runs, or digits)"
+    )
     parser.add_argument(
         "--recipes", nargs="+", default=[], help="recipes to train (default: one of each family)"
     )
@@ -28,9 +31,24 @@ def add_compare(verbs: Any) -> None:
         "--minutes", type=float, default=3.5, help="of training for all together (default 3.5)"
     )
     budget.add_argument("--pictures", type=int, help="that each recipe sees, instead of minutes")
-    parser.add_argument("--n", type=int, default=2000, help="pictures drawn of each (default 2000)")
+    parser.add_argument(
+        "--n", type=int, help="images drawn of each (default: as most of the runs had it, or 2000)"
+    )
+    parser.add_argument(
+        "--reference",
+        choices=["test", "train"],
+        default="test",
+        help="real images (default test; a tenth is held out where a set has no test split)",
+    )
     parser.add_argument("--features", help="one of `naqsh list features`")
     parser.add_argument("--seed", type=int, default=0, help="of trainings and samples (default 0)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="trainings of each recipe, of neighbouring seeds; from 2 on, intervals and verdicts "
+        "are over trainings (default 1)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="the folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
@@ -52,8 +70,10 @@ def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
         n=options.n,
         features=options.features,
         seed=options.seed,
+        seeds=options.seeds,
+        reference=options.reference,
     )
-    page = comparison.compare(
+    made = comparison.compare(
         plan,
         options.out,
         device=options.device,
@@ -61,5 +81,8 @@ def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
         language=options.language,
         quiet=options.quiet,
     )
-    print(page)
+    print(made.page)
+    if made.failed:
+        said = "; ".join(f"{entry.folder}: {entry.error}" for entry in made.failed)
+        raise NaqshError(f"not compared, and tried again by the same command: {said}")
     return 0

@@ -24,7 +24,7 @@
 A page depends on the bytes of its run folders alone: no clock, no path of the machine, no network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,9 @@ def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Pat
     return _save(out, html.render(_document(_several(folder), language)))
 
 
-def write_comparison(folders: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
+def write_comparison(
+    folders: Path | Sequence[Path], out: Path, language: str = "en", *, taken: Collection[str] = ()
+) -> Path:
     """Write the page that ranks runs by quality, diversity and speed.
 
     Args:
@@ -68,6 +70,8 @@ def write_comparison(folders: Path | Sequence[Path], out: Path, language: str = 
             failed, or run folders.
         out: the HTML file; its folder is made where it is missing.
         language: ``en`` or ``fa``.
+        taken: run folders outside of the comparison's that may be shown; ``comparison.json`` alone
+            leads to none.
 
     Returns:
         `out`.
@@ -79,7 +83,7 @@ def write_comparison(folders: Path | Sequence[Path], out: Path, language: str = 
     from naqsh.report.words import Words
 
     _require_file(out, "an HTML file")
-    found = comparison.read(folders if isinstance(folders, Path) else _several(folders))
+    found = comparison.read(folders if isinstance(folders, Path) else _several(folders), taken)
     return _save(out, html.render(comparison.build(found, Words(language))))
 
 

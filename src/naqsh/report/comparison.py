@@ -6,8 +6,9 @@ reference and with as many pictures is compared; a run that was measured otherwi
 has no rank and no place in the figures.
 """
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from naqsh.errors import NaqshError
+from naqsh.foreign import plain_name, require_inside
 from naqsh.report import (
     anomalies,
     bound,
@@ -34,6 +36,12 @@ from naqsh.runfolder import read_json
 
 FILE = "comparison.json"
 
+OUTSIDE = (
+    "it lies outside of this folder, so `naqsh report` does not follow the name; the command that "
+    "compared it, given once more, shows it"
+)
+"""Why a run that was taken from elsewhere is not shown."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -51,8 +59,13 @@ class Comparison:
     plan: dict[str, Any] = field(default_factory=dict)
 
 
-def read(folders: Path | Sequence[Path]) -> Comparison:
+def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Comparison:
     """The comparison in a folder that holds ``comparison.json``, or that of run folders.
+
+    Args:
+        folders: a comparison's folder, or run folders.
+        taken: run folders outside of it that may be read. The file alone does not lead out of its
+            folder: someone else may have written it.
 
     Raises:
         NaqshError: there is no run to show, or a file is damaged.
@@ -64,12 +77,23 @@ def read(folders: Path | Sequence[Path]) -> Comparison:
     try:
         plan = dict(kept["plan"])
         entries = [
-            (str(e["name"]), str(e["folder"]), str(e["state"]), e["error"]) for e in kept["entries"]
+            (str(e["folder"]), bool(e.get("taken")), str(e["state"]), e["error"])
+            for e in kept["entries"]
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
-    done = [folders / folder for _, folder, state, _ in entries if state == "done"]
-    failures = [(name, str(error)) for name, _, state, error in entries if state == "failed"]
+    outside = {os.path.relpath(path, folders) for path in taken}
+    done, failures = [], []
+    for folder, is_taken, state, why in entries:
+        if state == "failed":
+            failures.append((folder, str(why)))
+        elif state == "done" and is_taken and folder not in outside:
+            failures.append((folder, OUTSIDE))
+        elif state == "done":
+            place = folders / (folder if is_taken else plain_name(folder, "a run's folder"))
+            if not is_taken:
+                require_inside(place, folders)
+            done.append(place)
     if not done:
         raise NaqshError(f"{folders} has no finished run to compare")
     return Comparison(_comparable(gather.read(done)), failures, plan)
