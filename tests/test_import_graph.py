@@ -39,9 +39,19 @@ SIDE = {  # these stand beside: all that each may import
 USERS = {  # who may import what stands beside
     "data": {
         *("training", "origin", "run", "launch", "measuring", "evaluation", "samplers", "bounds"),
-        *("ready", "detection", "tune", "cli"),
+        *("ready", "detection", "tune", "comparison", "cli"),
     },
-    "metrics": {"run", "measuring", "ready", "evaluation", "samplers", "detection", "tune", "cli"},
+    "metrics": {
+        "run",
+        "measuring",
+        "ready",
+        "evaluation",
+        "samplers",
+        "detection",
+        "tune",
+        "comparison",
+        "cli",
+    },
     "report": {"run", "evaluation", "tune", "comparison", "cli"},
 }
 APART = {("training", "methods")}  # the trainer knows no method by name
