@@ -189,3 +189,14 @@ def test_readable_bytes():
         *("0 B", "1 B", "1e+03 B", "1.5 KiB", "5 MiB", "3 GiB", "7 TiB")
     ]
     assert module.readable_bytes(1 << 60).endswith("TiB")
+
+
+def test_memory_is_told_before_images_are_made_large(alone, monkeypatch):
+    from naqsh import launch, origin
+    from naqsh.errors import NaqshError
+
+    monkeypatch.setattr(origin, "load", lambda *_: pytest.fail("images were loaded"))
+    changes = {"data.size": 4096, "training.batch": 4096}
+    with pytest.raises(NaqshError, match=r"images of 4096x4096x1: training needs about .* memory"):
+        launch.train("vae-digits", out=alone / "r", overrides=changes, device="cpu", quiet=True)
+    assert not (alone / "r" / "run.json").exists()

@@ -20,6 +20,9 @@ from naqsh.training.log import readable_time
 from naqsh.training.loop import Trainer
 from naqsh.training.tracking import sink as tracking_sink
 
+LARGE = 512
+"""Pixels across from which memory is estimated before images are made so large."""
+
 
 def train(
     recipe: str | Recipe,
@@ -92,8 +95,9 @@ def _train(
     quiet: bool,
 ) -> None:
     there = _same_recipe(wanted, folder)
+    _refuse_large(wanted, world)
     pictures, place = _images(wanted, there, folder, data_home)
-    cost = _estimate(wanted, pictures, world)
+    cost = _estimate(wanted, pictures.shape, len(pictures.classes), world)
     method = build(wanted, pictures.shape, len(pictures.classes))
     sink = None
     if tracking and world.leads:
@@ -163,8 +167,9 @@ def check(recipe: Recipe, *, device: str = "auto", data_home: Path | str | None 
         NaqshError: there are no such images, or a network does not fit them or the memory.
     """
     with distributed.join(device) as world:
+        _refuse_large(recipe, world)
         images = load_data(recipe, "train", data_home)
-        _estimate(recipe, images, world)
+        _estimate(recipe, images.shape, len(images.classes), world)
     with torch.device("meta"):
         return recipe.method.build(images.shape, len(images.classes))
 
@@ -177,10 +182,19 @@ def images_a_step(recipe: Recipe, data_home: Path | str | None = None) -> int:
     return recipe.training.batch * max(phase.repeats for phase in method.phases())
 
 
-def _estimate(recipe: Recipe, pictures: "data.DataSet", world: distributed.World) -> Estimate:
-    where = f"{recipe.name} on pictures of {readable_size(pictures.shape)}"
+def _refuse_large(recipe: Recipe, world: distributed.World) -> None:
+    """Refuse too large a size before images are brought to it, which takes long and much room."""
+    size = recipe.data.size
+    if size and size > LARGE:
+        _estimate(recipe, (recipe.data.channels or 1, size, size), 2, world)
+
+
+def _estimate(
+    recipe: Recipe, shape: tuple[int, int, int], classes: int, world: distributed.World
+) -> Estimate:
+    where = f"{recipe.name} on images of {readable_size(shape)}"
     try:
-        cost = estimate(recipe, pictures.shape, len(pictures.classes), world.size)
+        cost = estimate(recipe, shape, classes, world.size)
     except ValueError as error:
         raise NaqshError(f"{where}: {error}") from error
     except (RuntimeError, TypeError) as error:

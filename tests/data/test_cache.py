@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from naqsh import places
-from naqsh.data import cache, load
+from naqsh.data import cache, load, notes
 from naqsh.data.dataset import fingerprint_of
 from naqsh.errors import NaqshError
 
@@ -39,18 +39,69 @@ def test_a_failed_build_leaves_nothing(cache):
     assert [path.name for path in (cache / "pictures").iterdir()] in ([], [".x.lock"])
 
 
-@pytest.mark.parametrize("damaged", ["images.npy", "labels.npy", "meta.json"])
-@pytest.mark.parametrize("how", ["cut", "gone"])
-def test_a_damaged_entry_is_built_again(damaged, how):
+def floats(path):
+    np.save(path, np.load(path).astype(np.float64))
+
+
+def shorter(path):
+    np.save(path, np.load(path)[:-1])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4  # a value of the last row, or the last word of the JSON
+    path.write_bytes(content)
+
+
+def nested(path):
+    path.write_text("[1]")
+
+
+DAMAGE = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "flipped": flipped,
+}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "how"),
+    [
+        *((name, how) for name in ("images.npy", "labels.npy", "meta.json") for how in DAMAGE),
+        *((name, how) for name in ("images.npy", "labels.npy") for how in (floats, shorter)),
+        ("meta.json", nested),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_damaged_entry_is_built_again(damaged, how, monkeypatch, caplog):
     cache.pictures("x", "1", content)
-    file = places.cache() / "pictures" / "x-1" / damaged
-    if how == "gone":
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:-9])
+    DAMAGE.get(how, how)(places.cache() / "pictures" / "x-1" / damaged)
+    monkeypatch.setattr(cache, "_checked", set())  # as another process
+    monkeypatch.setattr(notes, "_said", set())
     stored = cache.pictures("x", "1", content)
     assert np.array_equal(stored.images, IMAGES)
     assert np.array_equal(stored.labels, LABELS)
+    assert "x-1 in the cache was damaged" in caplog.text
+    monkeypatch.setattr(cache, "_checked", set())
+    again = cache.pictures("x", "1", lambda: pytest.fail("built again"))
+    assert again.fingerprint == fingerprint_of(IMAGES, LABELS)
+
+
+def test_an_entry_is_checked_once_a_process(monkeypatch):
+    cache.pictures("x", "1", content)
+    monkeypatch.setattr(cache, "_digest", lambda *_: pytest.fail("checked again"))
+    cache.pictures("x", "1", lambda: pytest.fail("built again"))
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_it_is_made(monkeypatch):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "free")(IMAGES.size - 1)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    made = cache.Content(IMAGES.shape, None, (pytest.fail("made") for _ in range(1)))
+    with pytest.raises(NaqshError, match=r"10 images of 3x4x1 take .* GB.* smaller data\.size"):
+        cache.pictures("x", "1", lambda: made)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ def test_a_damaged_cache_is_computed_anew(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("NAQSH_CACHE", str(tmp_path))
     whole = extract(Pixels(), pictures, cache=True)
     (file,) = (tmp_path / "features").iterdir()
-    for damage in (b"", file.read_bytes()[:-9], b"nonsense"):
+    flipped = bytearray(file.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for damage in (b"", file.read_bytes()[:-9], b"nonsense", flipped):
         file.write_bytes(damage)
         assert torch.equal(extract(Pixels(), pictures, cache=True), whole)
     np.save(file, np.zeros((3, 2), np.float32))

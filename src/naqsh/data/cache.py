@@ -4,11 +4,16 @@ An entry is a folder with `images.npy`, `labels.npy` where there are labels, and
 written under another name, synced and renamed, so a process that is killed leaves no entry, and of
 two that build at once the second finds the first one's. (A lock spares it the work; nothing depends
 on the lock.)
+
+`meta.json` keeps the shape and the SHA-256 of what was stored. All of it is held against them when
+a process first opens an entry, at 0.8 gigabytes a second a core, so a bit that a disk or a copy has
+changed is found, and the entry built again. What changes while it is open is not noticed.
 """
 
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -23,10 +28,13 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from naqsh import places
-from naqsh.data.dataset import Fingerprint
+from naqsh.data import notes, npy
+from naqsh.data.dataset import FINGERPRINT, Fingerprint
+from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
 
 _STALE = 24 * 3600
+_PIECE = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -70,17 +78,21 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
     """
     folder = places.cache() / "pictures"
     entry = folder / f"{place}-{version}"
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return _open(entry)
+    if found := _whole(entry):
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{place}.lock"):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                return _open(entry)
+            if found := _whole(entry):
+                return found
+            if entry.exists():
+                notes.say([f"{entry} in the cache was damaged, or of an older form: built again"])
             _sweep(folder)
             aside = Path(tempfile.mkdtemp(prefix=f"{place}-", suffix=".part", dir=folder))
             try:
-                _write(aside, build())
+                content = build()
+                _check_room(folder, content)
+                _write(aside, content)
                 shutil.rmtree(entry, ignore_errors=True)
                 # Fails when another process without the lock was first; its entry is as good.
                 with contextlib.suppress(OSError):
@@ -104,13 +116,59 @@ def key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def _whole(entry: Path) -> Stored | None:
+    """What is stored, or None where it is missing, damaged or of an older form."""
+    try:
+        return _open(entry)
+    except (OSError, ValueError, KeyError, TypeError, NaqshError):
+        return None
+
+
 def _open(entry: Path) -> Stored:
     meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
-    images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
-    labels = None
+    if meta.pop("seal") != key(meta):
+        raise ValueError("other words than were stored")
+    held = npy.arrays(entry / "images.npy")[""]
+    if isinstance(held, str) or held.dtype != np.uint8 or list(held.shape) != meta["shape"]:
+        raise ValueError("other images than were stored")
+    images, labels = held.mapped(), None
     if meta["labels"]:
-        labels = np.load(entry / "labels.npy", allow_pickle=False)
-    return Stored(images, labels, meta["fingerprint"], meta.get("about", {}))
+        marks = npy.arrays(entry / "labels.npy")[""]
+        if isinstance(marks, str) or marks.dtype != np.int64 or marks.shape != (len(images),):
+            raise ValueError("other labels than were stored")
+        labels = marks.whole()
+    stat = (entry / "images.npy").stat()
+    state = (entry, stat.st_ino, stat.st_size, stat.st_mtime_ns, meta["sha256"])
+    if state not in _checked:
+        if _digest(images, labels) != meta["sha256"]:
+            raise ValueError("other values than were stored")
+        _checked.add(state)
+    return Stored(images, labels, meta["sha256"][:FINGERPRINT], meta["about"])
+
+
+_checked: set[tuple[object, ...]] = set()
+"""The entries that this process has read to the end and found whole."""
+
+
+def _digest(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
+    digest, rows = Fingerprint(images.shape), max(1, _PIECE // images[:1].nbytes)
+    with progress("checking the cache", len(images), "images") as advance:
+        for start in range(0, len(images), rows):
+            digest.add(images[start : start + rows])
+            advance(min(rows, len(images) - start))
+    return digest.sha256(labels)
+
+
+def _check_room(folder: Path, content: Content) -> None:
+    """Refuse at once what the disk cannot hold, rather than when it is full."""
+    needed, free = math.prod(content.shape), shutil.disk_usage(folder).free
+    if needed > free:
+        count, channels, height, width = content.shape
+        raise NaqshError(
+            f"{count:,} images of {height}x{width}x{channels} take {needed / 1e9:,.1f} GB, and "
+            f"the cache {folder} has room for {free / 1e9:,.1f} GB; give a smaller data.size, or "
+            "set NAQSH_CACHE to a folder with more room"
+        )
 
 
 def _write(folder: Path, content: Content) -> None:
@@ -134,12 +192,13 @@ def _write(folder: Path, content: Content) -> None:
             np.save(file, content.labels.astype(np.int64), allow_pickle=False)
             _sync(file.fileno())
     meta = {
-        "fingerprint": digest.close(content.labels),
+        "sha256": digest.sha256(content.labels),
+        "shape": content.shape,
         "labels": content.labels is not None,
         "about": content.about,
     }
     with (folder / "meta.json").open("w", encoding="utf-8") as text:
-        json.dump(meta, text)
+        json.dump(meta | {"seal": key(meta)}, text)
         text.flush()
         _sync(text.fileno())
 

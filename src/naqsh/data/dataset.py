@@ -13,6 +13,9 @@ from naqsh.seeds import derive
 
 Split = Literal["train", "test"]
 
+FINGERPRINT = 16
+"""Digits of a fingerprint."""
+
 _BLOCK = 64 << 20
 _IN_MEMORY = 1 << 30
 
@@ -153,10 +156,15 @@ class Fingerprint:
         self._hash.update(np.ascontiguousarray(images).data)
 
     def close(self, labels: NDArray[np.int64] | None) -> str:
-        """Take in the labels and give the 16 digits."""
+        """The 16 digits, of the images and the labels."""
+        return self.sha256(labels)[:FINGERPRINT]
+
+    def sha256(self, labels: NDArray[np.int64] | None) -> str:
+        """The whole hash, of which the fingerprint is the beginning: 64 digits."""
+        whole = self._hash.copy()
         if labels is not None:
-            self._hash.update(labels.astype("<i8").data)
-        return self._hash.hexdigest()[:16]
+            whole.update(labels.astype("<i8").data)
+        return whole.hexdigest()
 
 
 def fingerprint_of(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:

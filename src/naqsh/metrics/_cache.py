@@ -1,6 +1,8 @@
 """Features of real pictures, kept in the user's cache folder under a hash of their origin."""
 
 import contextlib
+import hashlib
+import io
 import os
 import re
 from pathlib import Path
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import places
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 def place(name: str, extractor: str, pictures: str) -> Path:
@@ -20,24 +24,30 @@ def place(name: str, extractor: str, pictures: str) -> Path:
 def load(path: Path, rows: int) -> NDArray[np.float32] | None:
     """The features at `path`, or None where there are none that can be used."""
     try:
-        values = np.load(path, allow_pickle=False)
+        content = path.read_bytes()
+        if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
+            return None  # cut short by a full disk, or changed since: computed anew
+        values = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None  # absent, or cut short by a full disk: computed anew
+        return None
     whole = values.dtype == np.float32 and values.ndim == 2 and len(values) == rows
     return values if whole else None
 
 
 def save(path: Path, values: NDArray[np.float32]) -> None:
-    """Write aside and rename, so that a reader never meets half a file.
+    """Write aside and rename, so that a reader never meets half a file; a SHA-256 ends it.
 
     A cache that cannot be written is no reason to lose an hour of features: the result is simply
     not kept.
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    content = io.BytesIO()
+    np.save(content, values, allow_pickle=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
-            np.save(file, values, allow_pickle=False)
+            file.write(content.getbuffer())
+            file.write(hashlib.sha256(content.getbuffer()).digest())
         aside.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
