@@ -54,7 +54,7 @@ def flipped(path):
 
 
 def nested(path):
-    path.write_text("[1]")
+    path.write_text("[" * 100_000)
 
 
 DAMAGE = {

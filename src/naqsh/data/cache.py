@@ -120,7 +120,15 @@ def _whole(entry: Path) -> Stored | None:
     """What is stored, or None where it is missing, damaged or of an older form."""
     try:
         return _open(entry)
-    except (OSError, ValueError, KeyError, TypeError, NaqshError):
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        NaqshError,
+    ):
         return None
 
 
