@@ -28,6 +28,9 @@ COVERED = 128
 
 _MARK = r"(?:masks?|gt|ground[\W_]*truth|truth|labels?|seg|segmentation|annotation|defect|anomaly)"
 _AFFIX = re.compile(rf"[\W_]+{_MARK}[\W_]*\d*$|^{_MARK}[\W_]+", re.IGNORECASE)
+_SOFT = 32
+"""Least largest value of a mask that may have soft edges: labels are smaller."""
+
 _INTERIOR = 0.1
 """Share of a mask's faults that may lie inside of areas of middling values."""
 
@@ -132,11 +135,14 @@ def _notes(
 
 def _matched(images: Sequence[Path], truth: Sequence[Path]) -> dict[Path, list[Path]]:
     """The masks of each image that has any."""
+    kinds = {image.parent.name.casefold() for image in images}
+    folders = {image.stem.casefold() for image in images} - kinds
     by_name: dict[str, list[Path]] = {}
     for path in truth:
-        for name in {path.stem.casefold(), stem(path), path.parent.name.casefold()}:
+        above = path.parent.name.casefold()
+        # In a folder named as an image are the masks of that one, whatever they are called.
+        for name in {above} if above in folders else {path.stem.casefold(), stem(path)}:
             by_name.setdefault(name, []).append(path)
-    kinds = {image.parent.name.casefold() for image in images}
     sorted_by_kind = any(_parts(path) & kinds for path in truth)
     found = {}
     for image in images:
@@ -219,22 +225,40 @@ def _marked(values: NDArray[Any], lossy: bool, path: Path) -> NDArray[np.bool_]:
     if not np.isfinite(values).all():
         raise NaqshError(f"mask {path} has values that are no numbers; repair or remove it")
     distinct = np.unique(values)
-    if len(distinct) <= FEW and not lossy:
-        return np.asarray(values != 0)
     top = float(distinct[-1])
     inside = np.asarray(values >= top / 2)
+    if len(distinct) <= FEW and not lossy:
+        if len(distinct) > 1 and 0 not in distinct:
+            raise NaqshError(
+                f"mask {path} has {len(distinct)} different values and none is 0 or black; save it "
+                "with 0 for the background"
+            )
+        return inside if _is_soft(values, inside, top) else np.asarray(values != 0)
     # Of soft edges no pixel has only middling ones around it.
-    middling = (values > top / 4) & (values < top * 3 / 4)
-    deep = middling.copy()
-    for axis in (0, 1):
-        for step in (1, -1):
-            deep &= np.roll(middling, step, axis)
+    deep = ~_widened(~((values > top / 4) & (values < top * 3 / 4)))
     if distinct[0] < 0 or deep.sum() > _INTERIOR * inside.sum():
         raise NaqshError(
             f"mask {path} has {len(distinct)} different values from {distinct[0]:g} to {top:g}, "
             "and it cannot be told which are faults; save it with 0 for the background and 255"
         )
     return inside & (values > 0)
+
+
+def _is_soft(values: NDArray[Any], inside: NDArray[np.bool_], top: float) -> bool:
+    """Whether lesser values are but the edges of the largest, and not labels of their own."""
+    lesser = (values != 0) & ~inside
+    edge = _widened(_widened(inside)) & _widened(_widened(values == 0))
+    return top >= _SOFT and bool(lesser.any()) and bool(edge[lesser].all())
+
+
+def _widened(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """An area with the pixels beside, above and below it."""
+    wide = area.copy()
+    wide[1:] |= area[:-1]
+    wide[:-1] |= area[1:]
+    wide[:, 1:] |= area[:, :-1]
+    wide[:, :-1] |= area[:, 1:]
+    return wide
 
 
 def _looks_inverted(mask: NDArray[np.bool_]) -> bool:

@@ -169,8 +169,8 @@ def _of_folder(
     elif listing.classes:
         notes.append(
             f"{path.resolve().name}: sub-folders {', '.join(listing.classes)}: none is called "
-            f"{defects.GOOD}, so which images are good is not known; name it with --good "
-            f"{listing.classes[-1]}"
+            f"{defects.GOOD}, so which images are good is not known; name it, for example --good "
+            f"{listing.classes[0]}"
         )
     read = folders.stored(path, listing, "examined", options, least=1)
     files = read.listing.files
