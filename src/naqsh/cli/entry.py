@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from naqsh import __version__
 from naqsh.cli import comparing, detecting, making, measuring, showing
-from naqsh.cli.parsing import Parser, apart, named
+from naqsh.cli.parsing import Parser, apart, named, refuse_empty
 from naqsh.cli.streams import Steady, steady
 from naqsh.errors import CannotWrite, Interrupted, NaqshError
 from naqsh.foreign import shown
@@ -153,6 +153,7 @@ def _run(arguments: list[str]) -> int:
         making.add_tune,
     ):
         add(verbs)
+    refuse_empty(arguments)
     words, dotted = apart(arguments)
     if HELP & set(words):
         return _help(parser, words, dotted)

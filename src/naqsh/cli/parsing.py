@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from naqsh.errors import NaqshError, one_of
+from naqsh.foreign import shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +61,22 @@ def _noted(examples: str) -> str:
         "\n".join(lines) if kept else "\n" + textwrap.fill(" ".join(lines), 80)
         for kept, lines in runs
     )
+
+
+def refuse_empty(arguments: list[str]) -> None:
+    """Refuse a word without letters, such as ``--data "$UNSET"`` gives.
+
+    As a path it would mean the working folder, as the name of a file nothing at all.
+    """
+    before = ""
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        given_here = bool(equals) and name.startswith("--")
+        if not (value if given_here else word).strip():
+            what = name if given_here else before
+            what = what if what.startswith("--") else f"the word after {shown(before) or 'naqsh'}"
+            raise NaqshError(f"{what} is empty; give a value, or leave it out (an unset variable?)")
+        before = word
 
 
 def apart(arguments: list[str]) -> tuple[list[str], list[str]]:
