@@ -20,7 +20,7 @@ from torch import Tensor
 
 from naqsh.methods.diffusion import Spec
 from naqsh.noise import Noise
-from naqsh.run import SAMPLE_BATCH
+from naqsh.sampling import SAMPLE_BATCH
 from naqsh.spec import Precision
 
 TARGET = 2.0

@@ -8,8 +8,8 @@ import pytest
 import naqsh
 from naqsh import cli, codec, launch, methods, options
 from naqsh.recipes import all_recipes, by_name
-from naqsh.run import sample_names, sampling
 from naqsh.runfolder import flat
+from naqsh.sampling import described, sample_names
 
 VERBS = [
     *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),
@@ -128,8 +128,8 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
 @pytest.mark.parametrize("recipe", ["gan-digits", "vae-digits", "maf-digits", "ddpm-digits"])
 def test_every_option_of_sampling_is_described(recipe):
     method = by_name(recipe).method.build((1, 16, 16), 10)
-    assert [o.name for o in sampling(method) if len(o.about) < 8] == []
-    assert [o.name for o in sampling(method)] == list(sample_names(method))
+    assert [o.name for o in described(method) if len(o.about) < 8] == []
+    assert [o.name for o in described(method)] == list(sample_names(method))
 
 
 def test_the_list_of_recipes_is_by_family(capsys):

@@ -13,21 +13,11 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *(
-        "errors",
-        "foreign",
-        "places",
-        "seeds",
-        "terminal",
-        "spec",
-        "codec",
-        "options",
-        "noise",
-        "runfolder",
-    ),
-    *("outputs", "results", "kept", "pictures", "environment", "ranks", "precision", "core"),
+    *("errors", "foreign", "places", "seeds", "terminal", "spec", "codec", "options", "noise"),
+    *("inline", "runfolder", "outputs", "results", "kept"),
+    *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
-    *("origin", "run"),
+    *("origin", "sampling", "run"),
     *("launch", "measuring", "ready", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]

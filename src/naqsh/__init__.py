@@ -1,5 +1,10 @@
 """Naqsh trains, samples, measures, explains and compares deep generative models.
 
+``naqsh.train(recipe)`` trains into a run folder and ``naqsh.open(folder)`` opens one; both give a
+:class:`~naqsh.run.Run`, which samples, shows, evaluates, detects and reports. ``naqsh.Grid`` shows
+images in a notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are
+the parts beneath.
+
 The public names below are imported when they are first used, so that ``import naqsh`` is quick.
 """
 
@@ -9,15 +14,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from naqsh.errors import NaqshError as NaqshError
     from naqsh.launch import train as train
+    from naqsh.pictures import Grid as Grid
     from naqsh.run import Run as Run
     from naqsh.run import open as open
 
 __version__ = "0.1.0"
 
-_LAZY = {"NaqshError": "errors", "Run": "run", "open": "run", "train": "launch"}
-_SUBMODULES = {"data", "metrics", "recipes"}
+_LAZY = {
+    "Grid": "pictures",
+    "NaqshError": "errors",
+    "Run": "run",
+    "open": "run",
+    "train": "launch",
+}
+_SUBMODULES = {"data", "metrics", "recipes", "report"}
 
-__all__ = ["NaqshError", "Run", "__version__", "data", "metrics", "open", "recipes", "train"]
+__all__ = [
+    "Grid",
+    "NaqshError",
+    "Run",
+    "__version__",
+    "data",
+    "metrics",
+    "open",
+    "recipes",
+    "report",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,3 +49,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"naqsh.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'naqsh' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names, imported or not yet."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

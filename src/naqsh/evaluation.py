@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from naqsh import data as datasets
-from naqsh import kept, metrics, pictures
+from naqsh import inline, kept, metrics, pictures
 from naqsh.core import HasLogProb, Samples
 from naqsh.errors import NaqshError
 from naqsh.measuring import Progress, extractor, features_for, images_of, silent
@@ -62,6 +62,24 @@ class Evaluation:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     nearness: Nearness | None = None
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[object, ...]] = [
+            (
+                m.name,
+                f"{m.value:.4g}",
+                "" if m.interval is None else "{:.4g} to {:.4g}".format(*m.interval),
+                f"{m.n_generated:,} against {m.n_real:,} of {m.reference}, features {m.features}",
+            )
+            for m in self.measures
+        ]
+        if self.likelihood:
+            rows.append(("likelihood", self.likelihood, "", ""))
+        if self.nearness:
+            rows.append(("nearest", self.nearness, "", ""))
+        rows.append(("speed", self.speed, "", ""))
+        rows += [("note", note, "", "") for note in self.notes]
+        return inline.table(("measure", "value", "95 % interval", "of"), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -3,18 +3,64 @@
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from naqsh import inline
+from naqsh.errors import NaqshError
 from naqsh.runfolder import make_folder, write_bytes
 
 Pixels = npt.NDArray[np.uint8]
 
 GAP = 2
 """Pixels between two pictures of a grid, before enlarging."""
+
+
+class Grid:
+    """Images that a notebook shows as one grid; in Python it is the images and how to lay them.
+
+    Args:
+        images: a tensor or array (N, C, H, W) or (N, H, W), float in [0, 1] or uint8.
+        caption: a line below them.
+        columns: images in a row; by default as square as can be.
+
+    Raises:
+        NaqshError: they have another shape.
+    """
+
+    def __init__(self, images: Any, caption: str = "", columns: int | None = None) -> None:
+        array = np.asarray(images)
+        array = array[:, None] if array.ndim == 3 else array
+        if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
+            raise NaqshError(
+                f"a grid needs images of shape (N, 1 or 3, H, W) or (N, H, W), got {array.shape}"
+            )
+        if columns is not None and columns < 1:
+            raise NaqshError(f"a grid needs at least 1 column, got {columns}")
+        whole = array.dtype == np.uint8
+        self.pixels: Pixels = array if whole else to_pixels(array.astype(np.float32))
+        self.caption, self.columns = caption, columns
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images{': ' if self.caption else ''}{self.caption}>"
+
+    def _repr_png_(self) -> bytes:
+        return to_png(grid(self.pixels, self.columns), self.caption)
+
+    def _repr_html_(self) -> str:
+        return inline.image(self._repr_png_(), self.caption or f"{len(self)} images")
+
+    def save(self, path: Path | str) -> Path:
+        """Write the grid as a PNG file; returns where it is."""
+        save_grid(Path(path), self.pixels, self.caption, self.columns)
+        return Path(path)
 
 
 def to_pixels(images: npt.NDArray[np.float32]) -> Pixels:

@@ -1,8 +1,7 @@
 """A run: the object that opens the folder which training a recipe leaves."""
 
 import json
-import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,26 +9,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from naqsh import codec, options, origin, outputs, pictures
+from naqsh import inline, origin, pictures, sampling
 from naqsh import recipe as recipe_module
-from naqsh.core import DrawsLabels, Method, Samples
+from naqsh.core import DrawsLabels, Method
 from naqsh.errors import NaqshError, one_of
-from naqsh.noise import Noise, derive
+from naqsh.noise import derive
 from naqsh.origin import load as load_data
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, read_json
+from naqsh.runfolder import RunFolder, read_json, read_lines
+from naqsh.sampling import SAMPLE_BATCH, Progress, sample_options
 from naqsh.training import checkpoint, distributed
 
 if TYPE_CHECKING:
     from naqsh.detection import Detection
     from naqsh.evaluation import Evaluation
 
-__all__ = ["WEIGHTS", "Run", "build", "data_of", "load_data", "open"]
-
-SAMPLE_BATCH = 100
-
-Progress = Callable[[str, int, int], None]
-"""Told of what how much is done, and of how much."""
+__all__ = ["WEIGHTS", "Run", "build", "data_of", "load_data", "open", "sample_options"]
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""
@@ -172,37 +167,29 @@ class Run:
         Raises:
             NaqshError: the method makes no pictures, or a number does not fit.
         """
-        return torch.cat(list(self._batches(n, seed, first, batch, device, progress, options)))
+        drawn = sampling.batches(
+            self.method,
+            self.recipe.name,
+            n,
+            options,
+            seed=seed,
+            first=first,
+            batch=batch,
+            device=device,
+            progress=progress,
+        )
+        return torch.cat(list(drawn))
 
-    def _batches(
-        self,
-        n: int,
-        seed: int,
-        first: int,
-        batch: int,
-        device: str,
-        progress: Progress | None,
-        options: Mapping[str, Any],
-    ) -> Iterator[Tensor]:
-        """What :meth:`sample` gives, a batch at a time, so that thousands need no memory."""
-        method = self.method
-        if not isinstance(method, Samples):
-            raise NaqshError(f"{self.recipe.name} makes no images: its method has no sample")
-        if n < 1 or batch < 1 or first < 0:
-            raise NaqshError(
-                f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
-            )
-        chosen = sample_options(method, options)
-        place = torch.device(device)
-        method.to(place)
-        for start in range(first, first + n, batch):
-            count = min(batch, first + n - start)
-            noise = Noise(derive(seed, "sample"), count, start, place)
-            with torch.inference_mode():
-                drawn = method.sample(noise, **chosen).float().cpu()
-            if progress:
-                progress("samples", start - first + count, n)
-            yield drawn
+    def show(self, n: int = 16, *, columns: int | None = None, **options: Any) -> pictures.Grid:
+        """Samples as a grid that a notebook shows at the end of a cell.
+
+        Args:
+            n: how many.
+            columns: images in a row; by default as square as can be.
+            options: as for :meth:`sample`.
+        """
+        caption = f"{self.recipe.name} after {self.step} steps"
+        return pictures.Grid(self.sample(n, **options), caption, columns)
 
     def save_samples(
         self,
@@ -242,26 +229,57 @@ class Run:
         if columns is not None and columns < 1:
             raise NaqshError(f"a grid needs at least 1 column, got {columns}")
         path = Path(folder or out or self.folder.path / "samples.png")
-        if folder:
-            outputs.require_folder(path, overwrite)
-        elif path.is_dir() or path.suffix.lower() != ".png":
-            raise NaqshError(f"{path}: a grid is one file ending in .png; --folder takes a folder")
-        else:
-            outputs.require_file(path, overwrite or not out)
+        sampling.require_target(path, bool(folder), overwrite or not (folder or out))
         with distributed.join(device) as world:
-            place = str(world.device)
-            drawn = self._batches(n, seed, 0, batch, place, progress, options or {})
+            drawn = sampling.batches(
+                self.method,
+                self.recipe.name,
+                n,
+                options or {},
+                seed=seed,
+                batch=batch,
+                device=str(world.device),
+                progress=progress,
+            )
             if folder:
-                with outputs.image_folder(path, overwrite) as aside:
-                    for number, images in enumerate(drawn):
-                        pictures.save_each(
-                            aside, pictures.to_pixels(images.numpy()), number * batch
-                        )
+                sampling.write_each(path, drawn, overwrite)
                 return path
             pixels = pictures.to_pixels(torch.cat(list(drawn)).numpy())
         caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
         pictures.save_grid(path, pixels, caption, columns)
         return path
+
+    @property
+    def curves(self) -> dict[str, list[float | None]]:
+        """Every curve as a column: ``pandas.DataFrame(run.curves)`` makes a table of it.
+
+        Returns:
+            of each record ``step``, ``epoch``, ``seen`` (images), ``seconds``, ``speed`` (images a
+            second) and each loss by phase and term, such as ``critic.total``; None where a record
+            has no such value. All lists are of one length.
+        """
+        records = [
+            {name: value for name, value in record.items() if isinstance(value, int | float)}
+            | record.get("losses", {})
+            for record in read_lines(self.folder.metrics)
+        ]
+        names = dict.fromkeys(name for record in records for name in record)
+        return {name: [record.get(name) for record in records] for name in names}
+
+    def _repr_html_(self) -> str:
+        steps = self.folder.steps()
+        about = {
+            "recipe": self.recipe.name,
+            "method": self.recipe.method.kind,
+            "data": self.recipe.data.name,
+            "trained": f"{steps[-1]:,} steps" if steps else "no checkpoint yet",
+            "weights": self.weights,
+        }
+        piece = inline.facts(str(self.folder.path), about)
+        grid = self.folder.grid(steps[-1]) if steps else None
+        if grid and grid.is_file():
+            piece += inline.image(grid.read_bytes(), f"samples after {steps[-1]} steps")
+        return piece
 
     def best_validation(self) -> float | None:
         """The least validation loss; None for a method that has none."""
@@ -271,10 +289,17 @@ class Run:
     def evaluate(
         self, metrics: str | Iterable[str] = "all", *, features: str | None = None, **options: Any
     ) -> "Evaluation":
-        """Measure samples against real pictures; see :func:`naqsh.evaluation.evaluate`."""
+        """Measure samples against real images; see :func:`naqsh.evaluation.evaluate`.
+
+        Args:
+            metrics: one name or several.
+            features: by which features; by default those of the run's data set.
+            options: what else :func:`naqsh.evaluation.evaluate` takes.
+        """
         from naqsh import evaluation
 
-        return evaluation.evaluate(self, metrics, features=features, **options)
+        names = [metrics] if isinstance(metrics, str) else metrics
+        return evaluation.evaluate(self, names, features=features, **options)
 
     def detect(self, source: str, **options: Any) -> "Detection":
         """Score pictures for what is unlike the run's own; see :func:`naqsh.detection.detect`."""
@@ -303,29 +328,6 @@ class Run:
         if notebook:
             report.write_notebook(self.folder.path, Path(notebook), language)
         return path
-
-
-def sample_names(method: object) -> dict[str, Any]:
-    """What a method's ``sample`` takes beside the noise, with its type hint; may be nothing."""
-    hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
-    return {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
-
-
-def sampling(method: object) -> list[options.Option]:
-    """What a method's ``sample`` takes beside the noise, with defaults and descriptions."""
-    return options.of_function(method.sample, ("noise",)) if isinstance(method, Samples) else []
-
-
-def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for a method's ``sample``, checked and read by their type hints."""
-    known = sample_names(method)
-    for name in given:
-        if name not in known:
-            raise one_of("sampling option", name, known or ["n", "seed"])
-    return {
-        name: codec.read(known[name], codec.Text(value) if isinstance(value, str) else value, name)
-        for name, value in given.items()
-    }
 
 
 def _header(path: Path) -> dict[str, str]:

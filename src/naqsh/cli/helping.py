@@ -94,10 +94,10 @@ def of_recipe(given: argparse.Namespace, named: Mapping[str, str]) -> str:
 
 def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
     """What the method of the run that was named takes for sampling."""
-    from naqsh import run
+    from naqsh import run, sampling
 
     trained = run.open(given.run, given.weights)
-    found = run.sampling(trained.method)
+    found = sampling.described(trained.method)
     if not found:
         return f"\n{trained.recipe.name} takes no further options for sampling."
     title = f"{trained.recipe.name} takes for sampling, each with its default:"

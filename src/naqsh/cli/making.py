@@ -116,10 +116,10 @@ def add_sample(verbs: Any) -> None:
 
 
 def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import outputs, run
+    from naqsh import outputs, run, sampling
 
     trained = run.open(options.run, options.weights)
-    only(named, run.sample_names(trained.method), options)
+    only(named, sampling.sample_names(trained.method), options)
     if options.folder and (old := outputs.require_folder(options.folder, options.overwrite)):
         print(f"{old:,} images in {shown(options.folder)} are replaced", file=sys.stderr)
     with counting() as progress:

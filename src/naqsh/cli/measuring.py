@@ -47,10 +47,10 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import evaluation, measuring, run
+    from naqsh import evaluation, measuring, run, sampling
 
     trained = run.open(options.run, options.weights)
-    only(named, run.sample_names(trained.method), options)
+    only(named, sampling.sample_names(trained.method), options)
     with at_work(options) as machine:
         result = evaluation.evaluate(
             trained,
@@ -100,10 +100,10 @@ def add_samplers(verbs: Any) -> None:
 
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import run, samplers
+    from naqsh import run, samplers, sampling
 
     trained = run.open(options.run, options.weights)
-    only(named, run.sample_names(trained.method), options)
+    only(named, sampling.sample_names(trained.method), options)
     with at_work(options) as machine:
         study = samplers.study(
             trained,

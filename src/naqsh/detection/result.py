@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh import inline
 from naqsh.data.defects import GOOD
 from naqsh.detection.choice import Choice
 from naqsh.detection.scores import LARGEST, Floats, Scores
@@ -131,6 +132,15 @@ class Detection:
         """Which images are flagged, by the deciding scorer or the one beside it."""
         flagged = self.deciding.flagged
         return flagged if self.beside is None else flagged | self.beside.flagged
+
+    def _repr_html_(self) -> str:
+        from naqsh.detection.printed import table
+
+        piece = inline.text(table(self))
+        grid = self.folder / self.pictures["most"] if self.folder and self.pictures else None
+        if grid and grid.is_file():
+            piece += inline.image(grid.read_bytes(), "the most anomalous images")
+        return piece
 
     @property
     def slug(self) -> str:
