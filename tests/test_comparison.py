@@ -306,7 +306,7 @@ def test_images_without_a_test_split_are_compared(reference: str, tmp_path: Path
     for name in plan.recipes:
         run = naqsh.open(tmp_path / "c" / name)
         assert (run.recipe.data.holdout > 0) == (reference == "test")
-        (result,) = stored.evaluations(run.folder).find(metric="kid")
+        (result,) = stored.evaluations(run.folder).find(metric="kernel")
         assert result.of["reference"] == f"flat {reference}"
         assert result.of["features"] == ("pixels" if _without_inception() else "inception")
 
@@ -331,7 +331,7 @@ def test_the_floor_is_the_distance_of_real_images(finished: Path) -> None:
         metrics.extract(metrics.by_name("pixels"), images)
         for images in (data.load("digits", split="test").images, train.images)
     ]
-    value = next(m["value"] for m in floor["measures"] if m["name"] == "kid")
+    value = next(m["value"] for m in floor["measures"] if m["name"] == "kernel")
     assert value == pytest.approx(metrics.kernel_distance(*pixels).value, rel=1e-9)
 
 
@@ -348,7 +348,7 @@ def test_runs_are_taken_as_they_are(finished: Path, tmp_path: Path) -> None:
     assert {run: (Path(run) / "evaluation.json").read_bytes() for run in runs} == before
     compare(Plan(runs=runs, features="pixels", n=30), tmp_path / "c", device="cpu", quiet=True)
     for run in runs:
-        there = stored.evaluations(RunFolder(run)).find(metric="kid")
+        there = stored.evaluations(RunFolder(run)).find(metric="kernel")
         assert [result.of["n"] for result in there] == [40, 30]
 
 
@@ -375,7 +375,7 @@ def test_a_file_of_a_stranger_leads_nowhere(finished: Path, tmp_path: Path) -> N
 def test_best_weights_are_measured_where_there_are_any(which: str, finished: Path) -> None:
     run = naqsh.open(finished / ("vae-digits" if which == "best" else "gan-digits"))
     assert run.folder.best.exists() == (which == "best")
-    (result,) = stored.evaluations(run.folder).find(metric="kid")
+    (result,) = stored.evaluations(run.folder).find(metric="kernel")
     assert result.of["weights"] == which
     assert result.of["step"] == naqsh.open(run.folder.path, which).step
 

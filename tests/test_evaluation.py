@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
 
 
 def test_evaluate_equals_the_plain_functions(run: naqsh.Run) -> None:
-    result = run.evaluate(["fid", "pr"], features="digits", n=60, seed=3, batch=17)
+    result = run.evaluate(["frechet", "pr"], features="digits", n=60, seed=3, batch=17)
     drawn = torch.from_numpy(pictures.to_pixels(run.sample(60, seed=3).numpy()))
     extractor = metrics.by_name("digits")
     test = data.load("digits", split="test")
@@ -35,16 +35,16 @@ def test_evaluate_equals_the_plain_functions(run: naqsh.Run) -> None:
     named = {measure.name: measure for measure in result.measures}
     # Batches of another size round otherwise, and a picture may cross to the next grey level.
     expected = metrics.frechet_distance_features(real, generated)
-    assert named["fid"].value == pytest.approx(expected, rel=1e-3)
-    assert (named["fid"].n_real, named["fid"].n_generated) == (297, 60)
-    assert named["fid"].reference == "digits test"
+    assert named["frechet"].value == pytest.approx(expected, rel=1e-3)
+    assert (named["frechet"].n_real, named["frechet"].n_generated) == (297, 60)
+    assert named["frechet"].reference == "digits test"
     assert result.speed.parameters == sum(p.numel() for p in run.method.generator.parameters())
     assert result.speed.evaluations_per_picture == 1
 
 
 def test_evaluation_is_kept_as_json(run: naqsh.Run) -> None:
-    result = run.evaluate(["kid"], features="pixels", n=30)
-    (stored,) = kept.evaluations(run.folder).find(metric="kid", n=30, features="pixels")
+    result = run.evaluate(["kernel"], features="pixels", n=30)
+    (stored,) = kept.evaluations(run.folder).find(metric="kernel", n=30, features="pixels")
     assert metrics.Measure.from_dict(kept.measure_of(stored)) == result.measures[0]
     assert (stored.of["step"], stored.of["weights"]) == (20, "last")
     assert stored.of["reference_fingerprint"] == data.load("digits", split="test").fingerprint
@@ -54,7 +54,7 @@ def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
     """A further evaluation replaces what is of the same thing, and leaves all else."""
     run.folder.evaluation.unlink(missing_ok=True)
     store = kept.evaluations(run.folder)
-    first = run.evaluate(["fid", "kid", "pr"], features="pixels", n=40)
+    first = run.evaluate(["frechet", "kernel", "pr"], features="pixels", n=40)
     before = store.read()
     ways: list[dict[str, Any]] = [
         {"n": 30},
@@ -63,21 +63,33 @@ def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
         {"n": 40, "seed": 1},
     ]
     for way in ways:
-        run.evaluate(["fid"], **({"features": "pixels"} | way))
+        run.evaluate(["frechet"], **({"features": "pixels"} | way))
     there = store.read()
     measures = [result for result in before if result.of["metric"] != "speed"]
     assert all(result in there for result in measures)
-    assert len([result for result in there if result.of["metric"] == "fid"]) == 1 + len(ways)
-    again = run.evaluate(["fid"], features="pixels", n=40)
+    assert len([result for result in there if result.of["metric"] == "frechet"]) == 1 + len(ways)
+    again = run.evaluate(["frechet"], features="pixels", n=40)
     assert len(store.read()) == len(there)
     assert again.measures[0].value == pytest.approx(first.measures[0].value, rel=1e-9)
     (facts,) = gather.read([run.folder.path])
     shown = {
         (m.generated, m.features[:6], m.reference, m.seed): set(m.values) for m in facts.evaluations
     }
-    assert {"fid", "kid", "precision", "recall"} < shown[40, "pixels", "digits test", 0]
-    assert set(shown[30, "pixels", "digits test", 0]) == {"fid", "fid_infinity"}
+    assert {"frechet", "kernel", "precision", "recall"} < shown[40, "pixels", "digits test", 0]
+    assert set(shown[30, "pixels", "digits test", 0]) == {"frechet", "frechet_infinity"}
     assert len(shown) == 1 + len(ways)
+
+
+def test_who_asks_for_fid_is_told_what_it_is(
+    run: naqsh.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--n", "20", "--features", "pixels", "--device", "cpu"]
+    assert main(["evaluate", str(run.folder.path), "--metrics", "FID", *small]) == 0
+    said = capsys.readouterr().out
+    assert "by features pixels this is a Fréchet distance; FID is by Inception's alone" in said
+    assert not [line for line in said.splitlines() if line.strip().startswith("FID")]
+    assert main(["measure", "kid", "digits:test", "digits", *small, "--json"]) == 0
+    assert [m["name"] for m in json.loads(capsys.readouterr().out)] == ["kernel"]
 
 
 def test_copies_and_noise_are_told(run: naqsh.Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,15 +116,15 @@ def test_other_images_are_noted_or_refused(tmp_path: Path) -> None:
     Path(other).rename(own)
     ways: dict[str, Any] = {"features": "pixels", "n": 20, "reference": "train"}
     with pytest.raises(NaqshError, match="--data"):
-        run.evaluate("fid", **ways)
-    found = run.evaluate("fid", data=moved, **ways)
+        run.evaluate("frechet", **ways)
+    found = run.evaluate("frechet", data=moved, **ways)
     assert not found.notes
-    against = run.evaluate("fid", data=own, **ways)
+    against = run.evaluate("frechet", data=own, **ways)
     assert len(against.notes) == 1
     assert against.measures[0].value != found.measures[0].value
-    values = [r.found.get("remarks") for r in kept.evaluations(run.folder).find(metric="fid")]
+    values = [r.found.get("remarks") for r in kept.evaluations(run.folder).find(metric="frechet")]
     assert values == [None, list(against.notes)]
-    named = run.evaluate("fid", **(ways | {"reference": own}))
+    named = run.evaluate("frechet", **(ways | {"reference": own}))
     assert named.measures[0].value == against.measures[0].value
 
 
@@ -120,7 +132,9 @@ def test_a_damaged_file_is_told_before_the_work(run: naqsh.Run) -> None:
     run.folder.evaluation.write_text('{"format": 2, "results": [{"of": 3}]}')
     try:
         with pytest.raises(NaqshError, match=r"evaluation\.json is damaged: .* move it away"):
-            run.evaluate(["fid"], features="pixels", n=20, progress=lambda *_: pytest.fail("began"))
+            run.evaluate(
+                ["frechet"], features="pixels", n=20, progress=lambda *_: pytest.fail("began")
+            )
     finally:
         run.folder.evaluation.unlink()
 
@@ -173,22 +187,22 @@ def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
     np.save(tmp_path / "noise.npy", noise)
     real = str(tmp_path / "real.npy")
-    (same,) = measuring.measure(["kid"], real, str(tmp_path / "same.npy"), features="pixels")
-    (far,) = measuring.measure(["kid"], real, str(tmp_path / "noise.npy"), features="pixels")
+    (same,) = measuring.measure(["kernel"], real, str(tmp_path / "same.npy"), features="pixels")
+    (far,) = measuring.measure(["kernel"], real, str(tmp_path / "noise.npy"), features="pixels")
     assert same.value < 0.1 * far.value
-    code = main(["measure", "fid", real, str(tmp_path / "same.npy"), "--features", "pixels"])
+    code = main(["measure", "frechet", real, str(tmp_path / "same.npy"), "--features", "pixels"])
     assert code == 0
     shown = capsys.readouterr().out
     assert "40 generated against 40 of" in shown
-    assert main(["measure", "fid", real, real, "--features", "pixels", "--json"]) == 0
+    assert main(["measure", "frechet", real, real, "--features", "pixels", "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)
     assert plain[0]["value"] == pytest.approx(0, abs=1e-6)
 
 
 def test_n_takes_that_many_the_same_for_a_seed() -> None:
-    first = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=1)
-    again = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=1)
-    other = measuring.measure(["fid"], "digits:test", "digits", n=50, seed=2)
+    first = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=1)
+    again = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=1)
+    other = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=2)
     for one, two in zip(first, again, strict=True):
         # LAPACK's last digits depend on where its arrays lie in memory.
         assert one.value == pytest.approx(two.value, rel=1e-9), one.name
@@ -211,11 +225,17 @@ def test_classifier_of_a_run_gives_features(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["measure", "fad", "digits:test", "digits"], "no metric named 'fad'"),
-        (["measure", "fid", "digits:test", "digits", "--features", "mnst"], "did you mean 'mnist'"),
-        (["measure", "fid", "digits:test", "digits", "--n", "1"], "n 1: .* has .* pictures"),
-        (["measure", "fid", "digits:test", "digits", "--features", "mnist"], "1x28x28"),
-        (["measure", "fid", "digits:test", "no-such-folder"], "no-such-folder"),
-        (["measure", "fid", "digits:test", "digits", "--features", "classifier:x"], "no run at x"),
+        (
+            ["measure", "frechet", "digits:test", "digits", "--features", "mnst"],
+            "did you mean 'mnist'",
+        ),
+        (["measure", "frechet", "digits:test", "digits", "--n", "1"], "n 1: .* has .* pictures"),
+        (["measure", "frechet", "digits:test", "digits", "--features", "mnist"], "1x28x28"),
+        (["measure", "frechet", "digits:test", "no-such-folder"], "no-such-folder"),
+        (
+            ["measure", "frechet", "digits:test", "digits", "--features", "classifier:x"],
+            "no run at x",
+        ),
     ],
 )
 def test_bad_questions(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
     *("errors", "foreign", "places", "seeds", "terminal", "spec", "codec", "options", "noise"),
-    *("inline", "runfolder", "outputs", "results", "kept"),
+    *("distances", "inline", "runfolder", "outputs", "results", "kept"),
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "sampling", "run"),
@@ -23,8 +23,8 @@ LAYERS = [  # from the bottom: each may import those before it
 ]
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors", "foreign", "places", "seeds", "terminal"},
-    "metrics": {"errors", "foreign", "places", "seeds", "networks"},
-    "report": {"errors", "foreign", "runfolder", "results", "kept", "pictures"},
+    "metrics": {"errors", "distances", "foreign", "places", "seeds", "networks"},
+    "report": {"errors", "distances", "foreign", "runfolder", "results", "kept", "pictures"},
 }
 USERS = {  # who may import what stands beside
     "data": {

@@ -92,7 +92,8 @@ def test_files_of_before_are_read(tmp_path: Path) -> None:
     measured, speed = store.read()
     assert (measured.of["n"], measured.of["n_real"], measured.found["value"]) == (8, 9, 1.5)
     assert measured.of["reference_fingerprint"] is None
-    assert kept.measure_of(measured) == MEASURE | {"reference_fingerprint": None}
+    known = MEASURE | {"name": "frechet", "reference_fingerprint": None}
+    assert kept.measure_of(measured) == known  # it was no FID
     store.keep([Result(OF, {})])
     assert store.read() == [measured, speed, Result(OF, {})]
     assert json.loads(folder.evaluation.read_text())["format"] == FORMAT

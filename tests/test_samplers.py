@@ -51,7 +51,7 @@ def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) 
     real = data.load("digits", split="test", size=None)
     tables = [extract(by_name("pixels"), images) for images in (real.images, drawn)]
     told = {m["name"]: m["value"] for m in found["points"][-1]["measures"]}
-    assert told["fid"] == pytest.approx(frechet_distance_features(*tables), rel=1e-4)
+    assert told["frechet"] == pytest.approx(frechet_distance_features(*tables), rel=1e-4)
     assert "heun" in samplers.table(found)
     assert (run.folder.path / found["nearest"]["picture"]).exists()
 
@@ -103,10 +103,10 @@ def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixtur
     assert main(["samplers", path, "--nonsense", "3", *small]) == 2
     assert "no option named '--nonsense'" in capsys.readouterr().err
     sampled = ["--sampler", "heun", "--steps", "3"]
-    assert main(["evaluate", path, "--metrics", "fid", *sampled, *small]) == 0
+    assert main(["evaluate", path, "--metrics", "frechet", *sampled, *small]) == 0
     drawn = {"sampling": {"sampler": "heun", "steps": 3}}
     store = kept.evaluations(run.folder)
-    assert store.find(metric="fid", **drawn)
+    assert store.find(metric="frechet", **drawn)
     (speed,) = store.find(metric="speed", **drawn)
     assert speed.found["evaluations_per_picture"] == 5
     assert main(["evaluate", path, "--nonsense", "3", *small]) == 2

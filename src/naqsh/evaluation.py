@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from naqsh import data as datasets
 from naqsh import inline, kept, metrics, pictures
 from naqsh.core import HasLogProb, Samples
-from naqsh.errors import NaqshError
+from naqsh.errors import NaqshError, one_of
 from naqsh.measuring import Progress, extractor, features_for, images_of, silent
 from naqsh.metrics import Likelihood, Measure, Nearness, Speed
 from naqsh.noise import Noise, derive
@@ -117,7 +117,8 @@ def evaluate(
 
     Args:
         run: what is measured.
-        names: out of ``fid kid pr dc likelihood nearest``, or ``all``: whatever the method has.
+        names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
+            has.
         features: by which features; by default those of the run's data set.
         n: pictures drawn.
         seed: of the samples.
@@ -180,9 +181,12 @@ def _reference(
     run: Run, reference: str, given: str | None, home: Path | str | None
 ) -> tuple["datasets.DataSet", str, str | None]:
     """The real images, what they are in words, and what must be known of them."""
-    if reference in ("train", "test"):
-        found = data_of(run, "train" if reference == "train" else "test", given, home)
-        return found.images, f"{found.images.name} {reference}", found.note
+    split = reference.lower()
+    if split in ("train", "test"):
+        found = data_of(run, "train" if split == "train" else "test", given, home)
+        return found.images, f"{found.images.name} {split}", found.note
+    if reference.partition(":")[0] not in datasets.CATALOG and not Path(reference).exists():
+        raise one_of("reference", reference, ("test", "train", *datasets.CATALOG))
     if given:
         raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
     wanted = run.recipe.data

@@ -16,6 +16,7 @@ Beside what was found, ``remarks`` says what must be known of the real images.
 from collections.abc import Mapping
 from typing import Any
 
+from naqsh.distances import called
 from naqsh.results import Result, Store
 from naqsh.runfolder import RunFolder
 
@@ -51,7 +52,8 @@ def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:
         common: what all results of one evaluation share: ``sampling``, ``weights``, ``step``
             and ``seed``.
     """
-    of = {key: measure.get(name) for key, name in MEASURE.items()}
+    of: dict[str, Any] = {key: measure.get(name) for key, name in MEASURE.items()}
+    of["metric"] = called(of["metric"], of["features"])  # older files called every distance FID
     found = {name: value for name, value in measure.items() if name not in MEASURE.values()}
     return Result({**of, **common}, found)
 

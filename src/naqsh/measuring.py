@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from naqsh import data, metrics
+from naqsh.distances import PUBLISHED, title
 from naqsh.errors import NaqshError
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Measure
@@ -58,7 +59,7 @@ def measure(
     """Measure one collection of pictures against another.
 
     Args:
-        names: out of ``fid kid pr dc``, or ``all``.
+        names: out of ``frechet kernel pr dc``, or ``all``.
         real: a folder, a .npz or .npy file, or a data set's name, with ``:test`` for its test part.
         generated: likewise.
         features: by which features; by default those of the data set `real`, else ``inception``.
@@ -133,8 +134,22 @@ def table(measures: Sequence[Measure]) -> str:
         low_high = (
             "" if measure.interval is None else "95 % {:.4g} to {:.4g}".format(*measure.interval)
         )
-        lines.append(f"  {measure.name:<13} {measure.value:<10.4g} {low_high}".rstrip())
+        words = title(measure.name)
+        lines.append(f"  {words:<24} {measure.value:<10.4g} {low_high}".rstrip())
     notes = {
-        note: [m.name for m in measures if note in m.notes] for m in measures for note in m.notes
+        note: [title(m.name) for m in measures if note in m.notes]
+        for m in measures
+        for note in m.notes
     }
     return "\n".join([*lines, *(f"note on {', '.join(n)}: {note}" for note, n in notes.items())])
+
+
+def renamed(asked: Iterable[str], measures: Iterable[Measure]) -> list[str]:
+    """What to say to who asked for FID or KID of features that do not give them."""
+    words = {name.lower() for name in asked}
+    return [
+        f"by features {measure.features} this is a {title(measure.name)}; "
+        f"{title(PUBLISHED[measure.name])} is by Inception's alone"
+        for measure in measures
+        if measure.name in ("frechet", "kernel") and PUBLISHED[measure.name] in words
+    ]

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from naqsh import kept, metrics, pictures
 from naqsh.core import Samples
+from naqsh.distances import called, kind, title
 from naqsh.errors import NaqshError, one_of
 from naqsh.evaluation import NEAR, draw, look_near
 from naqsh.measuring import Progress, extractor, features_for, silent
@@ -163,7 +164,7 @@ def _point(
     begun = time.monotonic()
     speed = metrics.sampling_speed(sample, run.method.sampling_network, shared["n"], warm_up=0)
     measures = metrics.measure(
-        ["fid"],
+        ["frechet"],
         real,
         metrics.extract(measured_by, drawn[-1], batch=batch),
         features=measured_by.name,
@@ -194,18 +195,19 @@ def _show_near(
 
 def table(found: Mapping[str, Any]) -> str:
     """A study as lines: what all points share once, a row each, and what is near by heart."""
+    distance = title(called("frechet", found["features"]))
     lines = [
         f"{found['n']:,} pictures of seed {found['seed']} each, against {found['reference']}; "
         f"features {found['features']} ({found['fingerprint'][:8]})",
-        f"  {'sampler':<14}{'steps':>6}{'evaluations':>13}{'fid':>10}{'95 %':>20}"
+        f"  {'sampler':<14}{'steps':>6}{'evaluations':>13}{distance:>18}{'95 %':>20}"
         f"{'pictures/s':>12}",
     ]
     for point in found["points"]:
-        fid = next(measure for measure in point["measures"] if measure["name"] == "fid")
-        between = "" if fid["interval"] is None else "{:.4g} to {:.4g}".format(*fid["interval"])
+        far = next(m for m in point["measures"] if kind(m["name"]) == "frechet")
+        between = "" if far["interval"] is None else "{:.4g} to {:.4g}".format(*far["interval"])
         lines.append(
             f"  {point['sampler']:<14}{point['steps']:>6}{point['evaluations']:>13g}"
-            f"{fid['value']:>10.4g}{between:>20}{point['pictures_per_second']:>12.3g}"
+            f"{far['value']:>18.4g}{between:>20}{point['pictures_per_second']:>12.3g}"
         )
     if found["nearest"]:
         near = Nearness.from_dict(found["nearest"])

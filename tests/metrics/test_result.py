@@ -6,15 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from naqsh.distances import called
 from naqsh.errors import NaqshError
 from naqsh.metrics.evaluate import METRICS, measure
+from naqsh.metrics.extractors import FunctionFeatures
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.result import Caution, Measure, compare
 
 FEW = Caution("biased", 4000, 8192)
-FID = Measure("fid", 3.25, 5000, 4000, "mnist", "0123456789abcdef", "mnist test", 0.5, (FEW,))
+FID = Measure("frechet", 3.25, 5000, 4000, "mnist", "0123456789abcdef", "mnist test", 0.5, (FEW,))
 WHERE = {"features": "mnist", "fingerprint": "0123456789abcdef", "reference": "mnist test"}
 
 
@@ -26,17 +28,18 @@ def tables():
 
 def test_prints_everything_on_one_line():
     assert str(FID) == (
-        "fid 3.25; 95 % interval 2.27 to 4.23; 4,000 generated against 5,000 of mnist test; "
+        "Fréchet distance (features mnist) 3.25; 95 % interval 2.27 to 4.23; "
+        "4,000 generated against 5,000 of mnist test; "
         "features mnist (01234567); "
         "4,000 pictures are few for 8,192 features: "
-        "biased upwards, so compare at equal n only, or take kid"
+        "biased upwards, so compare at equal n only, or take the kernel distance"
     )
     assert "interval" not in str(replace(FID, standard_error=None))
 
 
 def test_interval_of_a_distance_does_not_start_below_zero():
     assert replace(FID, value=0.1).interval == (0.0, pytest.approx(1.08))
-    assert replace(FID, name="kid", value=0.1).interval == pytest.approx((-0.88, 1.08))
+    assert replace(FID, name="kernel", value=0.1).interval == pytest.approx((-0.88, 1.08))
 
 
 def test_survives_json():
@@ -47,7 +50,7 @@ def test_survives_json():
     with pytest.raises(NaqshError, match=r"not a stored measure.*colour"):
         Measure.from_dict(FID.to_dict() | {"colour": "red"})
     with pytest.raises(NaqshError, match=r"not a stored measure.*fingerprint"):
-        Measure.from_dict({"name": "fid", "value": 1.0})
+        Measure.from_dict({"name": "frechet", "value": 1.0})
 
 
 def test_better_knows_the_direction():
@@ -62,7 +65,7 @@ def test_better_knows_the_direction():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "kid"}, "different metrics"),
+        ({"name": "kernel"}, "different metrics"),
         ({"fingerprint": "f" * 16}, "measure both with the same features"),
         ({"reference": "mnist train"}, "same reference"),
         ({"n_generated": 1000}, "same n"),
@@ -77,23 +80,45 @@ def test_refuses_comparisons_that_mean_nothing(change, words):
 
 
 def test_unbiased_metrics_compare_across_n():
-    kid = replace(FID, name="kid")
+    kid = replace(FID, name="kernel")
     assert compare(kid, replace(kid, n_generated=1000)) == 0.0
+
+
+@pytest.mark.parametrize("word", ["frechet", "fid", "FID", "Fréchet", "kid", "KERNEL"])
+@pytest.mark.parametrize("features", ["inception", "mnist", "pixels", "classifier:run"])
+def test_a_distance_is_called_what_it_is(tables, word, features):
+    """FID and KID are of Inception alone, whichever word was asked for."""
+    where = WHERE | {"features": features}
+    (name, *_) = [m.name for m in measure(word, *tables, **where)]
+    kernel = word.lower() in ("kid", "kernel")
+    assert name == called("kernel" if kernel else "frechet", features)
+    assert (name in ("fid", "kid")) == (features == "inception")
+    shown = str(measure(word, *tables, **where)[0])
+    assert ("FID" in shown or "KID" in shown) == (features == "inception")
+    if features != "inception":
+        assert f"distance (features {features}) " in shown
+
+
+def test_no_features_pass_for_inception():
+    with pytest.raises(NaqshError, match="another name"):
+        FunctionFeatures(lambda images: images, "inception", "1")
 
 
 def test_all_metrics_equal_the_plain_functions(tables):
     real, generated = tables
     results = {m.name: m for m in measure(["all"], real, generated, **WHERE)}
     assert list(results) == [
-        *("fid", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
+        *("frechet", "frechet_infinity", "kernel", "precision", "recall", "density", "coverage")
     ]
     plain = frechet_distance_features(real, generated)
-    assert results["fid"].value == pytest.approx(plain, rel=1e-12)
-    assert results["kid"].value == pytest.approx(kernel_distance(real, generated).value, rel=1e-12)
+    assert results["frechet"].value == pytest.approx(plain, rel=1e-12)
+    assert results["kernel"].value == pytest.approx(
+        kernel_distance(real, generated).value, rel=1e-12
+    )
     assert results["recall"].value == precision_recall(real, generated).recall
     assert results["density"].value == density_coverage(real, generated).density
-    low, high = results["fid"].interval
-    assert low < results["fid"].value < high
+    low, high = results["frechet"].interval
+    assert low < results["frechet"].value < high
     for result in results.values():
         assert (result.n_real, result.n_generated) == (300, 200)
         assert (result.features, result.reference) == ("mnist", "mnist test")
@@ -102,8 +127,8 @@ def test_all_metrics_equal_the_plain_functions(tables):
 @pytest.mark.parametrize(
     ("asked", "names"),
     [
-        ("fid", ["fid", "fid_infinity"]),
-        ("kid", ["kid"]),
+        ("frechet", ["frechet", "frechet_infinity"]),
+        ("kernel", ["kernel"]),
         ("pr", ["precision", "recall"]),
         ("dc", ["density", "coverage"]),
     ],
@@ -123,20 +148,20 @@ def test_each_metric_alone(tables, asked, names):
 def test_small_samples_are_said():
     rng = np.random.default_rng(0)
     many, few = rng.normal(size=(2100, 2)), rng.normal(size=(100, 2))
-    assert not any(m.notes for m in measure(["fid", "kid", "dc"], many, many, **WHERE))
+    assert not any(m.notes for m in measure(["frechet", "kernel", "dc"], many, many, **WHERE))
     notes = {m.name: m.notes for m in measure(["all"], many, few, **WHERE)}
-    assert "100 pictures are few: biased upwards" in str(notes["fid"][0])
+    assert "100 pictures are few: biased upwards" in str(notes["frechet"][0])
     assert "equal n only" in str(notes["recall"][0])
-    assert notes["kid"] == notes["fid_infinity"] == ()
-    wide = {m.name: m.notes for m in measure(["fid"], *rng.normal(size=(2, 30, 40)), **WHERE)}
-    assert "30 pictures are few for 40 features" in str(wide["fid"][0])
-    assert "rough" in str(wide["fid_infinity"][0])
+    assert notes["kernel"] == notes["frechet_infinity"] == ()
+    wide = {m.name: m.notes for m in measure(["frechet"], *rng.normal(size=(2, 30, 40)), **WHERE)}
+    assert "30 pictures are few for 40 features" in str(wide["frechet"][0])
+    assert "rough" in str(wide["frechet_infinity"][0])
 
 
 def test_wrong_requests(tables):
     with pytest.raises(NaqshError, match="did you mean 'fid'"):
         measure(["fidd"], *tables, **WHERE)
     with pytest.raises(NaqshError, match="4 columns and generated features 3"):
-        measure(["fid"], tables[0], tables[1][:, :3], **WHERE)
+        measure(["frechet"], tables[0], tables[1][:, :3], **WHERE)
     with pytest.raises(NaqshError, match="at least 6"):
         measure(["pr"], tables[0], tables[1][:5], **WHERE)

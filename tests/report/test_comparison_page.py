@@ -23,8 +23,8 @@ FAMILIES = {
 def _evaluation(values, n=500):
     fid, half, precision, recall, density, coverage, speed, evaluations = values
     numbers = {
-        "fid": (fid, [fid - half, fid + half]),
-        "kid": (fid / 100, None),
+        "frechet": (fid, [fid - half, fid + half]),
+        "kernel": (fid / 100, None),
         "precision": (precision, None),
         "recall": (recall, None),
         "density": (density, None),
@@ -85,7 +85,7 @@ def test_the_table_holds_what_was_measured(page):
         for name, cells in page.rows("table-everything").items()
     }
     for n, (_, fid, half, precision, *_, speed, evaluations) in enumerate(FAMILIES.values()):
-        assert numbers["fid"][n] == [fid, fid - half, fid + half]
+        assert numbers["frechet"][n] == [fid, fid - half, fid + half]
         assert numbers["precision"][n] == [precision]
         assert numbers["sampling"][n] == [speed]
         assert numbers["evaluations"][n] == [evaluations]
@@ -102,8 +102,8 @@ def test_the_best_stand_out_with_what_intervals_do_not_tell_apart(page):
         }
         for measure, cells in page.rows("table-everything").items()
     }
-    assert bold["fid"] == {"gan-x", "ddpm-x"}  # 4.2 ± 0.5 reaches 4.0 ± 0.5
-    assert bold["kid"] == bold["precision"] == bold["density"] == {"gan-x"}
+    assert bold["frechet"] == {"gan-x", "ddpm-x"}  # 4.2 ± 0.5 reaches 4.0 ± 0.5
+    assert bold["kernel"] == bold["precision"] == bold["density"] == {"gan-x"}
     assert bold["recall"] == bold["coverage"] == {"ddpm-x"}
     assert not any("odd-x" in best for best in bold.values())  # measured with fewer pictures
 
@@ -121,7 +121,7 @@ def test_ranks_are_those_of_the_values(runs):
     same = comparison.alike(runs)
     assert same == [True, True, True, False]
     ranked = runs[:3]
-    assert [comparing.rank(run, ranked, "fid") for run in ranked] == [3, 1, 2]
+    assert [comparing.rank(run, ranked, "frechet") for run in ranked] == [3, 1, 2]
     assert [comparing.rank(run, ranked, "recall") for run in ranked] == [2, 3, 1]
     assert comparing.rank(runs[0], ranked, "nothing") is None
     assert comparing.not_told_apart(runs[1], ranked) == [runs[2]]
@@ -131,7 +131,7 @@ def test_ranks_are_those_of_the_values(runs):
 def test_the_words_say_what_the_numbers_say(runs):
     vae, gan, ddpm, odd = (str(p) for p in comparison.paragraphs(Words("en"), runs))
     assert "variational autoencoder (VAE)" in vae
-    assert "FID of 9 has rank 3 of 3" in vae
+    assert "Fréchet distance of 9 has rank 3 of 3" in vae
     assert "best in speed and worst in quality" in vae
     assert "1.5 bits a dimension (lower bound, levels" in vae
     assert "not tell it apart from ddpm-x" in gan

@@ -285,7 +285,7 @@ EVALUATION = {
     "seed": 3,
     "measures": [
         {
-            "name": "fid",
+            "name": "frechet",
             "value": 1.25,
             "n_real": 297,
             "n_generated": 500,

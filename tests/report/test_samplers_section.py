@@ -15,15 +15,24 @@ from naqsh.runfolder import RunFolder
 
 TOLD = ("sampler", "steps")
 SAMPLERS = ("ancestral", "ddim", "dpm-solver++")
-NAMES = ("FID", "KID", "features", "L_simple", "probability flow", "ddim", "dpm-solver++")
+NAMES = (
+    "Inception",
+    "FID",
+    "KID",
+    "features",
+    "L_simple",
+    "probability flow",
+    "ddim",
+    "dpm-solver++",
+)
 
 
 def _point(sampler, steps, fid):
     note = {"kind": "biased", "pictures": 12, "dimensions": 64}
     measures = [
-        {"name": "fid", "value": fid, "interval": [fid - 1, fid + 1], "notes": [note]},
+        {"name": "frechet", "value": fid, "interval": [fid - 1, fid + 1], "notes": [note]},
         {
-            "name": "fid_infinity",
+            "name": "frechet_infinity",
             "value": fid / 2,
             "interval": None,
             "notes": [note | {"kind": "extrapolation"}],
@@ -118,7 +127,7 @@ def test_every_number_of_the_samplers_is_the_files(page):
         assert fid.text() == f"{value:.3g} ({value - 1:.3g} to {value + 1:.3g})"
     (result,) = page.results()["runs"]
     assert result["problems"] == []
-    assert result["sampled"][0]["points"][0]["fid"] == points[0]["measures"][0]["value"]
+    assert result["sampled"][0]["points"][0]["frechet"] == points[0]["measures"][0]["value"]
     text = page.by_id("samplers").text()
     assert "<digits> test" in text
     assert "12 pictures are few" in text
@@ -131,7 +140,7 @@ def test_a_line_a_sampler_and_a_bar_a_point(page):
     assert [li.text() for li in figure.all("li")] == list(SAMPLERS)
     (drawn,) = figure.all("svg")
     words = [text.text() for text in drawn.all("text")]
-    assert {"network evaluations a picture", "FID"} <= set(words)
+    assert {"network evaluations a picture", "Fréchet distance"} <= set(words)
     # Lines of data are cut to the axes; bars and lines: nine points and three samplers.
     data = [p for p in drawn.all("path") if p.get("clip-path") and "fill: none" in p.get("style")]
     assert len([p for p in data if "opacity: 0.6" in p.get("style")]) == 9

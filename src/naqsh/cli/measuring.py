@@ -16,12 +16,16 @@ def add_evaluate(verbs: Any) -> None:
         "evaluate",
         "Measure a run's samples against real pictures, and the speed of sampling.",
         "  naqsh evaluate runs/gan-digits\n"
-        "  naqsh evaluate runs/gan-mnist --metrics fid kid --n 10000 --features mnist\n"
+        "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000 --features mnist\n"
         "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
     )
     add_run(parser, "a run folder; RUN/evaluation.json is written")
     parser.add_argument(
-        "--metrics", nargs="+", default=["all"], help="out of fid kid pr dc likelihood nearest all"
+        "--metrics",
+        nargs="+",
+        default=["all"],
+        help="out of frechet kernel pr dc likelihood nearest all; by Inception's features frechet "
+        "is FID and kernel KID",
     )
     parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
     parser.add_argument(
@@ -68,11 +72,12 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     if result.measures:
         print(measuring.table(result.measures))
     if result.likelihood:
-        print(f"  likelihood    {result.likelihood}")
+        print(f"  {'likelihood':<24} {result.likelihood}")
     print(result.speed)
     if result.nearness:
         print(result.nearness)
-    for note in (*result.notes, *(result.nearness.notes if result.nearness else ())):
+    said = measuring.renamed(options.metrics, result.measures)
+    for note in (*said, *result.notes, *(result.nearness.notes if result.nearness else ())):
         print(f"note: {note}")
     return 0
 
@@ -168,10 +173,14 @@ def add_measure(verbs: Any) -> None:
         verbs,
         "measure",
         "Measure pictures against real ones: folders, .npz or .npy files, or data sets.",
-        "  naqsh measure fid mnist:test fakes/ --features mnist\n"
+        "  naqsh measure frechet mnist:test fakes/ --features mnist\n"
+        "  naqsh measure fid real/ fakes/\n"
         "  naqsh measure all real.npz fakes.npz --features pixels --n 2000",
     )
-    parser.add_argument("metric", help="fid, kid, pr, dc or all")
+    parser.add_argument(
+        "metric",
+        help="frechet, kernel, pr, dc or all; by Inception's features frechet is FID, kernel KID",
+    )
     parser.add_argument("real", help="the reference")
     parser.add_argument("generated", help="what is measured")
     parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
@@ -198,4 +207,6 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
         print(json.dumps([measure.to_dict() for measure in results], indent=1))
         return 0
     print(measuring.table(results))
+    for note in measuring.renamed([options.metric], results):
+        print(f"note: {note}")
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 from naqsh import data, kept, metrics, ready
 from naqsh.comparison.plan import LEAST, Member, N, Plan
 from naqsh.core import Samples
+from naqsh.distances import called
 from naqsh.errors import NaqshError
 from naqsh.launch import check
 from naqsh.metrics import FeatureExtractor
@@ -82,7 +83,7 @@ def _agreed(
     for member in members:
         if member.run:
             there = kept.evaluations(open_run(member.run).folder).find(
-                metric="kid",
+                metric=called("kernel", features.name),
                 fingerprint=features.fingerprint,
                 reference_fingerprint=real.fingerprint,
                 sampling={},

@@ -17,6 +17,7 @@ from naqsh import evaluation, kept, ready, report
 from naqsh.comparison import budget, checks
 from naqsh.comparison import plan as planning
 from naqsh.comparison.plan import Entry, Member, Plan
+from naqsh.distances import kind
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.launch import train
 from naqsh.report.words import Words
@@ -27,7 +28,7 @@ from naqsh.runfolder import RunFolder, make_folder, write_text
 from naqsh.training.distributed import join
 from naqsh.training.log import Counter
 
-MEASURES = {"fid", "kid", "precision", "recall", "density", "coverage"}
+MEASURES = {"frechet", "kernel", "precision", "recall", "density", "coverage"}
 """What an evaluation must hold to be taken for one of a comparison."""
 
 
@@ -203,7 +204,7 @@ class _Work:
         for result in reversed(found):
             own = {name: result.of[name] for name in ("seed", "weights", "step")}
             alike = [other for other in found if other.fits(**own)]
-            if {other.of["metric"] for other in alike} >= MEASURES:
+            if {kind(other.of["metric"]) for other in alike} >= MEASURES:
                 return alike
         return []
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from naqsh.distances import PUBLISHED, called, kind
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import frechet_distance_features
@@ -10,9 +11,13 @@ from naqsh.metrics.manifold import density_coverage, manifold, precision_recall
 from naqsh.metrics.result import UNBIASED, Caution, Measure
 from naqsh.metrics.uncertainty import frechet_infinity, frechet_standard_error
 
-METRICS = ("fid", "kid", "pr", "dc")
+METRICS = ("frechet", "kernel", "pr", "dc")
 """What :func:`measure` knows: Frechet distance (and its extrapolation), kernel distance, precision
-and recall, density and coverage."""
+and recall, density and coverage. ``fid`` and ``kid`` are taken for the first two, which are called
+so by Inception's features alone."""
+
+ALSO = {"precision": "pr", "recall": "pr", "density": "dc", "coverage": "dc", "fréchet": "frechet"}
+"""Further words for them."""
 
 SMALL = 2048
 
@@ -21,7 +26,7 @@ def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
     """Metrics as they are asked for, by one name or several, checked.
 
     Args:
-        names: out of :data:`METRICS`, ``all`` and `more`, in letters of any case.
+        names: out of :data:`METRICS`, ``fid``, ``kid``, ``all`` and `more`, in letters of any case.
         more: what else is known.
 
     Raises:
@@ -29,12 +34,14 @@ def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
     """
     given = [names] if isinstance(names, str) else list(names)
     known = (*METRICS, *more, "all")
-    wanted = [name.lower() for name in given]
-    for name, written in zip(wanted, given, strict=True):
-        if name not in known:
-            raise one_of("metric", written, known)
-    if not wanted:
+    if not given:
         raise NaqshError(f"no metric is named; known: {', '.join(known)}")
+    wanted = []
+    for name in given:
+        lower = name.lower()
+        wanted.append(kind(ALSO.get(lower, lower)))
+        if wanted[-1] not in known:
+            raise one_of("metric", name, (*known, *PUBLISHED.values(), *ALSO))
     return wanted
 
 
@@ -65,8 +72,9 @@ def measure(
         seed: of the random divisions behind standard errors and the extrapolation.
 
     Returns:
-        ``fid`` and ``fid_infinity`` for "fid", ``kid`` for "kid", ``precision`` and ``recall`` for
-        "pr", ``density`` and ``coverage`` for "dc"; in this order, whatever the order asked for.
+        ``frechet`` and ``frechet_infinity`` for "frechet", ``kernel`` for "kernel" (called ``fid``,
+        ``fid_infinity`` and ``kid`` where `features` are "inception"), ``precision`` and ``recall``
+        for "pr", ``density`` and ``coverage`` for "dc"; in this order, however it is asked for.
 
     Raises:
         NaqshError: an unknown name, too few rows, different columns, or numbers that are not
@@ -77,12 +85,12 @@ def measure(
         asked = set(METRICS)
     real, generated = as_pair(real, generated)
     values: dict[str, tuple[float, float | None]] = {}
-    if "fid" in asked:
+    if "frechet" in asked:
         error = frechet_standard_error(real, generated)
-        values["fid"] = frechet_distance_features(real, generated), error
-        values["fid_infinity"] = frechet_infinity(real, generated, seed), None
-    if "kid" in asked:
-        values["kid"] = kernel_distance(real, generated, seed=seed)
+        values["frechet"] = frechet_distance_features(real, generated), error
+        values["frechet_infinity"] = frechet_infinity(real, generated, seed), None
+    if "kernel" in asked:
+        values["kernel"] = kernel_distance(real, generated, seed=seed)
     pairs: list[dict[str, float]] = []
     if {"pr", "dc"} <= asked:
         pairs = [pair._asdict() for pair in manifold(real, generated, k)]
@@ -95,7 +103,14 @@ def measure(
     n, m, d = len(real), len(generated), real.shape[1]
     depends = (n, m, features, fingerprint, reference)
     return [
-        Measure(name, value, *depends, error, _notes(name, n, m, d), reference_fingerprint)
+        Measure(
+            called(name, features),
+            value,
+            *depends,
+            error,
+            _notes(name, n, m, d),
+            reference_fingerprint,
+        )
         for name, (value, error) in values.items()
     ]
 
@@ -103,9 +118,9 @@ def measure(
 def _notes(name: str, n: int, m: int, d: int) -> tuple[Caution, ...]:
     """What small samples do to a metric, said rather than hidden."""
     fewest = min(n, m)
-    if fewest >= max(SMALL, d) or name == "kid":
+    if fewest >= max(SMALL, d) or name == "kernel":
         return ()
     wide = d if fewest < d else None
     if name in UNBIASED:
         return (Caution("extrapolation", fewest, wide),) if wide else ()
-    return (Caution("biased" if name == "fid" else "equal_n", fewest, wide),)
+    return (Caution("biased" if name == "frechet" else "equal_n", fewest, wide),)

@@ -40,6 +40,8 @@ class FunctionFeatures:
     dimension = None
 
     def __init__(self, function: Callable[[Tensor], Tensor], name: str, version: str) -> None:
+        if name in NAMES:
+            raise NaqshError(f"{name!r} are features of Naqsh's own; give yours another name")
         self.name = name
         self.fingerprint = hashlib.sha256(f"{name}\0{version}".encode()).hexdigest()[:16]
         self._function = function

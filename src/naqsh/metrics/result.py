@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from naqsh.distances import kind, title
 from naqsh.errors import NaqshError
 
-LOWER_IS_BETTER = frozenset({"fid", "fid_infinity", "kid"})
+LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
 # Their expected value does not depend on n; that of all others does.
-UNBIASED = frozenset({"fid_infinity", "kid"})
+UNBIASED = frozenset({"frechet_infinity", "kernel"})
 
 
 CAUTIONS = {
     "extrapolation": "the extrapolation is rough",
-    "biased": "biased upwards, so compare at equal n only, or take kid",
+    "biased": "biased upwards, so compare at equal n only, or take the kernel distance",
     "equal_n": "compare at equal n only",
 }
 """What few pictures do to a metric."""
@@ -43,7 +44,8 @@ class Measure:
     """One result.
 
     Attributes:
-        name: of the metric, for example ``"fid"``.
+        name: of the metric, for example ``"frechet"``; ``"fid"`` by Inception's features alone
+            (`naqsh.distances`).
         value: the number.
         n_real: real pictures behind it.
         n_generated: generated pictures behind it.
@@ -72,10 +74,10 @@ class Measure:
         if self.standard_error is None:
             return None
         low, high = (self.value + z * self.standard_error for z in (-1.96, 1.96))
-        return (max(0.0, low) if self.name == "fid" else low), high
+        return (max(0.0, low) if kind(self.name) == "frechet" else low), high
 
     def __str__(self) -> str:
-        parts = [f"{self.name} {self.value:.4g}"]
+        parts = [f"{title(self.name, self.features)} {self.value:.4g}"]
         if self.interval is not None:
             parts.append("95 %% interval %.4g to %.4g" % self.interval)  # noqa: UP031
         parts.append(f"{self.n_generated:,} generated against {self.n_real:,} of {self.reference}")
@@ -104,7 +106,7 @@ class Measure:
     def better_than(self, other: "Measure") -> bool:
         """Whether this value is the better one; raises as :func:`compare`."""
         difference = compare(self, other)
-        return difference < 0 if self.name in LOWER_IS_BETTER else difference > 0
+        return difference < 0 if kind(self.name) in LOWER_IS_BETTER else difference > 0
 
     def __lt__(self, other: "Measure") -> bool:
         return compare(self, other) < 0
@@ -120,7 +122,7 @@ def compare(a: Measure, b: Measure) -> float:
         NaqshError: different metrics, features or references; or different numbers of pictures
             under a metric whose bias depends on them.
     """
-    if a.name != b.name:
+    if kind(a.name) != kind(b.name):
         raise NaqshError(f"{a.name} and {b.name} are different metrics; compare one of both")
     if a.fingerprint != b.fingerprint:
         raise NaqshError(
@@ -133,10 +135,10 @@ def compare(a: Measure, b: Measure) -> float:
             "measure both against the same reference"
         )
     counts = (a.n_real, a.n_generated), (b.n_real, b.n_generated)
-    if counts[0] != counts[1] and a.name not in UNBIASED:
+    if counts[0] != counts[1] and kind(a.name) not in UNBIASED:
         raise NaqshError(
             f"{a.name} depends on the numbers of pictures, and {counts[0]} and {counts[1]} (real, "
-            "generated) differ; measure both with the same n, or compare kid"
+            "generated) differ; measure both with the same n, or compare kernel distances"
         )
     return a.value - b.value
 

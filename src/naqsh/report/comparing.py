@@ -15,7 +15,7 @@ from naqsh.report.words import Words
 PLANES = (("recall", "precision"), ("coverage", "density"))
 """Pairs of measures: how much of the data is covered, and how good the pictures are."""
 
-LOWER = {"fid", "kid", "seconds"}
+LOWER = {"frechet", "kernel", "seconds"}
 """Measures of which less is better."""
 
 HIGHER = {"precision", "recall", "density", "coverage", "speed", "sampling"}
@@ -57,17 +57,19 @@ def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | 
     series, legend = [], []
     for n, run in enumerate(runs):
         found = run.measured
-        if not (same[n] and found and "fid" in found.values and found.pictures_per_second > 0):
+        if not (same[n] and found and "frechet" in found.values and found.pictures_per_second > 0):
             continue
         sign, colour = maker.words.number(n + 1), palette.colour(n)
-        value, interval = found.values["fid"]
+        value, interval = found.values["frechet"]
         seconds = 1 / found.pictures_per_second
         series.append(scatter.Point(seconds, value, sign, colour, interval=interval))
         legend.append(_key(run, sign, colour))
     if not series:
         return None
-    drawn = scatter.points(series, "seconds", "fid", words=maker.words, name="cost", log_x=True)
-    return maker.figure("cost", [Panel("", labelled(drawn, maker.words.plain("axes.fid")), legend)])
+    axis = called("frechet", runs, same)
+    drawn = scatter.points(series, "seconds", axis, words=maker.words, name="cost", log_x=True)
+    panel = Panel("", labelled(drawn, maker.words.plain(f"axes.{axis}")), legend)
+    return maker.figure("cost", [panel])
 
 
 def _key(run: Facts, sign: str, colour: str) -> Key:
@@ -79,7 +81,7 @@ def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
     words = maker.words
     known = [_everything(run) for run in runs]
     shown: dict[str, Callable[[Any], Markup | str]] = {
-        **dict.fromkeys(("fid", "kid"), lambda measure: _interval(words, measure)),
+        **dict.fromkeys(("frechet", "kernel"), lambda measure: _interval(words, measure)),
         **dict.fromkeys(
             ("precision", "recall", "density", "coverage"), lambda measure: words.data(measure[0])
         ),
@@ -94,7 +96,9 @@ def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
     rows = []
     for name in shown:
         best = _best(name, known, same)
-        cells: list[Markup | str] = [words.text(f"tables.everything.rows.{name}")]
+        cells: list[Markup | str] = [
+            words.text(f"tables.everything.rows.{called(name, runs, same)}")
+        ]
         for n, values in enumerate(known):
             cell = shown[name](values[name]) if name in values else words.text("absent")
             wrapped = Markup('<span class="best">{}</span>').format(cell)
@@ -170,7 +174,7 @@ def rank(run: Facts, ranked: Sequence[Facts], name: str) -> int | None:
     return 1 + sum(value < sign * run.measured.values[name][0] for value in values)
 
 
-def not_told_apart(run: Facts, ranked: Sequence[Facts], name: str = "fid") -> list[Facts]:
+def not_told_apart(run: Facts, ranked: Sequence[Facts], name: str = "frechet") -> list[Facts]:
     """The runs whose interval of a measure overlaps this one's."""
     own = run.measured and run.measured.values.get(name, (0.0, None))[1]
     found = []
@@ -179,6 +183,12 @@ def not_told_apart(run: Facts, ranked: Sequence[Facts], name: str = "fid") -> li
         if other is not run and own and bounds and own[0] <= bounds[1] and bounds[0] <= own[1]:
             found.append(other)
     return found
+
+
+def called(name: str, runs: Sequence[Facts], same: Sequence[bool]) -> str:
+    """What a metric is called by the features that the compared runs were measured by."""
+    found = [run.measured for run, alike in zip(runs, same, strict=True) if alike and run.measured]
+    return found[0].called(name) if found else name
 
 
 def _has(run: Facts, name: str) -> bool:

@@ -256,14 +256,14 @@ def _paragraph(words: Words, run: Facts, ranked: Sequence[Facts]) -> Markup:
 def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
     """Where a run stands among those that were measured like it, measure by measure."""
     said, corners = [], dict[str, int]()
-    for name, corner in (("fid", ""), ("precision", "quality"), ("recall", "diversity")):
+    for name, corner in (("frechet", ""), ("precision", "quality"), ("recall", "diversity")):
         rank = comparing.rank(run, ranked, name)
         if rank is None or not run.measured:
             continue
         value = words.number(run.measured.values[name][0])
         values = {"value": value, "rank": words.number(rank), "count": words.number(len(ranked))}
-        said.append(words.text(f"families.{name}", **values))
-        if name == "fid" and (like := comparing.not_told_apart(run, ranked)):
+        said.append(words.text(f"families.{run.measured.called(name)}", **values))
+        if name == "frechet" and (like := comparing.not_told_apart(run, ranked)):
             labels = words.text("list_comma").join(escape(words.own(r.label)) for r in like)
             said.append(words.text("families.like", runs=labels))
         if corner:

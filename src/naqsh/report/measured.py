@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from naqsh.distances import called, kind
 from naqsh.report import nearness
 from naqsh.results import Result, groups
 
@@ -64,7 +65,8 @@ class Measured:
         real: images they were compared with.
         reference: what these are.
         features: by which both were measured, with the start of their fingerprint.
-        values: each metric with the 95 % interval, where it has one.
+        values: each metric, by its kind (``frechet`` also where it is called FID), with the 95 %
+            interval, where it has one.
         notes: what a reader must know to trust the numbers, with the metrics it is about.
         pictures_per_second: of sampling.
         evaluations: of the network, per image.
@@ -96,7 +98,12 @@ class Measured:
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
         notes = [vars(note) | {"metrics": names} for note, names in self.notes.items()]
-        return asdict(replace(self, notes={})) | {"notes": notes}
+        values = {self.called(name): value for name, value in self.values.items()}
+        return asdict(replace(self, notes={})) | {"notes": notes, "values": values}
+
+    def called(self, name: str) -> str:
+        """What a metric is called by the features of this evaluation."""
+        return called(name, str(self.of["features"]))
 
 
 OTHERS = ("likelihood", "speed", "nearest")
@@ -159,7 +166,7 @@ def _evaluation(
         str(first["reference"]),
         f"{first['features']} ({first['fingerprint'][:8]})",
         {
-            str(r.of["metric"]): (float(r.found["value"]), _interval(r.found["interval"]))
+            kind(str(r.of["metric"])): (float(r.found["value"]), _interval(r.found["interval"]))
             for r in group
         },
         {note: tuple(n for same, n in named if same == note) for note, _ in named},

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from naqsh.distances import called, kind
 from naqsh.report import nearness
 from naqsh.report.measured import Caution, caution, options
 from naqsh.results import Result, groups
@@ -18,7 +19,7 @@ class Point:
         sampler: its name.
         steps: of it.
         evaluations: of the network, per picture.
-        fid: of its samples, above 0.
+        frechet: the distance of its samples, above 0; FID where features are Inception's.
         interval: of that, 95 %, where it has one.
         pictures_per_second: of sampling.
     """
@@ -26,7 +27,7 @@ class Point:
     sampler: str
     steps: int
     evaluations: float
-    fid: float
+    frechet: float
     interval: tuple[float, float] | None
     pictures_per_second: float
 
@@ -60,8 +61,16 @@ class Sampled:
     nearest: nearness.Nearest | None
 
     def as_plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return asdict(self)
+        """All of it as plain data; a distance is called what it is by these features."""
+        points = [asdict(point) for point in self.points]
+        for point in points:
+            point[self.distance] = point.pop("frechet")
+        return asdict(self) | {"points": points}
+
+    @property
+    def distance(self) -> str:
+        """What the distance of its points is called."""
+        return called("frechet", self.of["features"])
 
 
 def parse(found: Sequence[Result]) -> list[Sampled]:
@@ -78,7 +87,7 @@ def _study(group: Sequence[Result]) -> Sampled:
     points = tuple(sorted((_point(p) for p in plain), key=_order([p["sampler"] for p in plain])))
     if not points:
         raise ValueError("it holds no points")
-    measures = [_fid(point) for point in plain]
+    measures = [_distance(point) for point in plain]
     near = [nearness.parse(r.found) for r in group if r.of.get("metric") == "nearest"]
     apart = ("sampler", "steps", "metric")
     return Sampled(
@@ -101,25 +110,25 @@ def _order(samplers: Sequence[str]) -> Callable[[Point], tuple[int, int]]:
     return lambda point: (names.index(point.sampler), point.steps)
 
 
-def _fid(plain: Any) -> Any:
-    found = [measure for measure in plain["measures"] if measure["name"] == "fid"]
+def _distance(plain: Any) -> Any:
+    found = [measure for measure in plain["measures"] if kind(measure["name"]) == "frechet"]
     if len(found) != 1:
-        raise ValueError("a point needs one fid")
+        raise ValueError("a point needs one Frechet distance")
     return found[0]
 
 
 def _point(plain: Any) -> Point:
-    fid = _fid(plain)
-    interval = fid["interval"]
+    distance = _distance(plain)
+    interval = distance["interval"]
     point = Point(
         str(plain["sampler"]),
         int(plain["steps"]),
         float(plain["evaluations"]),
-        float(fid["value"]),
+        float(distance["value"]),
         None if interval is None else (float(interval[0]), float(interval[1])),
         float(plain["pictures_per_second"]),
     )
-    for value in (point.evaluations, point.fid, point.pictures_per_second):
+    for value in (point.evaluations, point.frechet, point.pictures_per_second):
         if not 0 < value < math.inf:  # they stand on logarithmic axes
             raise ValueError(f"{value} must be above 0 and finite")
     return point

@@ -50,7 +50,7 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
             series.append(
                 scatter.Way(
                     [point.evaluations for point in points],
-                    [point.fid for point in points],
+                    [point.frechet for point in points],
                     colour,
                     dash[0],
                     [point.interval for point in points],
@@ -58,7 +58,12 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
             )
             legend.append(Key(name, palette.css(colour), dash[1]))
         drawn = scatter.ways(
-            series, "evaluations", "fid", words=maker.words, name=f"samplers-{number}", log_x=True
+            series,
+            "evaluations",
+            sampled.distance,
+            words=maker.words,
+            name=f"samplers-{number}",
+            log_x=True,
         )
         title = panel_title(maker, runs, run, maker.words.text("figures.samplers.title"))
         panels.append(Panel(title if len(runs) > 1 else "", labelled(drawn, title), legend))
@@ -76,7 +81,9 @@ def _table(maker: Maker, found: Found) -> Table:
     """A row a point; where there are several runs, the first column names them."""
     words, several = maker.words, len(found) > 1
     columns = ["run"] if several else []
-    columns += ["sampler", "steps", "evaluations", "fid", "pictures_per_second"]
+    called = {sampled.distance for _, sampled in found}
+    distance = called.pop() if len(called) == 1 else "frechet"
+    columns += ["sampler", "steps", "evaluations", distance, "pictures_per_second"]
     rows = [
         Row(
             f"{run.label} {point.sampler} {point.steps}",
@@ -90,13 +97,13 @@ def _table(maker: Maker, found: Found) -> Table:
 
 
 def _cells(words: Words, point: Point) -> list[Markup | str]:
-    fid = words.data(point.fid, words.rounded(point.fid))
+    far = words.data(point.frechet, words.rounded(point.frechet))
     if point.interval:
         low, high = (words.rounded(bound) for bound in point.interval)
-        fid = words.text("tables.measured.cell", value=fid, low=low, high=high)
+        far = words.text("tables.measured.cell", value=far, low=low, high=high)
     speed = words.data(point.pictures_per_second, words.rounded(point.pictures_per_second))
     evaluations = words.data(point.evaluations)
-    return [words.own(point.sampler), words.data(point.steps), evaluations, fid, speed]
+    return [words.own(point.sampler), words.data(point.steps), evaluations, far, speed]
 
 
 def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:

@@ -96,8 +96,12 @@ def measured(
     if not names:
         return None
     rows = [
-        Row(name, [words.known(f"metrics.{name}", name), *[_value(words, m, name) for m in found]])
+        Row(
+            called,
+            [words.known(f"metrics.{called}", called), *[_value(words, m, name) for m in found]],
+        )
         for name in names
+        for called in [_called(found, name)]
     ]
     shown: dict[str, Callable[[Any], Markup | str]] = {
         "generated": words.data,
@@ -119,6 +123,12 @@ def measured(
         if any(values.get(key) is not None for values in known)
     ]
     return maker.table("measured", _head(words, [run for run, _ in columns]), rows)
+
+
+def _called(found: Sequence[Measured | None], name: str) -> str:
+    """What a metric is called where all its values are by features that call it so."""
+    names = {m.called(name) for m in found if m and name in m.values}
+    return names.pop() if len(names) == 1 else name
 
 
 def _value(words: Words, found: Measured | None, name: str) -> Markup:
