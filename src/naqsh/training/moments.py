@@ -67,8 +67,11 @@ def load(folder: Path, optimizers: Optimizers) -> None:
     for phase, optimizer in optimizers.items():
         own = optimizer.state_dict()["param_groups"]
         state: dict[int, dict[str, Tensor]] = {}
-        for number, _ in enumerate(_parameters(optimizer)):
-            state[number] = {key: found[f"{phase}/{number}/{key}"] for key in kept(optimizer)}
+        for number, parameter in enumerate(_parameters(optimizer)):
+            state[number] = {
+                key: _laid_as(parameter, key, found[f"{phase}/{number}/{key}"])
+                for key in kept(optimizer)
+            }
         optimizer.load_state_dict({"state": state, "param_groups": own})
 
 
@@ -81,6 +84,15 @@ def _fresh(parameter: Tensor, key: str, device: str | None = None) -> Tensor:
     if key == COUNT:
         return torch.zeros((), device=device)
     return torch.zeros_like(parameter, device=device, memory_format=torch.contiguous_format)
+
+
+def _laid_as(parameter: Tensor, key: str, value: Tensor) -> Tensor:
+    """The value laid out in memory as its parameter is, channels last or not.
+
+    A fused kernel walks through both by their addresses, so that in another layout each mean would
+    be another weight's; a file has one layout alone.
+    """
+    return value if key == COUNT else torch.empty_like(parameter).copy_(value)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
