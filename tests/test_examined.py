@@ -70,6 +70,14 @@ def test_a_name_that_is_not_there_is_refused(tmp_path: Path) -> None:
         examined(write(tmp_path / "flat", {"": 2}), good="good")
 
 
+@pytest.mark.parametrize("name", ["0.png", "in.npy"])
+def test_a_file_has_no_good_sub_folder(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"": 1})
+    np.save(tmp_path / "in.npy", np.zeros((2, 16, 16), np.uint8))
+    with pytest.raises(NaqshError, match="--good names a sub-folder"):
+        examined(tmp_path / name, good="OK")
+
+
 def test_another_folder_named_good_is_not_good(tmp_path: Path) -> None:
     found = examined(write(tmp_path / "in", {"good": 2, "OK": 1}), good="OK")
     assert found.kinds == ("good", "good (folder)", "good (folder)")

@@ -161,6 +161,12 @@ def test_good_ones_alone_are_trained_on(tmp_path: Path, picture: Picture) -> Non
         taken(tmp_path, good="good")
 
 
+def test_training_on_faulty_ones_is_said(tmp_path: Path, picture: Picture) -> None:
+    write(picture, ["good", "crack"])
+    assert "trained on good and on crack" in taken(tmp_path).notes[0]
+    assert taken(tmp_path, good="good").notes == ()
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

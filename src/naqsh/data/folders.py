@@ -11,7 +11,7 @@ of equal size and time (`cp -p` can do it) goes unnoticed.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from naqsh.data import cache, decoding
 from naqsh.data.decoding import Decoded, Header, Range
-from naqsh.data.listing import Listing, files, with_good_first
+from naqsh.data.listing import Listing, class_named, files, with_good_first
 from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
 
@@ -102,9 +102,22 @@ def read(folder: Path, split: str, options: Options, good: str | None = None) ->
     """
     listing = files(folder, split, masks=good is not None)
     if good is None:
-        return stored(folder, listing, split, options)
+        return stored(folder, _told_of_faulty(folder, listing, split), split, options)
     listing = with_good_first(folder, listing, good, alone=split == "train")
     return stored(folder, listing, f"{split} good", options)
+
+
+def _told_of_faulty(folder: Path, listing: Listing, split: str) -> Listing:
+    """The listing with a note where good images and others are trained on together."""
+    good = class_named(listing, "good")
+    others = [name for name in listing.classes if name != good]
+    if good is None or not others or split != "train":
+        return listing
+    note = (
+        f"{folder.resolve().name}: trained on {good} and on {', '.join(others[:5])}; to train on "
+        f"normal images alone, --data.good {good}"
+    )
+    return replace(listing, notes=(*listing.notes, note))
 
 
 def stored(folder: Path, listing: Listing, name: str, options: Options, least: int = 2) -> Read:
@@ -217,11 +230,13 @@ def _decoded(
     if errors:
         raise Broken(errors)
     if options.range is None and largest <= top / 4:
-        about["notes"].append(
-            f"no image uses more than a quarter of the range of its values, they are dark: the "
-            f"largest value is {largest:g} of {top:g}; name black and white, for example "
-            f"--data.range 0,{largest:g}"
+        note = (
+            "no image uses more than a quarter of the range of its values, they are dark: the "
+            f"largest value is {largest:g} of {top:g}"
         )
+        if largest > 0:
+            note += f"; name black and white, for example --data.range 0,{largest:g}"
+        about["notes"].append(note)
 
 
 def _failures(paths: Sequence[Path], options: Options) -> list[tuple[Path, NaqshError]]:

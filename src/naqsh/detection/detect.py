@@ -92,7 +92,7 @@ def detect(
     scorers = _scorers(run, features, draws, seed, place, told)
     decides = _deciding(score, [scorer.name for scorer in scorers])
     examined = suspects(source, run, n, data_home, good, skip_broken)
-    reference, notes = normal(run, given_normal, seed, data_home)
+    reference, notes = normal(run, given_normal, seed, data_home, good, skip_broken)
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes
     scored = {

@@ -108,8 +108,11 @@ def suspects(
     """
     shape = run.method.shape
     place = Path(home) if home else None
+    if not source.strip():
+        raise NaqshError(f"{source!r} names no images: give a folder, a file or a data set's name")
     path = places.expanded(source)
     if source in data.CATALOG and source != "capsule":
+        _no_good(source, good)
         found = _named(source, run, n, place)
     else:
         if source == "capsule":
@@ -143,6 +146,8 @@ def of_path(
     """
     size = shape[1] if shape[1] == shape[2] else None
     options = replace(options or folders.Options(), size=size, channels=shape[0])
+    if not path.is_dir():
+        _no_good(source, good)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         read = folders.stored(path.parent, Listing((path,), None, ()), "one", options, least=1)
         return Suspects(path.parent.resolve().name, read.images, (path.name,), None)
@@ -151,6 +156,11 @@ def of_path(
     whole = data.load(source, size=size, channels=shape[0], range=options.range)
     paths = tuple(str(number) for number in range(len(whole)))
     return Suspects(whole.name, whole.images, paths, None)
+
+
+def _no_good(source: str, good: str | None) -> None:
+    if good is not None:
+        raise NaqshError(f"--good names a sub-folder of a folder of images, which {source} is not")
 
 
 def _of_folder(
@@ -216,8 +226,35 @@ def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
     )
 
 
+def _given_normal(
+    given: str, run: Run, home: Path | None, good: str | None, skip_broken: bool
+) -> "data.DataSet":
+    """Normal images that a user names; of a folder with good ones and others, the good ones."""
+    shape, told = run.method.shape, run.recipe.data
+    size = shape[1] if shape[1] == shape[2] else None
+    alone = None
+    if given not in data.CATALOG and places.expanded(given).is_dir() and given.strip():
+        listing = lists.files(places.expanded(given), masks=True)
+        names = (name for name in (good, told.good, defects.GOOD) if name)
+        alone = next((own for name in names if (own := lists.class_named(listing, name))), None)
+    return data.load(
+        given,
+        size=size,
+        channels=shape[0],
+        home=home,
+        range=None if given in data.CATALOG else told.range,
+        good=alone,
+        skip_broken=skip_broken or told.skip_broken,
+    )
+
+
 def normal(
-    run: Run, given: str | None, seed: int, home: Path | str | None = None
+    run: Run,
+    given: str | None,
+    seed: int,
+    home: Path | str | None = None,
+    good: str | None = None,
+    skip_broken: bool = False,
 ) -> tuple[Normal, list[str]]:
     """Normal pictures to fit baselines to and to take thresholds from, never the suspects.
 
@@ -226,16 +263,16 @@ def normal(
         given: other normal pictures: a folder, a named set, an array file.
         seed: of what is held out where the run did not hold out.
         home: where data sets are looked for first.
+        good: the sub-folder of good ones in a given folder.
+        skip_broken: leave out what cannot be read in a given folder.
 
     Returns:
         the pictures, and what a reader must know of them, by name: see ``texts`` of the report.
     """
     recipe, method = run.recipe, run.method
     notes: list[str] = []
-    if given:
-        size = method.shape[1] if method.shape[1] == method.shape[2] else None
-        place = Path(home) if home else None
-        whole = data.load(given, size=size, channels=method.shape[0], home=place)
+    if given is not None:
+        whole = _given_normal(given, run, Path(home) if home else None, good, skip_broken)
     else:
         try:
             whole = load_data(recipe, "train", home)
@@ -247,7 +284,7 @@ def normal(
     trained_on = _fingerprint(run)
     share = recipe.training.validation
     if whole.fingerprint != trained_on:
-        if not given:
+        if given is None:
             notes.append("other_pictures")
         origin = "given"
         fitted, held = whole.hold_out(HELD_OUT, seed)
