@@ -94,6 +94,31 @@ def on(name: str, content: bytes | str):
     return prepare
 
 
+def run_in_runs(*words: str):
+    """A finished run at runs/gan."""
+
+    def prepare(world: World) -> list[str]:
+        world.run().path.rename(world.here / "gan")
+        (world.here / "runs").mkdir()
+        (world.here / "gan").rename(world.here / "runs" / "gan")
+        return list(words)
+
+    return prepare
+
+
+def in_two_shapes(*words: str):
+    """Grey images in ./grey, coloured ones in ./photos."""
+
+    def prepare(world: World) -> list[str]:
+        for number in range(3):
+            for name, mode in (("grey", "L"), ("photos", "RGB")):
+                (world.here / name).mkdir(exist_ok=True)
+                Image.new(mode, (16, 16), number).save(world.here / name / f"{number}.png")
+        return list(words)
+
+    return prepare
+
+
 def key_of_tomorrow(*words: str):
     def prepare(world: World) -> list[str]:
         world.run()
@@ -341,7 +366,7 @@ CASES = {
     "option before an option": ([*TINY, "--method.latent", "--quiet"], r"latent needs a value"),
     "loose word": ([*TINY, "fast"], r"what is 'fast'\? Options are written --name value"),
     "epochs and steps": ([*TINY, "--epochs", "3"], r"not allowed with argument --steps"),
-    "unknown list": (["list", "models"], r"no WHAT named 'models'; known: data, f"),
+    "unknown list": (["list", "models"], r"no list named 'models'; known: data, f"),
     "option of list": (["list", "--all=yes"], r"no option named '--all'"),
     # the numbers of a recipe
     "unknown number": ([*TINY, "--method.latnt", "3"], r"latnt: .*did you mean 'latent'"),
@@ -439,10 +464,37 @@ CASES = {
     # what to sample
     "no pictures": (file_at("x", "sample", "run", "--n", "0"), r"need n and batch above 0"),
     "no columns": (file_at("x", "sample", "run", "--columns", "0"), r"at least 1 column, got 0"),
-    "pictures as text": (["sample", "run", "--n", "ten"], r"argument --n: invalid int value: 'ten"),
+    "pictures as text": (["sample", "run", "--n", "ten"], r"--n needs a whole number, got 'ten'"),
+    "rate as text": (
+        ["detect", "run", "x", "--false-alarms", "5%"],
+        r"--false-alarms needs a number",
+    ),
+    "steps as text": (
+        ["samplers", "run", "--steps", "5,x"],
+        r"--steps needs whole numbers, got '5,x",
+    ),
+    "run by its recipe's name": (run_in_runs("sample", "gan"), r"no run at gan: .*mean runs/gan\?"),
+    "run misspelt": (run_in_runs("sample", "runs/gen"), r"no run at runs/gen: .*mean runs/gan\?"),
+    "file of a run": (
+        run_in_runs("report", "runs/gan/run.json"),
+        r"a file of a run; give .* runs/gan",
+    ),
+    "run as a recipe": (
+        run_in_runs("train", "runs/gan"),
+        r"is a run; to train it further: na",
+    ),
+    "measure of no metric": (
+        ["measure", "fdi", "a", "b"],
+        r"no metric named 'fdi'; did you mean 'f",
+    ),
+    "measure of nothing": (["measure", "fid", "a", "b"], r"no data set named 'a'"),
+    "colours that differ": (
+        in_two_shapes("measure", "fid", "grey", "photos", "--features", "pixels"),
+        r"has images of 16x16x1 and photos of 16x16x3; give --channels to bring",
+    ),
     "unknown sampling option": (
         file_at("x", "sample", "run", "--sampler", "ddim"),
-        r"no option named '--sampler'; known: --columns, ",
+        r"no option named '--sampler'; known: --batch, --columns, ",
     ),
     # data
     "unknown data": ([*TINY, "--data", "digts"], r"no data set named 'digts'; did you mean 'digi"),

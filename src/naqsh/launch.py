@@ -83,6 +83,11 @@ def resolve(recipe: str | Recipe) -> Recipe:
     if recipe.endswith((".yaml", ".yml")):
         file = Path(recipe)
         return recipe_module.read(file, within=file.resolve().parent)  # a link of the user's own
+    if recipe not in recipes.all_recipes() and RunFolder(recipe).exists():
+        file = RunFolder(recipe).recipe
+        raise NaqshError(
+            f"{recipe} is a run; to train it further: naqsh train {file} --out {recipe}"
+        )
     return recipes.by_name(recipe)
 
 

@@ -50,6 +50,7 @@ def measure(
     features: str | None = None,
     n: int | None = None,
     size: int | None = None,
+    channels: int | None = None,
     seed: int = 0,
     batch: int = 250,
     device: str = "cpu",
@@ -65,6 +66,7 @@ def measure(
         features: by which features; by default those of the data set `real`, else ``inception``.
         n: take so many pictures of each, at random; all by default.
         size: resize both to `size` x `size`.
+        channels: bring both to 1 (grey) or 3 (colour).
         seed: of the choice and of standard errors.
         batch: pictures at a time.
         device: where features are taken.
@@ -75,13 +77,14 @@ def measure(
         NaqshError: pictures that cannot be had or do not fit together.
     """
     told = progress or silent
-    measured_by = extractor(features or features_for(real.partition(":")[0]), device)
-    sides = [images_of(source, size, None, data_home) for source in (real, generated)]
-    if sides[0].shape != sides[1].shape and measured_by.name != "inception":
-        shapes = ["x".join(map(str, side.shape)) for side in sides]
-        raise NaqshError(
-            f"{real} has pictures of {shapes[0]} and {generated} of {shapes[1]}; give --size"
-        )
+    names = metrics.named(names)
+    if channels not in (None, 1, 3):
+        raise NaqshError(f"images have 1 or 3 channels, not {channels}")
+    chosen = features or features_for(real.partition(":")[0])
+    sides = [images_of(source, size, channels, data_home) for source in (real, generated)]
+    if sides[0].shape != sides[1].shape and chosen != "inception":
+        raise NaqshError(_of_two_shapes(real, generated, sides[0].shape, sides[1].shape))
+    measured_by = extractor(chosen, device)  # last: its weights may have to be downloaded
     tables = [
         _features(measured_by, side, n, seed, batch, partial(told, what))
         for what, side in zip(("real", "generated"), sides, strict=True)
@@ -93,6 +96,18 @@ def measure(
         fingerprint=measured_by.fingerprint,
         reference=real if ":" in real else sides[0].name,
         seed=seed,
+    )
+
+
+def _of_two_shapes(
+    real: str, generated: str, first: tuple[int, int, int], second: tuple[int, int, int]
+) -> str:
+    """What is wrong with images of two shapes, and which options bring them to one."""
+    shapes = [f"{height}x{width}x{channels}" for channels, height, width in (first, second)]
+    cures = ["--size"] * (first[1:] != second[1:]) + ["--channels"] * (first[0] != second[0])
+    return (
+        f"{real} has images of {shapes[0]} and {generated} of {shapes[1]}; give "
+        f"{' and '.join(cures)} to bring them to one shape"
     )
 
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import filelock
 
-from naqsh.errors import NaqshError, writing
+from naqsh.errors import NaqshError, nearest, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
 from naqsh.foreign import read_yaml
@@ -65,12 +65,29 @@ class RunFolder:
     def require(self) -> "RunFolder":
         """This folder, or a NaqshError when it holds no run."""
         if not self.path.is_dir():
-            raise NaqshError(f"no run at {self.path}: there is no such folder")
+            raise NaqshError(f"no run at {self.path}: {self._instead()}")
         if not self.exists():
             raise NaqshError(
                 f"{self.path} is no run: it has no recipe.yaml; `naqsh train` makes one"
             )
         return self
+
+    def _instead(self) -> str:
+        """Why there is no run, and which folder may have been meant."""
+        if self.path.is_file():
+            inside = RunFolder(self.path.absolute().parent).exists()
+            return f"it is a file{f' of a run; give the folder {self.path.parent}' * inside}"
+        if RunFolder(Path("runs") / self.path).exists():
+            return f"there is no such folder; did you mean {Path('runs') / self.path}?"
+        beside = self.path.parent
+        runs = (
+            [f.name for f in beside.iterdir() if RunFolder(f).exists()] if beside.is_dir() else []
+        )
+        near = nearest(self.path.name, runs)
+        meant = (
+            f"; did you mean {' or '.join(str(beside / name) for name in near)}?" if near else ""
+        )
+        return f"there is no such folder{meant}"
 
     def read_recipe(self) -> dict[str, Any]:
         """The recipe as plain data."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import none_left, verb
+from naqsh.cli.parsing import Several, names, none_left, verb
 from naqsh.errors import NaqshError
 
 
@@ -23,7 +23,12 @@ def add_compare(verbs: Any) -> None:
         "--data", help="a name, folder or file (default: that of the runs, or digits)"
     )
     parser.add_argument(
-        "--recipes", nargs="+", default=[], help="recipes to train (default: one of each family)"
+        "--recipes",
+        nargs="+",
+        type=names,
+        action=Several,
+        default=[],
+        help="recipes to train (default: one of each family)",
     )
     parser.add_argument("--runs", nargs="+", default=[], help="trained runs, taken as they are")
     budget = parser.add_mutually_exclusive_group()

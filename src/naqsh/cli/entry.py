@@ -155,6 +155,8 @@ def _run(arguments: list[str]) -> int:
         add(verbs)
     refuse_empty(arguments)
     words, dotted = apart(arguments)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     if HELP & set(words):
         return _help(parser, words, dotted)
     options, rest = parser.parse_known_args(words)

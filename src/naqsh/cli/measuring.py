@@ -6,7 +6,7 @@ from typing import Any
 
 from naqsh.cli import helping
 from naqsh.cli.machine import add_machine, at_work
-from naqsh.cli.parsing import add_run, none_left, only, verb
+from naqsh.cli.parsing import Several, add_run, names, none_left, only, verb, whole_numbers
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -23,6 +23,8 @@ def add_evaluate(verbs: Any) -> None:
     parser.add_argument(
         "--metrics",
         nargs="+",
+        type=names,
+        action=Several,
         default=["all"],
         help="out of frechet kernel pr dc likelihood nearest all; by Inception's features frechet "
         "is FID and kernel KID",
@@ -94,9 +96,20 @@ def add_samplers(verbs: Any) -> None:
         "what was measured before is kept; RUN/samplers.json grows; other options are the method's",
     )
     add_run(parser, "a run folder; RUN/samplers.json is written")
-    parser.add_argument("--samplers", nargs="+", help="which (default: all that the method has)")
     parser.add_argument(
-        "--steps", nargs="+", type=int, default=[5, 10, 20, 50], help="of each (5 10 20 50)"
+        "--samplers",
+        nargs="+",
+        type=names,
+        action=Several,
+        help="which (default: all that the method has)",
+    )
+    parser.add_argument(
+        "--steps",
+        nargs="+",
+        type=whole_numbers,
+        action=Several,
+        default=[5, 10, 20, 50],
+        help="of each sampler (default 5 10 20 50)",
     )
     parser.add_argument("--n", type=int, default=2000, help="pictures drawn each (default 2000)")
     _add_own_data(parser)
@@ -185,6 +198,7 @@ def add_measure(verbs: Any) -> None:
     parser.add_argument("generated", help="what is measured")
     parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
     parser.add_argument("--size", type=int, help="resize both to SIZE x SIZE")
+    parser.add_argument("--channels", type=int, help="bring both to 1 (grey) or 3 (colour)")
     _add_measuring(parser)
     parser.set_defaults(do=_measure)
 
@@ -201,6 +215,7 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
             features=options.features,
             n=options.n,
             size=options.size,
+            channels=options.channels,
             **machine,
         )
     if options.json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from naqsh.errors import NaqshError, one_of
-from naqsh.foreign import shown
+from naqsh.foreign import short, shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,10 +28,45 @@ class Parser(argparse.ArgumentParser):
             what = "command" if isinstance(action.choices, dict) else f"{_called(action)}"
             raise one_of(what, str(value), map(str, action.choices))
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """A word read as its type, or one line that says which type."""
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            due = {int: "a whole number", float: "a number", whole_numbers: "whole numbers"}
+            if action.type not in due:
+                raise
+            needs = f"{_called(action)} needs {due[action.type]}"
+            raise NaqshError(f"{needs}, got {short(arg_string)}") from None
+
 
 def _called(action: argparse.Action) -> str:
     """What an argument is called on the command line."""
-    return action.option_strings[0] if action.option_strings else action.dest.upper()
+    return action.option_strings[0] if action.option_strings else action.dest
+
+
+def names(text: str) -> list[str]:
+    """One name, or several with commas between; a path that exists is one, whatever is in it."""
+    return [text] if Path(text).exists() else [part for part in text.split(",") if part.strip()]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """One whole number, or several with commas between."""
+    return [int(part) for part in text.split(",")]
+
+
+class Several(argparse.Action):
+    """Values of an option with ``nargs="+"`` whose type gives a list of each word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep all of them in one list, in their order."""
+        setattr(namespace, self.dest, [value for several in values for value in several])
 
 
 def verb(verbs: Any, name: str, does: str, examples: str) -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ def add_list(verbs: Any) -> None:
         "  naqsh list\n  naqsh list data",
     )
     parser.add_argument(
-        "what", nargs="?", choices=["recipes", "data", "features"], help="one of them"
+        "list", nargs="?", choices=["recipes", "data", "features"], help="one of them"
     )
     parser.set_defaults(do=_list)
 
@@ -34,7 +34,7 @@ def add_list(verbs: Any) -> None:
 def _list(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
     parts = {"recipes": _recipes, "data": _data, "features": _features}
-    print("\n\n".join(parts[name]() for name in ([options.what] if options.what else parts)))
+    print("\n\n".join(parts[name]() for name in ([options.list] if options.list else parts)))
     return 0
 
 
