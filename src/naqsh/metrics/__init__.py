@@ -8,7 +8,6 @@ from naqsh.metrics.evaluate import METRICS, measure, named
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
-from naqsh.metrics.influence import Influence, error_of_difference, influences
 from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
@@ -31,7 +30,6 @@ __all__ = [
     "ClassifierFeatures",
     "FeatureExtractor",
     "FunctionFeatures",
-    "Influence",
     "Likelihood",
     "Measure",
     "Moments",
@@ -42,14 +40,12 @@ __all__ = [
     "classifier_score",
     "compare",
     "density_coverage",
-    "error_of_difference",
     "extract",
     "frechet_bootstrap",
     "frechet_distance",
     "frechet_distance_features",
     "frechet_infinity",
     "frechet_standard_error",
-    "influences",
     "kernel_distance",
     "likelihood",
     "load_classifier",

@@ -79,26 +79,6 @@ def _mean_within(x: Tensor) -> float:
     return (_sum_of_kernels(x, x) - diagonal) / (len(x) * (len(x) - 1))
 
 
-def mean_kernels(x: Tensor, y: Tensor, apart: bool = False) -> Tensor:
-    """The mean kernel of each row of `x` with all of `y`, float64 with shape (n,).
-
-    Args:
-        x: features with shape (n, d).
-        y: features with shape (m, d).
-        apart: leave out the kernel of row i with row i, where `y` is `x`.
-    """
-    sums = []
-    for rows in torch.split(x, BLOCK):
-        found = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
-        for columns in torch.split(y, BLOCK):
-            products = rows.double() @ columns.double().T
-            found += _cubic(products.div_(x.shape[1])).sum(dim=1)
-        if apart:
-            found -= _cubic(rows.double().square().sum(dim=1) / x.shape[1])
-        sums.append(found)
-    return torch.cat(sums) / (len(y) - apart)
-
-
 def _sum_of_kernels(x: Tensor, y: Tensor) -> float:
     total = 0.0
     for rows in torch.split(x, BLOCK):

@@ -136,45 +136,6 @@ def _radii(points: Tensor, k: int) -> Tensor:
     return torch.cat(radii)
 
 
-class HitCounts(NamedTuple):
-    """Who lies in whose ball, image by image.
-
-    Attributes:
-        real_balls: how many real balls hold each generated image, shape (n,).
-        covered: whether each real ball holds any generated image, (m,).
-        recalled: whether each real image lies in any generated ball, (m,).
-        alone_covered: how many real balls hold this generated image alone, (n,).
-        alone_recalled: how many real images lie in this generated ball alone, (n,).
-    """
-
-    real_balls: Tensor
-    covered: Tensor
-    recalled: Tensor
-    alone_covered: Tensor
-    alone_recalled: Tensor
-
-
-def hit_counts(real: Array, generated: Array, k: int = 5) -> HitCounts:
-    """What the four measures are sums of; arguments and errors as :func:`precision_recall`."""
-    real, generated = _checked(real, generated, k)
-    real_radii, generated_radii = _radii(real, k), _radii(generated, k)
-    n = len(generated)
-    balls, alone_c, alone_r = (torch.zeros(n, dtype=torch.int64, device=real.device) for _ in "123")
-    covered, recalled = list[Tensor](), list[Tensor]()
-    for rows, x in _left(real):
-        squared = torch.cat([x @ y for _, y in _right(generated)], dim=1)
-        for within, alone, any_hit in (
-            (squared < real_radii[rows, None], alone_c, covered),
-            (squared < generated_radii, alone_r, recalled),
-        ):
-            hits = within.sum(dim=1)
-            any_hit.append(hits > 0)
-            alone += within[hits == 1].sum(dim=0)
-            if any_hit is covered:
-                balls += within.sum(dim=0)
-    return HitCounts(balls, torch.cat(covered), torch.cat(recalled), alone_c, alone_r)
-
-
 def _hits(
     real: Tensor, generated: Tensor, real_radii: Tensor, generated_radii: Tensor
 ) -> tuple[float, float, float, float]:

@@ -55,16 +55,6 @@ def frechet_standard_error(real: Array, generated: Array) -> float:
     Raises:
         NaqshError: too few rows, different columns, or numbers that are not finite.
     """
-    influence = frechet_influence(real, generated)
-    return float(influence.std() / len(influence) ** 0.5)
-
-
-def frechet_influence(real: Array, generated: Array) -> Tensor:
-    """How each generated image moves the distance, to first order: h above, float64 (n,).
-
-    Arguments and errors as :func:`frechet_standard_error`. As the distance is symmetric, that of
-    each real image comes out with the arguments exchanged.
-    """
     real, generated = as_pair(real, generated)
     _, centred, projected, difference = _prepared(real, generated)
     n, r = projected.shape
@@ -79,8 +69,8 @@ def frechet_influence(real: Array, generated: Array) -> Tensor:
         noise = r * EPSILON * squares[-1]
         weights = torch.where(squares > noise, squares.clamp(min=noise).rsqrt(), 0.0)
     transported = (n - 1) ** 0.5 * vectors.square() @ weights
-    influence: Tensor = 2 * centred @ difference + centred.square().sum(dim=1) - transported
-    return influence
+    influence = 2 * centred @ difference + centred.square().sum(dim=1) - transported
+    return float(influence.std() / n**0.5)
 
 
 def frechet_bootstrap(
