@@ -38,7 +38,7 @@ def mnist_test_split(folder: Path, seed: int = 0, packed: bool = True) -> np.nda
 
 def tar_of(path: Path, contents: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")
+    mode = {".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}.get(path.suffix, "w")
     with tarfile.open(path, mode, **({"compresslevel": 1} if mode == "w:gz" else {})) as archive:
         for name, content in contents.items():
             member = tarfile.TarInfo(name)

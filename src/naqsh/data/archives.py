@@ -1,23 +1,27 @@
 """Reading tar and zip archives that come from outside.
 
 An archive can name members `../../.bashrc` or `/etc/passwd`, hold links that point out of the
-folder and then write through them, or claim devices. One such member has the whole archive refused:
-names are checked before a byte is handed on, links and devices are never made, and what was
-unpacked before the bad member was met is thrown away.
+folder, claim devices, or unpack to more than any disk holds. One such member has the whole archive
+refused. Members are handed on as bytes and nothing is written, but a caller who does write finds no
+name that leads outside.
 """
 
+import bz2
+import gzip
+import io
 import lzma
-import shutil
 import tarfile
-import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from naqsh.errors import NaqshError
 
-_LIMIT = 16 << 30
+_LIMIT = 512 << 20
+_PIECE = 1 << 20
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 def members(
@@ -29,7 +33,7 @@ def members(
         path: the archive.
         wanted: given a member's name, says whether its bytes are needed.
         limit: the most bytes that all members together may unpack to, against archives made to
-            fill a disk.
+            fill the memory.
 
     Yields:
         name (relative, with forward slashes, inside the archive) and content of each wanted file.
@@ -43,55 +47,71 @@ def members(
             yield from _zip_members(path, wanted, limit)
         else:
             yield from _tar_members(path, wanted, limit)
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+    except NaqshError:
+        raise
+    except Exception as error:  # both modules raise whatever a crafted archive leads them to
         raise _damaged(path, error) from error
-    except OSError as error:  # among others gzip.BadGzipFile and bz2's errors
-        raise _damaged(path, error) from error
 
 
-def extract(path: Path, folder: Path, limit: int = _LIMIT) -> None:
-    """Unpack an archive into a folder that does not exist yet; all of it or nothing.
+class _Guarded(io.RawIOBase):
+    """An unpacked tar that is read in small pieces alone, and not past a number of bytes.
 
-    Args:
-        path: the archive, see :func:`members`.
-        folder: made by this; written aside and renamed.
-        limit: see :func:`members`.
-
-    Raises:
-        NaqshError: as :func:`members`; nothing is left behind then.
+    tarfile takes the length of a header from the archive and asks for all of it at once: few packed
+    bytes could fill the memory.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        for name, content in members(path, lambda name: True, limit):
-            target = aside / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+    def __init__(self, path: Path, file: IO[bytes], limit: int) -> None:
+        self._path, self._file, self._limit = path, file, limit
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _PIECE:
+            raise _too_large(self._path, self._limit)
+        content = self._file.read(size)
+        self._check(self._file.tell())
+        return content
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._check(place)
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self._limit:
+            raise _too_large(self._path, self._limit)
+
+
+def _unpacked(path: Path) -> AbstractContextManager[IO[bytes]]:
+    with path.open("rb") as file:
+        begin = file.read(6)
+    opener = next((opener for magic, opener in _OPENERS.items() if begin.startswith(magic)), open)
+    return opener(path, "rb")  # type: ignore[operator, no-any-return]
 
 
 def _tar_members(
     path: Path, wanted: Callable[[str], bool], limit: int
 ) -> Iterator[tuple[str, bytes]]:
-    # A tar has no table of contents: members are checked as they come.
+    # A tar has no table of contents: members are checked as they come. Their headers and what fills
+    # them up to whole blocks are not in the limit of the members, but may take as much again.
     total = 0
-    with tarfile.open(path) as archive:
+    with (
+        _unpacked(path) as file,
+        tarfile.open(fileobj=_Guarded(path, file, 2 * limit + _PIECE)) as archive,
+    ):
         for member in archive:
             if not (member.isfile() or member.isdir()):
                 raise _refused(path, member.name, "is a link or a device")
-            _check_name(path, member.name)
+            if member.issparse():
+                raise _refused(path, member.name, "has holes, whose size the archive need not hold")
+            _check_name(path, member.name, member.isdir())
             total += member.size
             _check_total(path, total, limit)
             name = _plain(member.name)
             if member.isfile() and wanted(name):
-                file = archive.extractfile(member)
-                assert file is not None  # it is a regular file
-                content = file.read()
-                if len(content) != member.size:
-                    raise EOFError("it ends inside a member")
-                yield name, content
+                content = archive.extractfile(member)
+                assert content is not None  # it is a regular file
+                yield name, _whole(content, member.size)
 
 
 def _zip_members(
@@ -104,7 +124,9 @@ def _zip_members(
             # folder, all else a link or a device.
             if info.external_attr >> 28 not in (0, 4, 8):
                 raise _refused(path, info.filename, "is a link or a device")
-            _check_name(path, info.filename)
+            if info.flag_bits & 1:
+                raise _refused(path, info.filename, "is locked by a password")
+            _check_name(path, info.filename, info.filename.endswith("/"))
             total += info.file_size
             _check_total(path, total, limit)
         for info in archive.infolist():
@@ -112,30 +134,48 @@ def _zip_members(
             if not info.is_dir() and wanted(name):
                 # Reads at most the announced size, so a lie about it cannot pass the limit.
                 with archive.open(info) as file:
-                    yield name, file.read(info.file_size)
+                    yield name, _whole(file, info.file_size)
+
+
+def _whole(file: IO[bytes], size: int) -> bytes:
+    parts, left = [], size
+    while left and (part := file.read(min(left, _PIECE))):
+        parts.append(part)
+        left -= len(part)
+    if left:
+        raise EOFError("it ends inside a member")
+    return b"".join(parts)
 
 
 def _plain(name: str) -> str:
     return str(PurePosixPath(name.replace("\\", "/")))
 
 
-def _check_name(path: Path, name: str) -> None:
+def _check_name(path: Path, name: str, is_folder: bool) -> None:
     parts = PurePosixPath(name.replace("\\", "/"))
     # A colon makes a drive or an alternate stream of it on Windows.
     if parts.is_absolute() or ".." in parts.parts or ":" in name or "\0" in name:
         raise _refused(path, name, "lies outside it")
+    if not is_folder and not parts.name:
+        raise _refused(path, name, "has no name")
 
 
 def _check_total(path: Path, total: int, limit: int) -> None:
     if total > limit:
-        raise NaqshError(
-            f"{path} is refused: it would unpack to more than {limit / 2**30:.1f} GiB; unpack it "
-            "by hand if you trust it"
-        )
+        raise _too_large(path, limit)
+
+
+def _too_large(path: Path, limit: int) -> NaqshError:
+    return NaqshError(
+        f"{path} is refused: it would unpack to more than {limit / 2**20:,.0f} MiB, and what it "
+        "should hold is smaller; get it from its own site"
+    )
 
 
 def _refused(path: Path, name: str, why: str) -> NaqshError:
-    return NaqshError(f"{path} is refused: its member {name!r} {why}; get it from its own site")
+    return NaqshError(
+        f"{path} is refused: its member {name[:80]!r} {why}; get it from its own site"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> NaqshError:
