@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from naqsh import launch
-from naqsh.data.progress import progress
+from naqsh.progress import progress
 from naqsh.runfolder import RunFolder
 from naqsh.training import log
 from naqsh.training.log import Counter, Display

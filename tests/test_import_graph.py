@@ -13,8 +13,19 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "seeds", "terminal", "spec", "codec", "options", "noise"),
-    *("distances", "inline", "runfolder", "outputs", "results", "kept"),
+    *("errors", "foreign", "places", "seeds", "terminal", "progress", "download"),
+    *(
+        "spec",
+        "codec",
+        "options",
+        "noise",
+        "distances",
+        "inline",
+        "runfolder",
+        "outputs",
+        "results",
+        "kept",
+    ),
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("origin", "sampling", "run"),
@@ -22,8 +33,8 @@ LAYERS = [  # from the bottom: each may import those before it
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "foreign", "places", "seeds", "terminal"},
-    "metrics": {"errors", "distances", "foreign", "places", "seeds", "networks"},
+    "data": {"errors", "foreign", "places", "seeds", "progress", "download"},
+    "metrics": {"errors", "distances", "foreign", "places", "seeds", "download", "networks"},
     "report": {"errors", "distances", "foreign", "runfolder", "results", "kept", "pictures"},
 }
 USERS = {  # who may import what stands beside

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from naqsh.download import DownloadError
 from naqsh.errors import NaqshError
 from naqsh.metrics import inception as module
 from naqsh.metrics.extractors import by_name
@@ -118,14 +119,12 @@ def test_loads_published_weights_wherever_they_lie(network, tmp_path, monkeypatc
 
 
 def test_without_network_the_other_extractors_are_named(tmp_path, monkeypatch):
-    import pooch
-
-    def refused(*_arguments, **_keywords):
-        raise ConnectionError("no route to host\nand a long story")
+    def refused(*_arguments):
+        raise DownloadError("no connection to github.com")
 
     monkeypatch.setenv("NAQSH_CACHE", str(tmp_path))
     monkeypatch.delenv("NAQSH_DATA_HOME", raising=False)
-    monkeypatch.setattr(pooch, "retrieve", refused)
+    monkeypatch.setattr(module, "fetch", refused)
     with pytest.raises(NaqshError, match="mnist, digits or pixels") as error:
         by_name("inception")
     assert "\n" not in str(error.value)

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from naqsh import places
 from naqsh.data import notes, npy
 from naqsh.data.dataset import FINGERPRINT, Fingerprint
-from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
+from naqsh.progress import progress
 
 _STALE = 24 * 3600
 _PIECE = 32 << 20

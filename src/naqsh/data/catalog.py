@@ -17,20 +17,7 @@ References:
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class File:
-    """One published file.
-
-    Attributes:
-        name: its file name, under which it is also looked for on the user's disk.
-        urls: the same bytes at several addresses, in the order in which they are tried.
-        checksum: ``"md5:…"`` or ``"sha256:…"`` of the published bytes.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    checksum: str
+from naqsh.download import File
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,9 @@ class Entry:
     files: tuple[File, ...] = ()
 
 
-def _idx_files(bases: tuple[str, ...], checksums: tuple[str, str, str, str]) -> tuple[File, ...]:
+def _idx_files(
+    bases: tuple[str, ...], checksums: tuple[str, str, str, str], sizes: tuple[int, int, int, int]
+) -> tuple[File, ...]:
     names = (
         "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz",
@@ -66,8 +55,8 @@ def _idx_files(bases: tuple[str, ...], checksums: tuple[str, str, str, str]) -> 
         "t10k-labels-idx1-ubyte.gz",
     )
     return tuple(
-        File(name, tuple(base + name for base in bases), "md5:" + checksum)
-        for name, checksum in zip(names, checksums, strict=True)
+        File(name, tuple(base + name for base in bases), "md5:" + checksum, size)
+        for name, checksum, size in zip(names, checksums, sizes, strict=True)
     )
 
 
@@ -102,6 +91,7 @@ _ENTRIES = (
                 "9fb629c4189551a2d022fa330f9573f3",
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
+            (9_912_422, 28_881, 1_648_877, 4_542),
         ),
     ),
     Entry(
@@ -134,6 +124,7 @@ _ENTRIES = (
                 "bef4ecab320f06d8554ea6380940ec79",
                 "bb300cfdad3c16e7a12a480ee83cd310",
             ),
+            (26_421_880, 29_515, 4_422_102, 5_148),
         ),
     ),
     Entry(
@@ -163,6 +154,7 @@ _ENTRIES = (
                     "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
                 ),
                 "md5:c32a1d4ab5d03f1284b67883e8d87530",
+                170_052_171,
             ),
             File(
                 "cifar-10-python.tar.gz",
@@ -171,6 +163,7 @@ _ENTRIES = (
                     "https://cave.cs.toronto.edu/kriz/cifar-10-python.tar.gz",
                 ),
                 "md5:c58f30108f718f92721af3b95e74349a",
+                170_498_071,
             ),
         ),
     ),

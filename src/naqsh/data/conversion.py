@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from naqsh.data import cache, pixels
 from naqsh.data.dataset import DataSet, Fingerprint
-from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
+from naqsh.progress import progress
 
 IN_MEMORY = 256 << 20
 """Bytes of images that a set may take up in memory before it is mapped instead."""

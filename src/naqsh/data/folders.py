@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from naqsh.data import cache, decoding
 from naqsh.data.decoding import Decoded, Header, Range
 from naqsh.data.listing import Listing, class_named, files, with_good_first
-from naqsh.data.progress import progress
 from naqsh.errors import NaqshError
+from naqsh.progress import progress
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import places
-from naqsh.data import cache, cifar, decoding, defects, digits, download, folders, idx, sprites
+from naqsh import download, places
+from naqsh.data import cache, cifar, decoding, defects, digits, folders, idx, sprites
 from naqsh.data.catalog import CATALOG, Entry
 from naqsh.data.conversion import brought_to
 from naqsh.data.dataset import DataSet, Split

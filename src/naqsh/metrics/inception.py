@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from naqsh import places
+from naqsh.download import DownloadError, File, fetch
 from naqsh.errors import NaqshError
 from naqsh.metrics.features import network_fingerprint
 from naqsh.networks.inception import Inception
@@ -19,6 +20,8 @@ from naqsh.networks.inception import Inception
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+PUBLISHED = File(FILE, (URL,), f"sha256:{SHA256}", size=96 << 20)
+"""The file is of 95.6 MB; its exact size is not published."""
 
 
 class InceptionFeatures:
@@ -80,15 +83,12 @@ def _find() -> Path | None:
 
 
 def _download() -> Path:
-    import pooch
-
     folder = places.cache() / "inception"
     try:
-        return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=FILE, path=folder))
-    except (OSError, ValueError) as error:  # no network; or another file came than the published
-        reason = str(error).partition("\n")[0][:120]
+        return fetch(PUBLISHED, folder)
+    except DownloadError as error:
         raise NaqshError(
-            f"cannot download the weights of features 'inception' ({reason}); put {FILE} into "
+            f"cannot download the weights of features 'inception' ({error}); put {FILE} into "
             f"{folder}, or take --features mnist, digits or pixels"
         ) from error
 

@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from naqsh.data import progress as module
-from naqsh.data.progress import progress
+from naqsh import progress as module
+from naqsh.progress import progress
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,10 @@
+import contextlib
 import hashlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,12 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from naqsh.data import CATALOG, Entry, download, load
-from naqsh.data.catalog import File
-from naqsh.data.download import DownloadError, fetch
+from naqsh import download
+from naqsh.data import CATALOG, Entry, load
+from naqsh.download import DownloadError, File, fetch
 from naqsh.errors import NaqshError
 
 CONTENT = bytes(i * i % 251 for i in range(200_000))
+SIZE = len(CONTENT)
+
+
+ELSEWHERE = {
+    "same-host": "http://127.0.0.1:{}/good/file.bin",
+    "loopback": "http://127.0.0.2:{}/good/file.bin",
+    "by-name": "http://localhost:{}/good/file.bin",
+    "metadata": "http://169.254.169.254/latest/meta-data",
+    "private": "http://10.0.0.1/",
+    "ipv6": "http://[::1]:{}/good/file.bin",
+    "mapped": "http://[::ffff:10.0.0.1]/",
+    "round": "/round/file.bin",
+    "file": "file:///etc/passwd",
+}
 
 
 class Server(ThreadingHTTPServer):
@@ -26,6 +45,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[tuple[str, str | None]] = []
+        self.sent_all = False
 
     def url(self, manner: str) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{manner}/file.bin"
@@ -44,6 +64,27 @@ class Handler(BaseHTTPRequestHandler):
         times = sum(path == self.path for path, _ in self.server.requests)
         if manner == "missing":
             return self.send_error(404)
+        if manner in ELSEWHERE:
+            self.send_response(302)
+            self.send_header("Location", ELSEWHERE[manner].format(self.server.server_address[1]))
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if manner == "endless":  # and says no length
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(1000):
+                    self.wfile.write(CONTENT)
+                self.server.sent_all = True
+            self.close_connection = True
+            return None
+        if manner == "unasked":
+            self.send_response(206)
+            self.send_header("Content-Length", "100")
+            self.send_header("Content-Range", f"bytes 100-199/{len(CONTENT)}")
+            self.end_headers()
+            self.wfile.write(CONTENT[100:200])
+            return None
         if manner == "busy" and times <= 2:
             return self.send_error(503)
         content = CONTENT[::-1] if manner == "wrong" else CONTENT
@@ -101,7 +142,7 @@ def nobody() -> str:
 
 
 def published(*urls: str) -> File:
-    return File("file.bin", urls, "sha256:" + hashlib.sha256(CONTENT).hexdigest())
+    return File("file.bin", urls, "sha256:" + hashlib.sha256(CONTENT).hexdigest(), SIZE)
 
 
 def left_in(folder: Path) -> set[str]:
@@ -178,6 +219,76 @@ def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
     assert left_in(tmp_path) == set()
 
 
+def test_a_server_that_sends_without_end_is_left(server, tmp_path):
+    with pytest.raises(DownloadError, match="sends more than the 200,000 bytes"):
+        fetch(published(server.url("endless")), tmp_path)
+    assert left_in(tmp_path) == set()
+    assert not server.sent_all
+
+
+def test_a_server_that_announces_too_much_is_left_at_once(server, tmp_path):
+    file = File("file.bin", (server.url("good"),), "md5:0", SIZE - 1)
+    with pytest.raises(DownloadError, match="sends more than the 199,999 bytes"):
+        fetch(file, tmp_path)
+    assert left_in(tmp_path) == set()
+
+
+def test_a_part_that_nobody_asked_for(server, tmp_path):
+    with pytest.raises(DownloadError, match="sent another part than asked for"):
+        fetch(published(server.url("unasked")), tmp_path)
+    assert fetch(published(server.url("good")), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("manner", set(ELSEWHERE) - {"same-host", "round", "file"})
+def test_a_redirect_into_this_network_is_refused(server, tmp_path, manner):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 sends on to an address of this network"):
+        fetch(published(server.url(manner)), tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_other_redirects(server, tmp_path, monkeypatch):
+    assert fetch(published(server.url("same-host")), tmp_path / "a").read_bytes() == CONTENT
+    with pytest.raises(DownloadError, match="TooManyRedirects"):
+        fetch(published(server.url("round")), tmp_path / "b")
+    with pytest.raises(DownloadError, match="of this network"):
+        fetch(published(server.url("file")), tmp_path / "c")
+    open_address = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 0))]
+    monkeypatch.setattr(download.socket, "getaddrinfo", lambda *_: open_address)
+    assert download._public("example.com")
+
+
+def test_a_redirect_from_tls_to_none_is_refused():
+    from requests import Response
+
+    answer = Response()
+    answer.status_code, answer.url = 302, "https://example.com/file"
+    answer.headers["location"] = "http://example.com/file"
+    with pytest.raises(download._Gone, match="without TLS"):
+        download._Transfer(answer.url, None, 9)._look_at_redirect(answer)
+    answer.headers["location"] = "/other"
+    download._Transfer(answer.url, None, 9)._look_at_redirect(answer)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from naqsh.download import File, fetch
+print("begun", flush=True)
+fetch(File("file.bin", (sys.argv[1],), "md5:0", 10**9), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_kill_leaves_the_part_alone(server, tmp_path):
+    words = [sys.executable, "-c", KILLED, server.url("endless"), str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        while not (tmp_path / "file.bin.part").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    assert left_in(tmp_path) == {"file.bin.part"}
+
+
 def test_every_reason_is_told(server, nobody, tmp_path):
     with pytest.raises(DownloadError) as told:
         fetch(published(server.url("missing"), nobody, server.url("wrong")), tmp_path)
@@ -213,7 +324,7 @@ def test_a_folder_that_cannot_be_made(server, tmp_path):
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:
     mnist = CATALOG["mnist"]
-    files = tuple(File(file.name, (nobody,), file.checksum) for file in mnist.files)
+    files = tuple(File(file.name, (nobody,), file.checksum, file.size) for file in mnist.files)
     offline = Entry(**{**vars(mnist), "files": files})
     monkeypatch.setitem(CATALOG, "mnist", offline)
 
@@ -259,7 +370,7 @@ def test_a_named_set_is_downloaded_once(server, tmp_path, monkeypatch):
     monkeypatch.setattr(Handler, "do_GET", answer)
     base = server.url("x").rpartition("/")[0]
     files = tuple(
-        File(name, (f"{base}/{name}",), "sha256:" + hashlib.sha256(content).hexdigest())
+        File(name, (f"{base}/{name}",), "sha256:" + hashlib.sha256(content).hexdigest(), 10**6)
         for name, content in packed.items()
     )
     small = Entry(**{**vars(CATALOG["mnist"]), "test": 6, "files": files})
