@@ -1,0 +1,68 @@
+"""A method whose tensors have shapes and no numbers: what is known of it before it takes memory.
+
+Numbers of a recipe, or a shape in a weights file, may ask for networks that no machine has room
+for. They are found here, where asking costs nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from naqsh.core import Method
+from naqsh.errors import NaqshError
+from naqsh.recipe import Recipe
+from naqsh.spec import Shape
+
+MODULES = 100_000
+"""More parts than this, networks cannot have: each takes time to be made, in every process."""
+
+BYTES = 1 << 50
+"""More bytes of parameters and buffers than this no memory has."""
+
+
+def blueprint(recipe: Recipe, shape: Shape, classes: int) -> Method:
+    """A recipe's method on the meta device.
+
+    Raises:
+        NaqshError: its networks would be too large for any memory.
+        ValueError: they do not fit images of that shape.
+    """
+    too_large = NaqshError(
+        f"{recipe.name} on images of {shape[1]}x{shape[2]}x{shape[0]}: a network of that size has "
+        "no place in any memory"
+    )
+    try:
+        with torch.device("meta"), _bounded(too_large):
+            return recipe.method.build(shape, classes)
+    except (OverflowError, MemoryError) as error:
+        raise too_large from error
+    except (RuntimeError, TypeError) as error:
+        words = str(error).lower()
+        if "overflow" not in words and "allocate" not in words and "too large" not in words:
+            raise
+        raise too_large from error
+
+
+@contextlib.contextmanager
+def _bounded(too_large: NaqshError) -> Iterator[None]:
+    """Stop building once there is too much of it."""
+    parts, size = 0, 0
+
+    def counted(_owner: nn.Module, _name: str, part: object) -> None:
+        nonlocal parts, size
+        parts += 1
+        size += part.nbytes if isinstance(part, Tensor) else 0
+        if parts > MODULES or size > BYTES:
+            raise too_large
+
+    with contextlib.ExitStack() as stack:
+        for register in (
+            hooks.register_module_module_registration_hook,
+            hooks.register_module_parameter_registration_hook,
+            hooks.register_module_buffer_registration_hook,
+        ):
+            stack.callback(register(counted).remove)
+        yield
