@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from naqsh import launch, run, runfolder
+from naqsh import launch, loading, run, runfolder
 from naqsh.errors import NaqshError
 from naqsh.runfolder import RunFolder, read_lines
 from naqsh.training import checkpoint, tensors
@@ -356,7 +356,7 @@ def test_best_weights_that_cannot_be_written_leave_what_stood(tmp_path, monkeypa
 def test_the_weights_file_needs_nothing_beside_itself(folder, tmp_path):
     alone = tmp_path / "alone.safetensors"
     shutil.copy(folder / "checkpoints" / "00000004" / "weights.safetensors", alone)
-    method = run._load(alone)
+    method = loading.load(alone)[0]
     assert not method.training
     expected = run.open(folder).method.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in method.state_dict().items())

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from naqsh import codec
 from naqsh.codec import Text, decode, encode
 from naqsh.errors import NaqshError
+from naqsh.foreign import from_yaml, is_text
 from naqsh.spec import SGD, Adam, Optimizer, RMSprop
 
 
@@ -53,7 +55,7 @@ outers = st.builds(
     whole=st.integers().filter(lambda n: n != 13),
     number=finite,
     flag=st.booleans(),
-    text=st.text(st.characters(exclude_categories=["Cs"])),
+    text=st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])).filter(is_text),
     maybe=st.none() | finite,
     pair=st.tuples(st.integers(), finite),
     many=st.lists(st.integers()).map(tuple),
@@ -246,3 +248,33 @@ def test_equal_values_are_spelled_alike():
     betas = encode(Outer(1, optimizer=Adam(1, (0, 0.9))))["optimizer"]
     assert betas == {"kind": "adam", "lr": 1.0, "betas": [0.0, 0.9], "weight_decay": 0.0}
     assert [type(beta) for beta in betas["betas"]] == [float, float]
+
+
+def test_numpy_values_are_numbers():
+    plain = {"whole": np.int64(3), "number": np.float32(0.5), "flag": np.True_}
+    read = decode(Outer, plain | {"many": np.array([1, 2]), "maybe": np.array(2.0)})
+    assert read == Outer(3, 0.5, True, many=(1, 2), maybe=2.0)
+    assert type(read.whole) is int
+    assert type(read.number) is float
+    given = Outer(np.int64(3), np.float64(0.5), np.True_)
+    assert yaml.safe_dump(encode(given)) == yaml.safe_dump(encode(Outer(3, 0.5, True)))
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 2)), np.int64(3), np.array(["a"]), ["a"], b"a"])
+@pytest.mark.parametrize("field", ["text", "choice"])
+def test_no_array_is_a_text(field, value):
+    with pytest.raises(NaqshError, match=f"^{field}: "):
+        decode(Outer, {"whole": 1, field: value})
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\0", "\x9b", "\u202eb", "\ud800"])
+def test_no_text_has_control_characters(text):
+    with pytest.raises(NaqshError, match=r"^text: need a text without control") as refused:
+        decode(Outer, {"whole": 1, "text": text})
+    assert str(refused.value).isprintable()
+
+
+def test_a_path_that_is_no_utf8_goes_there_and_back():
+    outer = Outer(1, text="\udce3\udcd1/گربه")
+    plain = from_yaml(yaml.safe_dump(encode(outer), allow_unicode=True))
+    assert decode(Outer, plain) == outer

@@ -28,7 +28,7 @@ LAYERS = [  # from the bottom: each may import those before it
     ),
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
-    *("origin", "sampling", "run"),
+    *("loading", "origin", "sampling", "run"),
     *("launch", "measuring", "ready", "evaluation", "samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from naqsh import recipe as recipe_module
 from naqsh.codec import Text
 from naqsh.errors import NaqshError
+from naqsh.foreign import is_text
 from naqsh.methods import gan, names, spec_class
 from naqsh.recipe import Data, Recipe, Training, from_dict, from_yaml
 from naqsh.recipes import all_recipes, by_name
@@ -86,7 +87,7 @@ optimizers = st.one_of(
     st.builds(RMSprop, lr=positive, alpha=below_one),
     st.builds(SGD, lr=positive, momentum=below_one),
 )
-counts = st.integers(1, 2**40)
+counts = st.integers(1, 10_000_000)
 specs = st.builds(
     gan.Spec,
     objective=st.sampled_from(sorted(gan.OBJECTIVES)),
@@ -101,10 +102,10 @@ specs = st.builds(
 )
 recipes = st.builds(
     Recipe,
-    name=st.text(st.characters(exclude_categories=["Cs"])),
+    name=st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])).filter(is_text),
     data=st.builds(
         Data,
-        name=st.text(st.characters(exclude_categories=["Cs"])),
+        name=st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])).filter(is_text),
         size=st.none() | st.integers(4, 8192),
         channels=st.sampled_from([None, 1, 3]),
         flip=st.booleans(),

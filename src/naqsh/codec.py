@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from naqsh.errors import NaqshError, nearest, one_of
-from naqsh.foreign import short
+from naqsh.foreign import is_text, short
 
 T = TypeVar("T")
 Kinds = Mapping[type, Callable[[str], type]]
@@ -51,9 +51,15 @@ def encode(value: Any, hint: Any = None) -> Any:
             arguments = arguments[:1] * len(value)
         inner = arguments if len(arguments) == len(value) else (None,) * len(value)
         return [encode(item, part) for item, part in zip(value, inner, strict=True)]
+    value = _unwrapped(value)
     if type(value) is int and (hint is float or float in arguments):
         return float(value)
     return value
+
+
+def _unwrapped(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, without importing NumPy."""
+    return value.tolist() if type(value).__module__ == "numpy" else value
 
 
 def kind_of(cls: type) -> str:
@@ -105,6 +111,7 @@ def read(hint: Any, plain: Any, path: str) -> Any:
 
 def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
     """One field's value, checked against its type hint."""
+    plain = _unwrapped(plain)
     if hint in kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
         return _dataclass((hint,), plain, kinds, path)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -118,8 +125,9 @@ def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
         (hint,) = members
         return _value(hint, plain, kinds, path)
     if origin is Literal:
-        if plain not in arguments:
-            raise NaqshError(f"{path}: {one_of('choice', str(plain), map(str, arguments))}")
+        if not isinstance(plain, str) or plain not in arguments:
+            given = plain if isinstance(plain, str) else short(plain)
+            raise NaqshError(f"{path}: {one_of('choice', given, map(str, arguments))}")
         return str(plain)
     if origin is tuple:
         return _tuple(arguments, plain, kinds, path)
@@ -169,6 +177,8 @@ def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
         raise wrong from None
     if hint is float and type(plain) is float and not math.isfinite(plain):
         raise NaqshError(f"{path}: need a finite number, got {plain}")
+    if isinstance(plain, str) and not is_text(plain):
+        raise NaqshError(f"{path}: need a text without control characters, got {short(plain)}")
     if (hint is str and isinstance(plain, str)) or type(plain) is hint:
         return str(plain) if hint is str else plain
     raise wrong

@@ -77,18 +77,23 @@ def plain_name(text: str, what: str) -> str:
         NaqshError: it is empty, begins with a point, or holds a slash, a colon or a control
             character.
     """
-    if not text or text[0] == "." or len(os.fsencode(text)) > 200 or set(text) & set("/\\:\0"):
-        raise NaqshError(
-            f"{what} {short(text)} cannot name a folder: it needs 1 to 200 letters without a slash "
-            "or a colon, and no point in front"
-        )
-    if text != shown(text) and not _is_bytes(text):
-        raise NaqshError(f"{what} {short(text)} cannot name a folder: it has control characters")
-    return text
+    if not text or text[0] == "." or len(text.encode("utf-8", "replace")) > 200:
+        why = "it needs 1 to 200 bytes, and no point in front"
+    elif set(text) & set("/\\:"):
+        why = "it has a slash or a colon"
+    elif not is_text(text):
+        why = "it has control characters"
+    else:
+        return text
+    raise NaqshError(f"{what} {short(text)} cannot name a folder: {why}")
 
 
-def _is_bytes(text: str) -> bool:
-    """Whether all that cannot be shown of a name are bytes that are not UTF-8."""
+def is_text(text: str) -> bool:
+    """Whether a text has no control characters, and can be a path.
+
+    Bytes that are not UTF-8, as paths may have them, are let pass: Python keeps them as halves of
+    characters.
+    """
     return all("\udc80" <= unseen <= "\udcff" for unseen in _UNSEEN.findall(text))
 
 

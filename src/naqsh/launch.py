@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import naqsh
 from naqsh import data, environment, origin, recipes
 from naqsh import recipe as recipe_module
 from naqsh.core import Method
 from naqsh.errors import NaqshError
+from naqsh.foreign import plain_name
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
 from naqsh.runfolder import FORMAT, RunFolder, flat, make_folder, write_json, write_text
+from naqsh.spec import Shape
 from naqsh.training import distributed
+from naqsh.training.blueprint import blueprint
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
 from naqsh.training.loop import Trainer
@@ -60,9 +61,7 @@ def train(
     changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
     changes |= {} if seed is None else {"training.seed": seed}
     wanted = resolve(recipe).override(changes)
-    if not out and (wanted.name in ("", "..") or Path(wanted.name).name != wanted.name):
-        raise NaqshError(f"the recipe's name {wanted.name!r} cannot be a folder's; give --out")
-    folder = RunFolder(out or Path("runs") / wanted.name)
+    folder = RunFolder(out or Path("runs") / plain_name(wanted.name, "the recipe's name"))
     with distributed.join(device) as world:
         if not world.leads:
             _train(wanted, folder, world, data_home, tracking, quiet)
@@ -175,15 +174,13 @@ def check(recipe: Recipe, *, device: str = "auto", data_home: Path | str | None 
         _refuse_large(recipe, world)
         images = load_data(recipe, "train", data_home)
         _estimate(recipe, images.shape, len(images.classes), world)
-    with torch.device("meta"):
-        return recipe.method.build(images.shape, len(images.classes))
+    return blueprint(recipe, images.shape, len(images.classes))
 
 
 def images_a_step(recipe: Recipe, data_home: Path | str | None = None) -> int:
     """How many images a recipe sees in a training step; a phase that repeats takes fresh ones."""
     images = load_data(recipe, "train", data_home)
-    with torch.device("meta"):
-        method = recipe.method.build(images.shape, len(images.classes))
+    method = blueprint(recipe, images.shape, len(images.classes))
     return recipe.training.batch * max(phase.repeats for phase in method.phases())
 
 
@@ -194,9 +191,7 @@ def _refuse_large(recipe: Recipe, world: distributed.World) -> None:
         _estimate(recipe, (recipe.data.channels or 1, size, size), 2, world)
 
 
-def _estimate(
-    recipe: Recipe, shape: tuple[int, int, int], classes: int, world: distributed.World
-) -> Estimate:
+def _estimate(recipe: Recipe, shape: Shape, classes: int, world: distributed.World) -> Estimate:
     where = f"{recipe.name} on images of {readable_size(shape)}"
     try:
         cost = estimate(recipe, shape, classes, world.size)

@@ -19,6 +19,12 @@ from naqsh.errors import NaqshError
 from naqsh.runfolder import flat
 from naqsh.spec import MethodSpec, Precision
 
+SIDES = 1 << 14
+"""Pixels of an image's longest side."""
+
+LARGEST = 10_000_000
+"""The largest whole number of a method, and of images in a batch: networks are no wider."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -53,6 +59,8 @@ class Data:
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
             raise ValueError(f"size must be at least 4, got {self.size}")
+        if self.size is not None and self.size > SIDES:
+            raise ValueError(f"size must be at most {SIDES}, got {self.size}")
         if self.channels not in (None, 1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
         if not 0 <= self.holdout < 1:
@@ -96,6 +104,8 @@ class Training:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
+        if self.batch > LARGEST:
+            raise ValueError(f"batch must be at most {LARGEST:,}, got {self.batch}")
         if self.epochs > 1e9:
             raise ValueError(f"epochs must be at most 1e9, got {self.epochs}")
         if self.batch % self.accumulate:
@@ -160,7 +170,12 @@ class Recipe:
 
 def from_dict(plain: Any) -> Recipe:
     """The recipe that plain data describe; raises NaqshError naming what does not fit."""
-    return codec.decode(Recipe, plain, kinds={MethodSpec: methods.spec_class})
+    decoded = codec.decode(Recipe, plain, kinds={MethodSpec: methods.spec_class})
+    for name, value in flat(codec.encode(decoded.method), "method").items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and abs(number) > LARGEST:
+                raise NaqshError(f"{name} must be at most {LARGEST:,}, got {foreign.short(number)}")
+    return decoded
 
 
 def from_yaml(text: str) -> Recipe:

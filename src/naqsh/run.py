@@ -1,22 +1,21 @@
 """A run: the object that opens the folder which training a recipe leaves."""
 
-import json
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from naqsh import inline, origin, pictures, sampling
+from naqsh import inline, loading, origin, pictures, sampling
 from naqsh import recipe as recipe_module
-from naqsh.core import DrawsLabels, Method
+from naqsh.core import Method
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import derive
 from naqsh.origin import load as load_data
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, read_json, read_lines
+from naqsh.runfolder import RunFolder, read_lines
 from naqsh.sampling import SAMPLE_BATCH, Progress, sample_options
 from naqsh.training import checkpoint, distributed
 
@@ -89,6 +88,10 @@ def open(path: Path | str, weights: str = "last") -> "Run":
     return Run(RunFolder(path).require(), weights)
 
 
+class _Gone(NaqshError):
+    """A file of weights that is there no more."""
+
+
 class Run:
     """A run folder, opened: it samples and reports without anything beside it."""
 
@@ -110,34 +113,59 @@ class Run:
 
     @property
     def method(self) -> Method:
-        """The trained method on the CPU in eval mode: averaged weights where the run has them."""
-        while self._method is None:
-            step = self.step
-            method = _load(self.weights_file)
-            if self.weights != "best" or step == self.step:  # a training may have replaced them
-                self._method, self._step = method, step
+        """The trained method on the CPU in eval mode: averaged weights where the run has them.
+
+        Raises:
+            NaqshError: there are no weights yet, they are damaged, or of other networks.
+        """
+        if self._method is None:
+            # Training may go on meanwhile, and drop this checkpoint for the next.
+            for _ in range(3):
+                file = self.weights_file
+                with contextlib.suppress(_Gone):
+                    self._step, self._method = self._load(file)
+                    return self._method
+            raise NaqshError(f"{file} is missing: the checkpoint is not whole")
         return self._method
+
+    def _load(self, file: Path) -> tuple[int, Method]:
+        try:
+            method, header = loading.load(file)
+        except NaqshError as error:
+            raise error if file.exists() else _Gone(str(error)) from error
+        return self._step_of(file, header), method
+
+    def _step_of(self, file: Path, header: loading.Header) -> int:
+        """The step that a file of weights is of; of older ones their folder says it."""
+        if header.step is not None:
+            return header.step
+        if file.parent.parent == self.folder.checkpoints:
+            return int(file.parent.name)
+        raise NaqshError(f"{file} has a header that does not fit: it says no step")
 
     @property
     def weights_file(self) -> Path:
         """The file that the method is read from."""
         if self.weights == "best":
             return self.folder.best
-        place = self.folder.checkpoint(self.step)
+        steps = self.folder.steps()
+        if not steps:
+            raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
+        place = self.folder.checkpoint(steps[-1] if self._step is None else self._step)
         averaged = place / checkpoint.AVERAGE
         return averaged if averaged.exists() else place / checkpoint.WEIGHTS
 
     @property
     def step(self) -> int:
-        """The step that the weights are of: once they are loaded, of those."""
-        if self._step is not None:
-            return self._step
-        if self.weights == "best":
-            return int(_header(self.folder.best)["step"])
-        steps = self.folder.steps()
-        if not steps:
-            raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
-        return steps[-1]
+        """The step that the weights are of: those that were read, once they are.
+
+        A run may be trained further meanwhile; what is made with the weights read is still of
+        their step.
+        """
+        if self._step is None:
+            file = self.weights_file
+            return self._step_of(file, loading.read_header(file))
+        return self._step
 
     def sample(
         self,
@@ -167,6 +195,7 @@ class Run:
         Raises:
             NaqshError: the method makes no pictures, or a number does not fit.
         """
+        sampling.require_room(n, self.method.shape, "take fewer at a time")
         drawn = sampling.batches(
             self.method,
             self.recipe.name,
@@ -283,8 +312,8 @@ class Run:
 
     def best_validation(self) -> float | None:
         """The least validation loss; None for a method that has none."""
-        best = read_json(self.folder.checkpoint(self.folder.steps()[-1]) / checkpoint.STATE)["best"]
-        return float(best[0]) if best else None
+        best = checkpoint.read_state(self.folder, self.folder.steps()[-1]).best
+        return best[0] if best else None
 
     def evaluate(
         self, metrics: str | Iterable[str] = "all", *, features: str | None = None, **options: Any
@@ -328,33 +357,3 @@ class Run:
         if notebook:
             report.write_notebook(self.folder.path, Path(notebook), language)
         return path
-
-
-def _header(path: Path) -> dict[str, str]:
-    """The texts in a weights file."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header: dict[str, str] = file.metadata() or {}
-    except FileNotFoundError:
-        raise NaqshError(f"{path} is missing: the checkpoint is not whole") from None
-    except SafetensorError as error:
-        raise NaqshError(f"{path} is damaged: {error}") from error
-    if not {"recipe", "shape", "classes"} <= header.keys():
-        raise NaqshError(f"{path} was not written by Naqsh: its header names no recipe")
-    return header
-
-
-def _load(path: Path) -> Method:
-    """The method in a weights file, which needs nothing beside itself."""
-    header = _header(path)
-    try:
-        recipe = recipe_module.from_yaml(header["recipe"])
-        channels, height, width = json.loads(header["shape"])
-        classes = len(json.loads(header["classes"]))
-        method = recipe.method.build((channels, height, width), classes)
-        if isinstance(method, DrawsLabels) and (counts := checkpoint.counts(header, classes)):
-            method.count_labels(counts)
-    except (NaqshError, ValueError, TypeError) as error:
-        raise NaqshError(f"{path} has a header that does not fit: {error}") from error
-    checkpoint.load_weights(path, method)
-    return method.eval()

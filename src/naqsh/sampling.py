@@ -1,5 +1,6 @@
 """Drawing images from a trained method, and writing them where a user wants them."""
 
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from naqsh import codec, outputs, pictures
+from naqsh import codec, environment, outputs, pictures
 from naqsh.core import Method, Samples
 from naqsh.errors import NaqshError, one_of
 from naqsh.noise import Noise, derive
 from naqsh.options import Option, of_function
+from naqsh.spec import Shape
+from naqsh.training.estimate import readable_bytes
 
 SAMPLE_BATCH = 100
 """Images that are drawn at a time unless it is said otherwise."""
@@ -58,6 +61,7 @@ def batches(
         raise NaqshError(
             f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
         )
+    require_room(min(n, batch), method.shape, "take a smaller batch")
     chosen = sample_options(method, given)
     place = torch.device(device)
 
@@ -73,6 +77,22 @@ def batches(
             yield images
 
     return drawn()
+
+
+def require_room(count: int, shape: Shape, cure: str) -> None:
+    """Refuse to hold more images at once than memory has room for, the networks' share aside.
+
+    Args:
+        count: how many.
+        shape: (C, H, W) of each.
+        cure: what would work, for the message.
+    """
+    needed, room = 4 * count * math.prod(shape), environment.memory(torch.device("cpu"))
+    if room and needed > room:
+        raise NaqshError(
+            f"{count:,} images of {shape[1]}x{shape[2]}x{shape[0]} need {readable_bytes(needed)} "
+            f"of memory and there are {readable_bytes(room)}; {cure}"
+        )
 
 
 def require_target(path: Path, folder: bool, overwrite: bool) -> None:

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from naqsh import places
-from naqsh import run as run_module
+from naqsh import loading, places
 from naqsh.core import Encodes, HasLogProb, Method, Reconstructs
 from naqsh.data import folders
 from naqsh.detection.baselines import Neighbour, Residual
@@ -173,7 +172,7 @@ def load(
         weights = place / WEIGHTS if (place / WEIGHTS).exists() else None
         if weights is not None:
             require_file(weights, within=place)
-        method = None if weights is None else run_module._load(weights).to(device)
+        method = None if weights is None else loading.load(weights)[0].to(device)
         state = load_file(place / FITTED)
         scorers: dict[str, Scorer] = {}
         for name, scorer in named:

@@ -16,15 +16,28 @@ from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.spec import Shape
 
-MODULES = 100_000
-"""More parts than this, networks cannot have: each takes time to be made, in every process."""
+PARTS = 20_000
+"""More layers, parameters and buffers than this, networks cannot have: to make each takes time."""
 
 BYTES = 1 << 50
 """More bytes of parameters and buffers than this no memory has."""
 
 
-def blueprint(recipe: Recipe, shape: Shape, classes: int) -> Method:
+def blueprint(
+    recipe: Recipe,
+    shape: Shape,
+    classes: int,
+    tensors: int | None = None,
+    numbers: int | None = None,
+) -> Method:
     """A recipe's method on the meta device.
+
+    Args:
+        recipe: whose method.
+        shape: (C, H, W) of its images.
+        classes: number of labels, 0 where there are none.
+        tensors: in the file that is to fill it; building ends once there are far more.
+        numbers: in all of them together; the same.
 
     Raises:
         NaqshError: its networks would be too large for any memory.
@@ -34,8 +47,10 @@ def blueprint(recipe: Recipe, shape: Shape, classes: int) -> Method:
         f"{recipe.name} on images of {shape[1]}x{shape[2]}x{shape[0]}: a network of that size has "
         "no place in any memory"
     )
+    parts = PARTS if tensors is None else min(PARTS, 8 * tensors + 500)
+    size = BYTES if numbers is None else min(BYTES, 16 * numbers + (64 << 20))
     try:
-        with torch.device("meta"), _bounded(too_large):
+        with torch.device("meta"), _bounded(parts, size, too_large):
             return recipe.method.build(shape, classes)
     except (OverflowError, MemoryError) as error:
         raise too_large from error
@@ -47,15 +62,15 @@ def blueprint(recipe: Recipe, shape: Shape, classes: int) -> Method:
 
 
 @contextlib.contextmanager
-def _bounded(too_large: NaqshError) -> Iterator[None]:
-    """Stop building once there is too much of it."""
+def _bounded(most: int, largest: int, too_large: NaqshError) -> Iterator[None]:
+    """Stop building once there are too many parts, or too many bytes in them."""
     parts, size = 0, 0
 
     def counted(_owner: nn.Module, _name: str, part: object) -> None:
         nonlocal parts, size
         parts += 1
         size += part.nbytes if isinstance(part, Tensor) else 0
-        if parts > MODULES or size > BYTES:
+        if parts > most or size > largest:
             raise too_large
 
     with contextlib.ExitStack() as stack:

@@ -17,6 +17,7 @@ from naqsh.core import Batch, Method
 from naqsh.noise import Noise
 from naqsh.recipe import Recipe
 from naqsh.spec import Adam, RMSprop, Shape
+from naqsh.training.blueprint import blueprint
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         classes: number of labels, 0 where there are none.
         ranks: processes that share a batch.
     """
-    with torch.device("meta"):
-        method = recipe.method.build(shape, classes)
+    method = blueprint(recipe, shape, classes)
     method.train()
     micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
     networks: dict[str, list[Layer]] = {}

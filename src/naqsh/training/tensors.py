@@ -7,9 +7,11 @@ they are of another step are found too. It guards against accidents; whoever mak
 makes its digest as well.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -61,7 +63,28 @@ def read_header(path: Path) -> dict[str, str]:
     Raises:
         NaqshError: it is missing, damaged, or no regular file in its folder.
     """
-    return read(path, {})[1]
+    with _open(path) as file:
+        return _texts(file)
+
+
+def shapes(path: Path) -> dict[str, list[int]]:
+    """The shape of each tensor in a file; raises as :func:`read_header`."""
+    with _open(path) as file:
+        return {name: shape for name, (_, shape) in _outlines(file).items()}
+
+
+def compare(path: Path, due: Mapping[str, Tensor]) -> None:
+    """Refuse a file of tensors of other names, types or shapes than are due, unread.
+
+    Args:
+        path: the file.
+        due: what it must have, maybe on the meta device.
+
+    Raises:
+        NaqshError: as :func:`read_header`, or what is in it is not what is due.
+    """
+    with _open(path) as file:
+        _compare(path, due, _outlines(file))
 
 
 def read(path: Path, due: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -69,36 +92,46 @@ def read(path: Path, due: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
 
     Args:
         path: the file.
-        due: tensors of the names, types and shapes that it must have, maybe on the meta device; if
-            there are none, only the header is read.
+        due: as for :func:`compare`.
 
     Raises:
-        NaqshError: it is missing, damaged, or no regular file in its folder; or it holds other
-            tensors than are due.
+        NaqshError: as :func:`compare`, or its content does not have the digest in its header.
     """
+    with _open(path) as file:
+        header = _texts(file)
+        _compare(path, due, _outlines(file))
+        found = {name: file.get_tensor(name) for name in due}
+    if DIGEST in header and header[DIGEST] != digest(found, header):
+        raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
+    return found, header
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
     require_there(path, "the checkpoint")
     require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            if not due:
-                return {}, header
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            _compare(path, due, {n: (s.get_dtype(), s.get_shape()) for n, s in found.items()})
-            tensors = {name: file.get_tensor(name) for name in found}
+            yield file
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise NaqshError(f"{path} is damaged: {shown(error)}") from error
     except OSError as error:
         raise unreadable(path, error) from error
-    if DIGEST in header and header[DIGEST] != digest(tensors, header):
-        raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
-    return tensors, header
+
+
+def _texts(file: Any) -> dict[str, str]:
+    return file.metadata() or {}
+
+
+def _outlines(file: Any) -> dict[str, tuple[str, list[int]]]:
+    """Each tensor's type and shape."""
+    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    return {name: (part.get_dtype(), part.get_shape()) for name, part in parts.items()}
 
 
 def _compare(
     path: Path, due: Mapping[str, Tensor], found: Mapping[str, tuple[str, list[int]]]
 ) -> None:
-    """Refuse tensors of other names, types or shapes than are due."""
     why = ""
     if missing := sorted(due.keys() - found.keys()):
         why = f"it lacks {short(missing[0])}"
