@@ -23,7 +23,7 @@ SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
 LARGEST = 10_000_000
-"""The largest whole number of a method, and of images in a batch: networks are no wider."""
+"""The largest whole number of a method: no network is so wide or deep."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,6 @@ class Training:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
-        if self.batch > LARGEST:
-            raise ValueError(f"batch must be at most {LARGEST:,}, got {self.batch}")
         if self.epochs > 1e9:
             raise ValueError(f"epochs must be at most 1e9, got {self.epochs}")
         if self.batch % self.accumulate:
