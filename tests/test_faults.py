@@ -3,6 +3,7 @@
 import errno
 import gzip
 import io
+import json
 import os
 import pickle
 import re
@@ -180,7 +181,12 @@ def replace_run(world: World) -> World:
 def all_damaged(world: World) -> list[str]:
     run = world.run()
     for step in run.steps():
-        world.write(run.checkpoint(step) / "optimizers.pt", pickle.dumps(Trap(world.here)))
+        place = run.checkpoint(step)
+        (world.here / place / "optimizers.safetensors").unlink()  # as a run of before had none
+        world.write(place / "optimizers.pt", pickle.dumps(Trap(world.here)))
+        state = json.loads((world.here / place / "state.json").read_text())
+        state.pop("sha256")
+        world.write(place / "state.json", json.dumps(state))
     return [*TINY[:-4], "--steps", "9", "--training.batch", "16"]
 
 
@@ -511,13 +517,19 @@ CASES = {
     "cut picture": (photos((16, 16), (16, 16), spoil="cut"), r"picture .*0\.png cannot be read"),
     "no picture": (photos((16, 16), (16, 16), spoil="text"), r"0\.png is no picture inside"),
     "mixed sizes": (photos((16, 16), (20, 16)), r"pictures differ in size: .*16x16, .*20x16"),
-    "odd sizes": (photos((18, 18), (18, 18)), r"pictures of 18x18x1: sides must divide by 4"),
+    "odd sizes": (photos((18, 18), (18, 18)), r"images of 18x18x1: sides must divide by 4"),
     "odd size asked for": ([*TINY, "--data.size", "30"], r"sides must divide by 4, got 30x30"),
     "size of nothing": ([*TINY, "--data.size", "2"], r"size must be at least 4, got 2"),
     "two channels": ([*TINY, "--data.channels", "2"], r"channels must be 1 or 3, got 2"),
-    "malicious array": (pickled_array, r"set\.npz is refused \(it holds a pickle"),
-    "array of floats": (array(images=np.zeros((4, 8, 8))), r"type float64, not uint8"),
-    "array without pictures": (array(weights=np.zeros(3, np.uint8)), r"holds weights; name the"),
+    "malicious array": (pickled_array, r"set\.npz is refused \(images: it holds a pickle"),
+    "array of floats": (
+        array(images=np.zeros((4, 8, 8))),
+        r"with values from 0 to 0, not uint8; give",
+    ),
+    "array without pictures": (
+        array(weights=np.zeros(3, np.uint8)),
+        r"holds weights \(3 uint8\); none",
+    ),
     "malicious batches": (malicious_batches, r"is refused: its pickle asks for .*mkdir"),
     "malicious tar": (malicious_tar("../../evil.txt"), r"'\.\./\.\./evil\.txt' lies outside it"),
     "malicious absolute tar": (malicious_tar("/tmp/evil"), r"'/tmp/evil' lies outside it"),
@@ -552,7 +564,7 @@ CASES = {
         [*TINY, "--steps", "3", "--method.generator.lr", "1e39"],
         r"of phase generator is inf in step 1; none is saved yet\. Try a lower learning rate",
     ),
-    "full disk": (full_disk, r"cannot write the output: No space left on device"),
+    "full disk": (full_disk, r"cannot write run/recipe.yaml: No space left on device"),
 }
 
 
