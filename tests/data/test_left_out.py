@@ -116,6 +116,26 @@ def test_a_link_does_not_bring_test_images_into_training(tmp_path: Path, picture
     assert found.classes == ("a",)
 
 
+def test_a_link_to_a_test_image_is_not_trained_on(tmp_path: Path, picture: Picture) -> None:
+    some(picture, "in/train")
+    some(picture, "in/val", 3)
+    some(picture, "else", 1)
+    (tmp_path / "in/train/x.png").symlink_to("../val/00.png")
+    (tmp_path / "in/train/y.png").symlink_to("../../else/00.png")
+    found = load(str(tmp_path / "in"))
+    assert len(found) == 5
+    assert found.notes[1:] == ("in: 1 links to images of the other split left out",)
+    assert len(load(str(tmp_path / "in"), split="test")) == 3
+
+
+def test_images_in_folders_for_masks_are_said(tmp_path: Path, picture: Picture) -> None:
+    some(picture, "in/Images")
+    some(picture, "in/Masks")
+    assert load(str(tmp_path / "in")).notes == (
+        "in: what is in Masks is taken as images; move masks away",
+    )
+
+
 def test_a_folder_that_is_a_link_itself(tmp_path: Path, picture: Picture) -> None:
     some(picture, "real/train/a")
     some(picture, "real/test/a", 2)

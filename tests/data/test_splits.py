@@ -125,6 +125,9 @@ def test_splits_below_classes_are_refused(
     write(picture, places)
     with pytest.raises(NaqshError, match=r"has the name of a split but lies below"):
         taken(tmp_path)
+    if not (tmp_path / "in/test").exists():
+        with pytest.raises(NaqshError, match=r"has the name of a split but lies below"):
+            taken(tmp_path, "test")
 
 
 def test_what_lies_beside_splits_is_said(tmp_path: Path, picture: Picture) -> None:

@@ -74,6 +74,7 @@ def files(folder: Path, split: str = "train", least: int = 2, masks: bool = Fals
     found = splits.find(folder, inside)
     if found is None:
         if split == "test":
+            _no_splits_below(folder, tree.loose, inside, "train", splitted=False)
             raise no_test_split(str(folder))
         if masks and any(not _MASKS.fullmatch(name.casefold()) for name in inside):
             for name in [name for name in inside if _MASKS.fullmatch(name.casefold())]:
@@ -91,11 +92,15 @@ def files(folder: Path, split: str = "train", least: int = 2, masks: bool = Fals
             raise NaqshError(f"{folder} has a test split ({', '.join(found.test)}) and no other")
         truth += [file for name in found.left for file in inside[name]]
         notes = [*_beside(folder, tree, found), *tree.notes(parts)]
+        other = found.test if split == "train" else found.train
+        notes += _without_links(folder, tree, inside, parts, other)
         loose, classes = _inside(folder, inside, parts, found.domains)
         classes = _without_masks(folder, classes, truth, masks)
         train = _inside(folder, inside, found.train, found.domains)[1]
         names = [*sorted(train), *sorted(classes.keys() - train.keys())]
     _no_splits_below(folder, loose, classes, split, len(parts) > 0)
+    if not masks:
+        notes += _taken_masks(folder, classes, parts)
     top = folder / parts[0] if len(parts) == 1 else folder
     return _listing(top, loose, classes, tuple(names), tuple(notes), tuple(truth), least)
 
@@ -180,6 +185,28 @@ def _without_masks(
     return kept
 
 
+def _without_links(
+    folder: Path,
+    tree: Walk,
+    inside: dict[str, list[Path]],
+    parts: Iterable[str],
+    other: Iterable[str],
+) -> list[str]:
+    """Take links to images of the other split out of `inside`; what is said of them."""
+    there = [(folder / part).resolve() for part in other]
+    away = {
+        path for path in tree.linked if any(path.resolve().is_relative_to(place) for place in there)
+    }
+    left = 0
+    for part in parts:
+        kept = [file for file in inside[part] if file not in away]
+        left += len(inside[part]) - len(kept)
+        inside[part] = kept
+    if not left:
+        return []
+    return [f"{folder.resolve().name}: {left} links to images of the other split left out"]
+
+
 def _beside(folder: Path, tree: Walk, found: Splits) -> list[str]:
     """What is said of the splits, and of images that lie beside them."""
     left = [name for name in found.left if not splits.holds_truth(name)]
@@ -189,6 +216,23 @@ def _beside(folder: Path, tree: Walk, found: Splits) -> list[str]:
     return notes + (
         [f"{folder.resolve().name}: left out beside the splits: {', '.join(counts)}"] * bool(counts)
     )
+
+
+def _taken_masks(folder: Path, classes: dict[str, list[Path]], parts: Iterable[str]) -> list[str]:
+    """A note of images in folders that are named as if they held masks."""
+    named = {
+        part
+        for images in classes.values()
+        for file in images
+        for part in file.relative_to(folder).parts[:-1]
+        if part not in parts and _MASKS.fullmatch(part.casefold())
+    }
+    if not named:
+        return []
+    return [
+        f"{folder.resolve().name}: what is in {', '.join(sorted(named))} is taken as images; move "
+        "masks away"
+    ]
 
 
 def _no_splits_below(

@@ -130,8 +130,9 @@ def find(folder: Path, names: Iterable[str]) -> Splits | None:
 def _note(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> str | None:
     if set(train) <= {"train"} and set(test) <= {"test"}:
         return None
-    name = folder.resolve().name
-    return f"{name}: the training split is {_list(train)}, the test split {_list(test)}"
+    told = [f"the training split is {_list(train)}"] if train else ["there is no training split"]
+    told += [f"the test split {_list(test)}"] if test else ["there is no test split"]
+    return f"{folder.resolve().name}: {', '.join(told)}"
 
 
 def _list(names: Iterable[str]) -> str:

@@ -25,11 +25,13 @@ class Walk:
         top: the folder.
         loose: images in itself, sorted.
         inside: images below each sub-folder that has any, sorted, by its name.
+        linked: those of all images that are links to files.
     """
 
     top: Path
     loose: list[Path] = field(default_factory=list)
     inside: dict[str, list[Path]] = field(default_factory=dict)
+    linked: set[Path] = field(default_factory=set)
     _unknown: list[Path] = field(default_factory=list)
     _hidden: list[Path] = field(default_factory=list)
     _closed: list[tuple[Path, str]] = field(default_factory=list)
@@ -120,6 +122,8 @@ def _enter(folder: Path, found: Walk) -> tuple[list[Path], list[Path]]:
         elif _is_folder(entry):
             (linked if entry.is_symlink() else inner).append(path)
         elif is_image:
+            if entry.is_symlink():
+                found.linked.add(path)
             name = path.relative_to(found.top).parts[0]
             (found.loose if folder == found.top else found.inside.setdefault(name, [])).append(path)
         elif entry.name.lower() not in _SYSTEM:
