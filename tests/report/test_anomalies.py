@@ -182,6 +182,14 @@ def test_a_likelihood_that_is_not_fooled(tmp_path):
     assert "a note of tomorrow" in text
 
 
+def test_what_is_said_of_the_images_is_told(tmp_path):
+    found = _detection()
+    found["suspects"]["notes"] = ["masks of 3 of 6 <faulty> images"]
+    for language in ("en", "fa"):
+        page = _page(_run(tmp_path / language, found), tmp_path / f"{language}.html", language)
+        assert "masks of 3 of 6 <faulty> images" in page.by_id("detection").text()
+
+
 def test_without_labels_there_are_scores_and_no_curves(tmp_path):
     scorer = {k: v for k, v in _scorer("pca", 0, baseline=True).items() if "auroc" not in k}
     scorer["flagged_by_kind"] = {}

@@ -151,13 +151,22 @@ def test_the_diagnosis_is_told(tmp_path):
     assert "Nothing was noticed." in quiet.by_id("diagnosis").text()
 
 
+def test_notes_of_the_data_are_told(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    about = json.loads((run / "run.json").read_text())
+    about["data"]["notes"] = ["tiny: 3 <files> left out"]
+    (run / "run.json").write_text(json.dumps(about))
+    items = _page(run, tmp_path / "page.html").by_id("data").all("li")
+    assert [item.text() for item in items] == ["tiny: 3 <files> left out"]
+
+
 NASTY = "<script>alert(1)</script>&\"'{x}$\\frac$_"
 
 
 def test_nothing_from_the_folder_is_markup(tmp_path):
     run = make_run(tmp_path / "run", name=NASTY, records=5, notes=[NASTY], **{NASTY: NASTY})
     about = json.loads((run / "run.json").read_text())
-    about["data"] |= {"name": NASTY, "fingerprint": NASTY, "classes": [NASTY]}
+    about["data"] |= {"name": NASTY, "fingerprint": NASTY, "classes": [NASTY], "notes": [NASTY]}
     about["environment"][NASTY] = NASTY
     (run / "run.json").write_text(json.dumps(about))
     layer = {"name": NASTY, "kind": NASTY, "output": [1], "parameters": 1}

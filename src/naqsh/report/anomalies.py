@@ -291,7 +291,7 @@ def _limits(words: Words, detected: Detected) -> list[Markup]:
         error = words.rounded(largest.largest) if largest else ""
         key = f"detection.notes.{note}"
         said.append(words.text(key, error=error) if key in words else words.foreign(note))
-    return said
+    return [*said, *(words.foreign(note) for note in detected.said)]
 
 
 def _choice(words: Words, choice: Choice) -> Markup:

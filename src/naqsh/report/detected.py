@@ -124,6 +124,7 @@ class Detected:
         maps_of: the score whose heat maps they show; None where there are none.
         weights: whether the ``last`` or the ``best`` scored.
         choice: how the score was chosen, where normal images were asked.
+        said: what must be known of the images examined, sentences in English.
     """
 
     step: int
@@ -142,6 +143,7 @@ class Detected:
     maps_of: str | None
     weights: str = "last"
     choice: Choice | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> Scorer:
@@ -185,6 +187,7 @@ def parse(plain: Any, folder: Path) -> Detected:
         str(plain["pictures"]["maps_of"]) if "maps_of" in plain["pictures"] else None,
         str(plain.get("weights", "last")),
         _choice(plain["choice"]) if plain.get("choice") else None,
+        tuple(str(note) for note in suspects.get("notes", ())),
     )
 
 

@@ -143,6 +143,7 @@ def _about(plain: Any) -> dict[str, Any]:
             "count": int(data["count"]),
             "shape": [int(size) for size in data["shape"]],
             "classes": [str(name) for name in data["classes"]],
+            "notes": [str(note) for note in data.get("notes", [])],
         },
         "parameters": int(plain["parameters"]),
         "memory": int(plain["memory"]),

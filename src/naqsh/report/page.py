@@ -216,8 +216,14 @@ def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    known = any(run.data for run in runs)
-    return [tables.data(maker, runs) if known else _paragraph(maker, "absences.data")]
+    if not any(run.data for run in runs):
+        return [_paragraph(maker, "absences.data")]
+    notes = [
+        Listing(run.label if len(runs) > 1 else "", [maker.words.foreign(note) for note in said])
+        for run in runs
+        if (said := run.data.get("notes"))
+    ]
+    return [tables.data(maker, runs), *notes]
 
 
 def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
