@@ -16,8 +16,9 @@ from inspection import write_discs
 from naqsh import detection
 from naqsh.cli import main
 from naqsh.detection import choice, result
+from naqsh.detection.examined import Suspects
 from naqsh.detection.scores import LARGEST, Reconstruction, Scores, finite
-from naqsh.detection.suspects import Suspects, normal
+from naqsh.detection.suspects import normal
 from naqsh.noise import Noise, derive
 
 VAE = {

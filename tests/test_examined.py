@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from naqsh.data.folders import Options
-from naqsh.detection.suspects import Suspects, of_path
+from naqsh.detection.examined import Suspects, of_path
 from naqsh.errors import NaqshError
 
 SHAPE = (1, 16, 16)

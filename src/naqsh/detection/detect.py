@@ -14,10 +14,11 @@ from naqsh.detection import caution, choice, heat, result
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.detection.detector import Detector
+from naqsh.detection.examined import Suspects
 from naqsh.detection.maps import feature_maps
 from naqsh.detection.result import Detection, Figures
 from naqsh.detection.scores import Likelihood, Maps, Pixels, Reconstruction, Scorer, Scores, joined
-from naqsh.detection.suspects import Normal, Suspects, normal, repeated, suspects
+from naqsh.detection.suspects import Normal, normal, repeated, suspects
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics import detection as measure
 from naqsh.run import Run

@@ -29,9 +29,9 @@ from naqsh.data import folders
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.caution import Complexity, Corrected
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures, OnFeatures
+from naqsh.detection.examined import Suspects, of_path
 from naqsh.detection.maps import feature_maps
 from naqsh.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
-from naqsh.detection.suspects import Suspects, of_path
 from naqsh.errors import NaqshError
 from naqsh.foreign import require_file
 from naqsh.runfolder import read_json, whole_folder, write_json

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from naqsh import inline
 from naqsh.data.defects import GOOD
 from naqsh.detection.choice import Choice
+from naqsh.detection.examined import Suspects
 from naqsh.detection.scores import LARGEST, Floats, Scores
-from naqsh.detection.suspects import Suspects
 from naqsh.metrics import detection as measure
 
 if TYPE_CHECKING:

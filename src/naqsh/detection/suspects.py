@@ -1,22 +1,19 @@
 """What is examined, and the normal pictures that it is held against."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import data, places
-from naqsh.data import defects, folders, masks, named
+from naqsh.data import defects, folders, named
 from naqsh.data import listing as lists
-from naqsh.data import notes as data_notes
-from naqsh.data.decoding import SUFFIXES
-from naqsh.data.listing import Listing
+from naqsh.detection.examined import Suspects, no_good, of_path
 from naqsh.errors import NaqshError
 from naqsh.run import Run, load_data
 from naqsh.runfolder import read_json
-from naqsh.spec import Shape
 
 HELD_OUT = 0.2
 """Part of the normal pictures that thresholds come from, where the run held out none."""
@@ -26,38 +23,6 @@ MOST_NORMAL = 10_000
 
 MOST_NUMBERS = 1 << 27
 """Most pixels of these in all, half a GiB in float32."""
-
-
-@dataclass(frozen=True)
-class Suspects:
-    """Pictures to examine.
-
-    Attributes:
-        name: what they are.
-        images: uint8 with shape (N, C, H, W).
-        paths: what each is called: its path inside the folder, or its number.
-        kinds: of each, ``good`` for normal ones; None where that is not known.
-        masks: true where a fault is, shape (N, H, W), and which pictures' faults are known, shape
-            (N,); None where there are no masks.
-        notes: what must be known of them, a sentence each.
-    """
-
-    name: str
-    images: NDArray[np.uint8]
-    paths: tuple[str, ...]
-    kinds: tuple[str, ...] | None
-    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def anomalous(self) -> NDArray[np.bool_] | None:
-        """Which are not good, shape (N,); None unless there are both good ones and others."""
-        if self.kinds is None or len({kind == defects.GOOD for kind in self.kinds}) < 2:
-            return None
-        return np.array([kind != defects.GOOD for kind in self.kinds])
 
 
 @dataclass(frozen=True)
@@ -112,7 +77,7 @@ def suspects(
         raise NaqshError(f"{source!r} names no images: give a folder, a file or a data set's name")
     path = places.expanded(source)
     if source in data.CATALOG and source != "capsule":
-        _no_good(source, good)
+        no_good(source, good)
         found = _named(source, run, n, place)
     else:
         if source == "capsule":
@@ -124,83 +89,6 @@ def suspects(
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has pictures of {given}, the run knows {wanted}")
     return found
-
-
-def of_path(
-    path: Path,
-    source: str,
-    shape: Shape,
-    good: str | None = None,
-    usual: str | None = None,
-    options: folders.Options | None = None,
-) -> Suspects:
-    """The images in a folder or file, brought to a size where that can be; see :func:`suspects`.
-
-    Args:
-        path: of the folder or file.
-        source: what the user wrote for it.
-        shape: (C, H, W) that they are brought to.
-        good: the sub-folder of good images.
-        usual: the one taken if there is such a sub-folder, and before ``good``.
-        options: how files are read; size and channels are taken from `shape`.
-    """
-    size = shape[1] if shape[1] == shape[2] else None
-    options = replace(options or folders.Options(), size=size, channels=shape[0])
-    if not path.is_dir():
-        _no_good(source, good)
-    if path.is_file() and path.suffix.lower() in SUFFIXES:
-        read = folders.stored(path.parent, Listing((path,), None, ()), "one", options, least=1)
-        return Suspects(path.parent.resolve().name, read.images, (path.name,), None)
-    if path.is_dir():
-        return _of_folder(path, shape, good, usual, options)
-    whole = data.load(source, size=size, channels=shape[0], range=options.range)
-    paths = tuple(str(number) for number in range(len(whole)))
-    return Suspects(whole.name, whole.images, paths, None)
-
-
-def _no_good(source: str, good: str | None) -> None:
-    if good is not None:
-        raise NaqshError(f"--good names a sub-folder of a folder of images, which {source} is not")
-
-
-def _of_folder(
-    path: Path, shape: Shape, good: str | None, usual: str | None, options: folders.Options
-) -> Suspects:
-    """The images of a folder, `good` being asked for and `usual` taken where it is there."""
-    listing = lists.files(path, "any", least=1, masks=True)
-    notes: list[str] = []
-    asked = [good] if good else [name for name in (usual, defects.GOOD) if name]
-    matches = [lists.class_named(listing, name) for name in asked]
-    named_good = next((name for name in matches if name is not None), None)
-    if named_good is not None:
-        listing = lists.with_good_first(path, listing, named_good, alone=False)
-    elif good is not None:
-        lists.with_good_first(path, listing, good, alone=False)  # raises: there is none
-    elif listing.classes:
-        notes.append(
-            f"{path.resolve().name}: sub-folders {', '.join(listing.classes)}: none is called "
-            f"{defects.GOOD}, so which images are good is not known; name it, for example --good "
-            f"{listing.classes[0]}"
-        )
-    read = folders.stored(path, listing, "examined", options, least=1)
-    files = read.listing.files
-    paths = tuple(file.relative_to(path).as_posix() for file in files)
-    kinds = known = None
-    if named_good is not None and read.listing.labels is not None:
-        kinds = tuple(_kind(listing.classes[label], named_good) for label in read.listing.labels)
-        are_good = [kind == defects.GOOD for kind in kinds]
-        found = masks.read(files, are_good, listing.truth, shape[1:])
-        notes += (f"{path.resolve().name}: {note}" for note in found.notes)
-        known = (found.faulty, found.known) if found.faulty.any() else None
-    said = data_notes.say((*read.notes, *notes))
-    return Suspects(path.resolve().name, read.images, paths, kinds, known, said)
-
-
-def _kind(name: str, good: str) -> str:
-    """The kind of images in a sub-folder: ``good`` for the good ones, whatever theirs is called."""
-    if name == good:
-        return defects.GOOD
-    return name if name != defects.GOOD else f"{name} (folder)"
 
 
 def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
