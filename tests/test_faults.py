@@ -22,8 +22,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from naqsh import cli, runfolder
-from naqsh.data import CATALOG, download
+from naqsh import cli, download, runfolder
+from naqsh.data import CATALOG
 from naqsh.runfolder import RunFolder
 
 TRAIN = ["train", "gan-digits", "--device", "cpu", "--quiet", "--out", "run", "--steps", "4"]
