@@ -13,12 +13,12 @@ import torch
 
 from naqsh import environment
 from naqsh import recipe as recipe_module
-from naqsh.core import Method
+from naqsh.core import DrawsLabels, Method
 from naqsh.errors import NaqshError
 from naqsh.foreign import from_json, short
 from naqsh.recipe import SIDES, Recipe
 from naqsh.spec import Shape
-from naqsh.training import tensors
+from naqsh.training import checkpoint, tensors
 from naqsh.training.blueprint import blueprint
 from naqsh.training.estimate import readable_bytes
 
@@ -32,6 +32,7 @@ class Header:
         text: the recipe as it is written there.
         shape: (C, H, W) of its images.
         classes: their names; none where they have no labels.
+        counts: how many training images have each label; empty where it is not told.
         step: that the weights are of; None in files of before it was told.
     """
 
@@ -39,6 +40,7 @@ class Header:
     text: str
     shape: Shape
     classes: tuple[str, ...]
+    counts: list[int]
     step: int | None
 
 
@@ -56,11 +58,12 @@ def read_header(path: Path) -> Header:
         if channels not in (1, 3) or max(height, width) > SIDES:
             raise ValueError(f"images of {height}x{width}x{channels}")
         classes = tuple(str(name) for name in from_json(texts["classes"]))
+        counts = checkpoint.counts(texts, len(classes))
         step = _step(texts)
         recipe = recipe_module.from_yaml(texts["recipe"])
     except (NaqshError, ValueError, TypeError) as error:
         raise NaqshError(f"{path} has a header that does not fit: {error}") from error
-    return Header(recipe, texts["recipe"], (channels, height, width), classes, step)
+    return Header(recipe, texts["recipe"], (channels, height, width), classes, counts, step)
 
 
 def _step(texts: Mapping[str, str]) -> int | None:
@@ -98,6 +101,8 @@ def load(path: Path) -> tuple[Method, Header]:
             f"{readable_bytes(room)}"
         )
     method = header.recipe.method.build(header.shape, len(header.classes))
+    if isinstance(method, DrawsLabels) and header.counts:
+        method.count_labels(header.counts)
     found, texts = tensors.read(path, method.state_dict())
     method.load_state_dict(found)
     # A training may have replaced the file by that of a later step in between.

@@ -12,6 +12,7 @@ from naqsh import inline, loading, origin, pictures, sampling
 from naqsh import recipe as recipe_module
 from naqsh.core import Method
 from naqsh.errors import NaqshError, one_of
+from naqsh.foreign import read_bytes
 from naqsh.noise import derive
 from naqsh.origin import load as load_data
 from naqsh.recipe import Recipe
@@ -307,7 +308,7 @@ class Run:
         piece = inline.facts(str(self.folder.path), about)
         grid = self.folder.grid(steps[-1]) if steps else None
         if grid and grid.is_file():
-            piece += inline.image(grid.read_bytes(), f"samples after {steps[-1]} steps")
+            piece += inline.image(read_bytes(grid, 256 << 20), f"samples after {steps[-1]} steps")
         return piece
 
     def best_validation(self) -> float | None:

@@ -34,7 +34,7 @@ import filelock
 from naqsh.errors import NaqshError, nearest, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
-from naqsh.foreign import read_yaml
+from naqsh.foreign import read_yaml, require_inside, unreadable
 
 FORMAT = 1
 
@@ -70,7 +70,19 @@ class RunFolder:
             raise NaqshError(
                 f"{self.path} is no run: it has no recipe.yaml; `naqsh train` makes one"
             )
+        self.require_own()
         return self
+
+    def require_own(self) -> None:
+        """Refuse a folder whose parts lie elsewhere: a stranger's links must not lead us there.
+
+        Its files are looked at when they are read; here are those that are written to.
+        """
+        parts = [self.checkpoints, self.grids, self.detections, self.path / ".lock"]
+        parts += [self.checkpoint(step) for step in self.steps()]
+        for part in parts:
+            if os.path.lexists(part):
+                require_inside(part, self.path)
 
     def _instead(self) -> str:
         """Why there is no run, and which folder may have been meant."""
@@ -100,7 +112,10 @@ class RunFolder:
         """The steps that have a whole checkpoint, rising."""
         if not self.checkpoints.is_dir():
             return []
-        names = (entry.name for entry in self.checkpoints.iterdir() if entry.is_dir())
+        try:
+            names = [entry.name for entry in self.checkpoints.iterdir() if entry.is_dir()]
+        except OSError as error:
+            raise unreadable(self.checkpoints, error) from error
         return sorted(int(name) for name in names if re.fullmatch("[0-9]{8,18}", name))
 
     def checkpoint(self, step: int) -> Path:
@@ -115,6 +130,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder, so that two trainings never write to it at once."""
         make_folder(self.path)
+        self.require_own()
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
         with writing(self.path / ".lock"):
             try:
@@ -147,6 +163,15 @@ def make_folder(path: Path) -> None:
             raise NaqshError(
                 f"{path} cannot be a folder: a file stands there or above it; give another --out"
             ) from None
+
+
+def read_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """The records of a .jsonl file until a step; raises as :func:`naqsh.foreign.read_lines`."""
+    records = read_lines(path)
+    for number, record in enumerate(records, start=1):
+        if type(record.get("step")) is not int:
+            raise NaqshError(f"{path}, line {number} is damaged: it says no step")
+    return [record for record in records if record["step"] <= step]
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:

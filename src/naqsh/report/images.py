@@ -7,6 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from naqsh.errors import NaqshError
+from naqsh.foreign import read_bytes
+
+LIMIT, PIXELS = 256 << 20, 80_000_000
+"""The most bytes and pixels of a grid that is shown; Pillow warns of larger ones."""
+
 
 @dataclass(frozen=True)
 class Inline:
@@ -33,10 +39,12 @@ def inline(path: Path, budget: int) -> Inline | None:
         budget: bytes it may take; a larger one becomes a JPEG, and smaller until it fits.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, LIMIT)
         with Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+            if file.width * file.height > PIXELS:
+                return None
             image = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (NaqshError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # Pillow raises SyntaxError on a broken PNG chunk
     if len(data) <= budget:
         return _as("png", data, image, reduced=False)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import opened, read_json, require_there, unreadable
+from naqsh.foreign import from_json, opened, read_json, require_there, unreadable
 from naqsh.runfolder import RunFolder, sync, whole_folder, write_json
 from naqsh.training import moments, tensors
 
@@ -225,7 +225,7 @@ def counts(header: Mapping[str, str], classes: int) -> list[int]:
     Raises:
         ValueError: they are not one whole number for each of `classes` labels.
     """
-    found: list[int] = json.loads(header.get(COUNTS, "[]"))
+    found: list[int] = from_json(header.get(COUNTS, "[]"))
     whole = isinstance(found, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in found)
     if not whole or (found and (len(found) != classes or not any(found))):
         raise ValueError(f"its counts of labels are not those of {classes} classes")

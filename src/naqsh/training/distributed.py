@@ -7,6 +7,7 @@ takes its statistics over all ranks, so that N ranks train as one would on the s
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from torch.nn.functional import batch_norm
 
 from naqsh import ranks
 from naqsh.errors import NaqshError
+from naqsh.foreign import short
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def join(device: str = "auto") -> Iterator[World]:
     Raises:
         NaqshError: a device that this machine does not have.
     """
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    place = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
+    size, rank, local = (_told(*of) for of in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0)))
+    if size < 1 or (size > 1 and rank >= size):
+        raise NaqshError(f"RANK {rank} is none of WORLD_SIZE {size}; torchrun sets both, or unset")
+    place = _device(device, local, size)
     if size == 1:
         yield World(0, 1, place)
         return
@@ -97,6 +101,14 @@ def join(device: str = "auto") -> Iterator[World]:
         dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def _told(name: str, alone: int) -> int:
+    """A whole number that torchrun leaves in the environment; `alone` where it does not."""
+    text = os.environ.get(name, "").strip() or str(alone)
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise NaqshError(f"{name} is {short(text)}, no whole number; torchrun sets it, or unset it")
+    return int(text)
 
 
 def _meet(backend: str) -> None:

@@ -23,7 +23,7 @@ from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import derive
 from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, append_line, read_lines, rewrite_lines
+from naqsh.runfolder import RunFolder, append_line, read_until, rewrite_lines
 from naqsh.training import checkpoint, stages
 from naqsh.training.batches import Batches
 from naqsh.training.diagnosis import Diagnosis
@@ -345,5 +345,4 @@ class Trainer:
         if self.world.leads:
             checkpoint.sweep(self.folder)
             for path in (self.folder.metrics, self.folder.diagnosis, self.folder.stages):
-                records = [r for r in read_lines(path) if r["step"] <= self.state.step]
-                rewrite_lines(path, records)
+                rewrite_lines(path, read_until(path, self.state.step))
