@@ -31,20 +31,17 @@ def test_equals_a_double_loop(n, m, d, monkeypatch):
     assert kernel_distance(x, y).value == pytest.approx(direct(x, y), rel=1e-12)
 
 
-def test_unbiased_and_its_standard_error_is_honest():
+def test_unbiased():
     rng = np.random.default_rng(1)
     results = [
-        kernel_distance(rng.normal(size=(200, 4)), rng.normal(0.3, 1, size=(200, 4)), seed=i)
+        kernel_distance(rng.normal(size=(200, 4)), rng.normal(0.3, 1, size=(200, 4)))
         for i in range(100)
     ]
     values = np.array([r.value for r in results])
-    errors = np.array([r.standard_error for r in results])
     # E k of independent x ~ N(a, I), y ~ N(b, I) is a cubic polynomial in a.b, |a|^2 and |b|^2.
     true = direct_expectation(0.0, 0.0) + direct_expectation(0.3, 0.3)
     true -= 2 * direct_expectation(0.0, 0.3)
     assert abs(values.mean() - true) < 4 * values.std() / 10
-    # 100 values know their spread to 7 %; smaller subsets are noisier than their share.
-    assert 0.8 < errors.mean() / values.std() < 1.5
 
 
 def direct_expectation(a, b, d=4):
@@ -58,14 +55,10 @@ def direct_expectation(a, b, d=4):
     return third / d**3 + 3 * (m * m + v) / d**2 + 3 * m / d + 1
 
 
-def test_the_value_does_not_depend_on_seed_or_type():
+def test_the_value_does_not_depend_on_the_type():
     x, y = torch.randn(2, 40, 6, generator=torch.Generator().manual_seed(0))
-    first, again, other = (kernel_distance(x, y, seed=seed) for seed in (0, 0, 1))
-    assert again == pytest.approx(first, rel=1e-12)
-    assert other.value == pytest.approx(first.value, rel=1e-12)
-    assert abs(other.standard_error / first.standard_error - 1) > 1e-3
     as_numpy = kernel_distance(x.double().numpy(), y.double().numpy())
-    assert as_numpy == pytest.approx(first, rel=1e-12)
+    assert as_numpy == pytest.approx(kernel_distance(x, y), rel=1e-12)
 
 
 def test_input_that_cannot_be():
@@ -74,5 +67,3 @@ def test_input_that_cannot_be():
         kernel_distance(x, x[:3])
     with pytest.raises(NaqshError, match="3 columns and second features 2"):
         kernel_distance(x, x[:, :2])
-    with pytest.raises(NaqshError, match="at least 2 subsets"):
-        kernel_distance(x, x, subsets=1)

@@ -35,10 +35,17 @@ def test_equals_the_definitions_across_blocks(n, m, k, monkeypatch):
     precision, recall, density, coverage = full_matrix(x, y, k)
     assert precision_recall(x, y, k) == (precision, recall)
     assert density_coverage(x, y, k) == (pytest.approx(density, rel=1e-15), coverage)
-    assert manifold(x, y, k) == (precision_recall(x, y, k), density_coverage(x, y, k))
+    assert values(x, y, k) == (precision_recall(x, y, k), density_coverage(x, y, k))
     if k < 6:  # with as many neighbours as points everything is within
         assert 0 < precision < 1
         assert 0 < recall < 1
+
+
+def values(x, y, k=5):
+    """Both pairs, as the plain functions give them."""
+    found = {name: value for name, (value, _) in manifold(x, y, k).items()}
+    precision, recall, density, coverage = found.values()
+    return (precision, recall), (density, coverage)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -51,7 +58,7 @@ def test_equals_prdc_to_the_last_digit(n, m, d, k, dtype, capsys):
     peer = prdc.compute_prdc(x, y, nearest_k=k)
     capsys.readouterr()  # it prints
     ours = manifold(x, y, k)
-    assert ours[0]._asdict() | ours[1]._asdict() == peer
+    assert {name: value for name, (value, _) in ours.items()} == peer
     assert all(0 < value < 1.5 for value in peer.values())
 
 
@@ -59,7 +66,30 @@ def test_copies_and_strangers():
     x = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
     assert precision_recall(x, x) == (1.0, 1.0)
     assert density_coverage(x, x).coverage == 1.0
-    assert manifold(x, x + 1000) == ((0.0, 0.0), (0.0, 0.0))
+    assert values(x, x + 1000) == ((0.0, 0.0), (0.0, 0.0))
+
+
+@pytest.mark.parametrize("at", [0.0, 7.3, 1e4])
+def test_equal_images_lie_in_the_balls_of_their_equals(at):
+    """k + 1 equal images make balls of radius 0; what equals them lies in these."""
+    same = torch.full((60, 5), at)
+    assert values(same, same) == ((1.0, 1.0), (60 / 5, 1.0))
+    assert values(same, same + 1) == ((0.0, 0.0), (0.0, 0.0))
+    mixed = torch.cat([same[:20], torch.randn(40, 5, generator=torch.Generator().manual_seed(0))])
+    assert values(mixed, mixed)[0] == (1.0, 1.0)
+    assert density_coverage(mixed, mixed).coverage == 1.0
+
+
+def test_influences_are_means_over_the_side_they_are_of():
+    x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
+    y = 0.6 * torch.randn(70, 3, generator=torch.Generator().manual_seed(1)) + 0.5
+    for name, (value, influence) in manifold(x, y).items():
+        assert (influence.real.shape, influence.generated.shape) == ((90,), (70,))
+        assert abs(influence.real.mean()) < 1e-12
+        assert abs(influence.generated.mean()) < 1e-12
+        if name in ("precision", "recall"):
+            side = influence.generated if name == "precision" else influence.real
+            assert side.var() == pytest.approx(value * (1 - value))
 
 
 def test_a_collapsed_generator_is_precise_and_misses_most():

@@ -147,15 +147,37 @@ def test_each_metric_alone(tables, asked, names):
 
 def test_small_samples_are_said():
     rng = np.random.default_rng(0)
-    many, few = rng.normal(size=(2100, 2)), rng.normal(size=(100, 2))
-    assert not any(m.notes for m in measure(["frechet", "kernel", "dc"], many, many, **WHERE))
-    notes = {m.name: m.notes for m in measure(["all"], many, few, **WHERE)}
-    assert "100 pictures are few: biased upwards" in str(notes["frechet"][0])
+    few = rng.normal(size=(100, 2))
+    notes = {m.name: m.notes for m in measure(["all"], rng.normal(size=(300, 2)), few, **WHERE)}
     assert "equal n only" in str(notes["recall"][0])
-    assert notes["kernel"] == notes["frechet_infinity"] == ()
+    assert notes["kernel"] == ()
+    assert "rough" in str(notes["frechet_infinity"][0])
     wide = {m.name: m.notes for m in measure(["frechet"], *rng.normal(size=(2, 30, 40)), **WHERE)}
     assert "30 pictures are few for 40 features" in str(wide["frechet"][0])
-    assert "rough" in str(wide["frechet_infinity"][0])
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "shift", "said"),
+    [
+        (100, 20, 0.0, True),
+        (2100, 64, 0.0, True),  # many images, but the bias is most of the distance
+        (2100, 2, 1.0, False),  # few features and a large distance: the noise is more than the bias
+        (3, 2, 1.0, True),  # nothing can be extrapolated
+    ],
+)
+def test_a_bias_is_said_where_it_is_more_than_the_noise(n, d, shift, said):
+    rng = np.random.default_rng(1)
+    found = measure(["frechet"], rng.normal(size=(n, d)), rng.normal(shift, 1, (n, d)), **WHERE)
+    assert [m.name for m in found] == ["frechet", "frechet_infinity"][: 1 + (n >= 6)]
+    assert ("biased" in [note.kind for note in found[0].notes]) == said
+
+
+def test_what_is_measured_tells_its_influences_and_the_file_does_not(tables):
+    (frechet, _) = measure("frechet", *tables, **WHERE)
+    assert frechet.influence
+    assert frechet.influence.standard_error == pytest.approx(frechet.standard_error)
+    assert "influence" not in frechet.to_dict()
+    assert Measure.from_dict(frechet.to_dict()) == frechet
 
 
 def test_wrong_requests(tables):

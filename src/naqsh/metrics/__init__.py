@@ -8,7 +8,8 @@ from naqsh.metrics.evaluate import METRICS, measure, named
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
-from naqsh.metrics.kernel import kernel_distance
+from naqsh.metrics.influence import Difference, Influence, difference
+from naqsh.metrics.kernel import kernel_distance, kernel_influence
 from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
@@ -19,6 +20,7 @@ from naqsh.metrics.speed import Speed, sampling_speed
 from naqsh.metrics.uncertainty import (
     frechet_bootstrap,
     frechet_infinity,
+    frechet_influence,
     frechet_standard_error,
 )
 
@@ -28,8 +30,10 @@ __all__ = [
     "NAMES",
     "Caution",
     "ClassifierFeatures",
+    "Difference",
     "FeatureExtractor",
     "FunctionFeatures",
+    "Influence",
     "Likelihood",
     "Measure",
     "Moments",
@@ -40,13 +44,16 @@ __all__ = [
     "classifier_score",
     "compare",
     "density_coverage",
+    "difference",
     "extract",
     "frechet_bootstrap",
     "frechet_distance",
     "frechet_distance_features",
     "frechet_infinity",
+    "frechet_influence",
     "frechet_standard_error",
     "kernel_distance",
+    "kernel_influence",
     "likelihood",
     "load_classifier",
     "measure",

@@ -1,15 +1,17 @@
 """Several metrics of one pair of feature tables, each as a `Measure`."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 from naqsh.distances import PUBLISHED, called, kind
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import frechet_distance_features
-from naqsh.metrics.kernel import kernel_distance
-from naqsh.metrics.manifold import density_coverage, manifold, precision_recall
-from naqsh.metrics.result import UNBIASED, Caution, Measure
-from naqsh.metrics.uncertainty import frechet_infinity, frechet_standard_error
+from naqsh.metrics.influence import Influence
+from naqsh.metrics.kernel import kernel_influence
+from naqsh.metrics.manifold import manifold
+from naqsh.metrics.result import Caution, Measure
+from naqsh.metrics.uncertainty import frechet_infinity, frechet_influence
 
 METRICS = ("frechet", "kernel", "pr", "dc")
 """What :func:`measure` knows: Frechet distance (and its extrapolation), kernel distance, precision
@@ -19,7 +21,8 @@ so by Inception's features alone."""
 ALSO = {"precision": "pr", "recall": "pr", "density": "dc", "coverage": "dc", "fréchet": "frechet"}
 """Further words for them."""
 
-SMALL = 2048
+LEAST_EXTRAPOLATED = 6
+"""Images, at least, for an extrapolation; with fewer there is none."""
 
 
 def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
@@ -69,7 +72,7 @@ def measure(
         reference: what the real pictures are, in words.
         reference_fingerprint: of the real images by content, where it is known.
         k: neighbours of precision, recall, density and coverage.
-        seed: of the random divisions behind standard errors and the extrapolation.
+        seed: of the random division behind the extrapolation.
 
     Returns:
         ``frechet`` and ``frechet_infinity`` for "frechet", ``kernel`` for "kernel" (called ``fid``,
@@ -84,43 +87,53 @@ def measure(
     if "all" in asked:
         asked = set(METRICS)
     real, generated = as_pair(real, generated)
-    values: dict[str, tuple[float, float | None]] = {}
+    found: dict[str, tuple[float, Influence | None]] = {}
     if "frechet" in asked:
-        error = frechet_standard_error(real, generated)
-        values["frechet"] = frechet_distance_features(real, generated), error
-        values["frechet_infinity"] = frechet_infinity(real, generated, seed), None
+        influence = frechet_influence(real, generated)
+        found["frechet"] = frechet_distance_features(real, generated), influence
+        if min(len(real), len(generated)) >= LEAST_EXTRAPOLATED:
+            found["frechet_infinity"] = frechet_infinity(real, generated, seed), None
     if "kernel" in asked:
-        values["kernel"] = kernel_distance(real, generated, seed=seed)
-    pairs: list[dict[str, float]] = []
-    if {"pr", "dc"} <= asked:
-        pairs = [pair._asdict() for pair in manifold(real, generated, k)]
-    elif "pr" in asked:
-        pairs = [precision_recall(real, generated, k)._asdict()]
-    elif "dc" in asked:
-        pairs = [density_coverage(real, generated, k)._asdict()]
-    for pair in pairs:
-        values |= {name: (value, None) for name, value in pair.items()}
-    n, m, d = len(real), len(generated), real.shape[1]
-    depends = (n, m, features, fingerprint, reference)
+        found["kernel"] = kernel_influence(real, generated)
+    if asked & {"pr", "dc"}:
+        pairs = manifold(real, generated, k)
+        wanted = {"pr": ("precision", "recall"), "dc": ("density", "coverage")}
+        found |= {n: pairs[n] for word in ("pr", "dc") if word in asked for n in wanted[word]}
+    depends = (len(real), len(generated), features, fingerprint, reference)
     return [
         Measure(
             called(name, features),
             value,
             *depends,
-            error,
-            _notes(name, n, m, d),
+            None if influence is None else _error(influence),
+            _notes(name, found, len(real), len(generated), real.shape[1]),
             reference_fingerprint,
+            influence,
         )
-        for name, (value, error) in values.items()
+        for name, (value, influence) in found.items()
     ]
 
 
-def _notes(name: str, n: int, m: int, d: int) -> tuple[Caution, ...]:
+def _error(influence: Influence) -> float:
+    """Over the side that a measure is a mean over: of recall and coverage the real images."""
+    side = influence.generated if influence.generated.any() else influence.real
+    return float(side.std(ddof=1) / math.sqrt(len(side)))
+
+
+def _notes(
+    name: str, found: Mapping[str, tuple[float, Influence | None]], n: int, m: int, d: int
+) -> tuple[Caution, ...]:
     """What small samples do to a metric, said rather than hidden."""
     fewest = min(n, m)
-    if fewest >= max(SMALL, d) or name == "kernel":
-        return ()
     wide = d if fewest < d else None
-    if name in UNBIASED:
-        return (Caution("extrapolation", fewest, wide),) if wide else ()
-    return (Caution("biased" if name == "frechet" else "equal_n", fewest, wide),)
+    if name == "kernel":
+        return ()
+    if name == "frechet_infinity":
+        return (Caution("extrapolation", fewest, wide),)
+    if name != "frechet":
+        return (Caution("equal_n", fewest, wide),)
+    value, influence = found[name]
+    limit, _ = found.get("frechet_infinity", (-math.inf, None))
+    # Too large by more than its noise, as far as the extrapolation tells.
+    biased = wide or influence is None or value - limit > _error(influence)
+    return (Caution("biased", fewest, wide),) if biased else ()

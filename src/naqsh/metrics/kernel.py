@@ -8,9 +8,16 @@ Its expected value does not depend on n and m, which is what it has over FID wit
 it may come out a little below zero between equal distributions, and is not clipped.
 
 The value is computed from all pairs at once: the mean over 100 random subsets, which other programs
-print, has the same expected value but adds the noise of the draw. The standard error comes from
-disjoint random subsets, whose values are independent: their standard deviation divided by the root
-of their number. Smaller subsets are noisier, so it errs to the large side near zero.
+print, has the same expected value but adds the noise of the draw. The influences (`influence.py`)
+of a generated and a real image are
+
+.. math:: h_i = 2 \operatorname{mean}_{j \ne i} k(y_i, y_j) - 2 \operatorname{mean}_j k(x_j, y_i),
+          \qquad
+          g_i = 2 \operatorname{mean}_{j \ne i} k(x_i, x_j) - 2 \operatorname{mean}_j k(x_i, y_j),
+
+so the standard error, the reference held fixed, is :math:`\operatorname{std} h / \sqrt n`. Subsets
+that redraw the reference would give the noise of the reference instead, which generators measured
+against the same one share.
 
 Memory: kernels are computed in float64 in blocks of 1024 x 1024, so that no more than about 8 MiB
 and 16 KiB times the number of features are held beside the features.
@@ -25,67 +32,61 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair
-from naqsh.seeds import derive
+from naqsh.metrics.influence import Influence
 
 BLOCK = 1024
 
 
 class KernelDistance(NamedTuple):
-    """An unbiased estimate and its standard error."""
+    """An unbiased estimate and its standard error over draws of the second table."""
 
     value: float
     standard_error: float
 
 
-def kernel_distance(a: Array, b: Array, subsets: int = 10, seed: int = 0) -> KernelDistance:
-    """KID between two tables of features.
+def kernel_distance(a: Array, b: Array) -> KernelDistance:
+    """The kernel distance between two tables of features.
 
     Args:
-        a: features with shape (n, d), n >= 4.
+        a: features of the reference with shape (n, d), n >= 4; held fixed in the standard error.
         b: features with shape (m, d), m >= 4.
-        subsets: number of disjoint subsets behind the standard error; fewer where there are not
-            two rows of each table for every one.
-        seed: of the draw of the subsets; the value does not depend on it.
 
     Raises:
         NaqshError: too few rows, different columns, or numbers that are not finite.
     """
-    if subsets < 2:
-        raise NaqshError(f"a standard error needs at least 2 subsets, got {subsets}")
-    first, second = as_pair(a, b, 4, names=("first features", "second features"))
-    count = min(subsets, len(first) // 2, len(second) // 2)
-    generator = torch.Generator().manual_seed(derive(seed, "kernel distance"))
-    parts_a = torch.randperm(len(first), generator=generator).tensor_split(count)
-    parts_b = torch.randperm(len(second), generator=generator).tensor_split(count)
-    values = torch.tensor(
-        [_mmd(first[i], second[j]) for i, j in zip(parts_a, parts_b, strict=True)],
-        dtype=torch.float64,
-    )
-    return KernelDistance(_mmd(first, second), float(values.std() / count**0.5))
+    value, influence = kernel_influence(a, b)
+    return KernelDistance(value, influence.standard_error)
 
 
-def _mmd(a: Tensor, b: Tensor) -> float:
-    within = _mean_within(a) + _mean_within(b)
-    return within - 2 * _sum_of_kernels(a, b) / (len(a) * len(b))
+def kernel_influence(real: Array, generated: Array) -> tuple[float, Influence]:
+    """The kernel distance, and what each image does to it; arguments as for the distance."""
+    x, y = as_pair(real, generated, 4, names=("first features", "second features"))
+    within_x, within_y = _means_within(x), _means_within(y)
+    across = _sums(x, y)
+    to_y, to_x = across[0] / len(y), across[1] / len(x)
+    value = within_x.mean() + within_y.mean() - 2 * to_y.mean()
+    sides = [(2 * (within - to)) for within, to in ((within_x, to_y), (within_y, to_x))]
+    return float(value), Influence(*((side - side.mean()).cpu().numpy() for side in sides))
 
 
-def _mean_within(x: Tensor) -> float:
-    diagonal = 0.0
-    for rows in torch.split(x, BLOCK):
-        squares = rows.double().square().sum(dim=1)
-        diagonal += float(_cubic(squares / x.shape[1]).sum())
-    return (_sum_of_kernels(x, x) - diagonal) / (len(x) * (len(x) - 1))
+def _means_within(x: Tensor) -> Tensor:
+    """Of each row the mean kernel with the others, shape (n,)."""
+    squares = torch.cat([r.double().square().sum(dim=1) for r in torch.split(x, BLOCK)])
+    return (_sums(x, x)[0] - _cubic(squares / x.shape[1])) / (len(x) - 1)
 
 
-def _sum_of_kernels(x: Tensor, y: Tensor) -> float:
-    total = 0.0
-    for rows in torch.split(x, BLOCK):
-        for columns in torch.split(y, BLOCK):
+def _sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row of x the sum of kernels with all of y, (n,), and the other way round, (m,)."""
+    of_x = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    of_y = torch.zeros(len(y), dtype=torch.float64, device=x.device)
+    for i, rows in enumerate(torch.split(x, BLOCK)):
+        for j, columns in enumerate(torch.split(y, BLOCK)):
             products = rows.double() @ columns.double().T
-            total += float(_cubic(products.div_(x.shape[1])).sum())
-    return total
+            kernels = _cubic(products.div_(x.shape[1]))
+            of_x[i * BLOCK : i * BLOCK + len(rows)] += kernels.sum(dim=1)
+            of_y[j * BLOCK : j * BLOCK + len(columns)] += kernels.sum(dim=0)
+    return of_x, of_y
 
 
 def _cubic(products: Tensor) -> Tensor:

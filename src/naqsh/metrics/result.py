@@ -1,11 +1,12 @@
 """A measured number together with all that it depends on, so that it cannot be compared wrongly."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from naqsh.distances import kind, title
 from naqsh.errors import NaqshError
+from naqsh.metrics.influence import Influence, wilson
 
 LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
 # Their expected value does not depend on n; that of all others does.
@@ -18,6 +19,17 @@ CAUTIONS = {
     "equal_n": "compare at equal n only",
 }
 """What few pictures do to a metric."""
+
+
+SHARES = {"precision": "n_generated", "recall": "n_real", "coverage": "n_real"}
+"""Measures that are shares, and of how many images where their error says nothing (0 or 1)."""
+
+COVERS = (
+    "intervals: another n images of the same model against this reference; of recall other real "
+    "images against these samples; none covers training again"
+)
+"""What an interval says: the expected value at this n, not what infinitely many images would give
+(`influence.py`)."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,10 @@ class Measure:
         features: name of the feature extractor.
         fingerprint: of the feature extractor.
         reference: the real pictures in words, for example ``"mnist test"``.
-        standard_error: of the value over draws of the pictures, where the metric has one.
+        standard_error: of the value over draws of images (:data:`COVERS`), where it has one.
         notes: what a reader must know to trust the number.
         reference_fingerprint: of the real images by content, where it is known.
+        influence: what each image does to the value, where it was just measured.
     """
 
     name: str
@@ -67,14 +80,24 @@ class Measure:
     standard_error: float | None = None
     notes: tuple[Caution, ...] = ()
     reference_fingerprint: str | None = None
+    influence: Influence | None = field(default=None, compare=False, repr=False)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % confidence interval, value -+ 1.96 standard errors; a distance's starts at 0."""
+        """95 % confidence interval; what it covers is said in :data:`COVERS`.
+
+        Of a share it is Wilson's; else the value -+ 1.96 standard errors, from 0 on where less is
+        impossible.
+        """
         if self.standard_error is None:
             return None
+        if self.name in SHARES:
+            spread = self.value * (1 - self.value)
+            known = spread > 0 and self.standard_error > 0
+            n = spread / self.standard_error**2 if known else getattr(self, SHARES[self.name])
+            return wilson(self.value, n)
         low, high = (self.value + z * self.standard_error for z in (-1.96, 1.96))
-        return (max(0.0, low) if kind(self.name) == "frechet" else low), high
+        return (max(0.0, low) if kind(self.name) in ("frechet", "density") else low), high
 
     def __str__(self) -> str:
         parts = [f"{title(self.name, self.features)} {self.value:.4g}"]
@@ -86,7 +109,9 @@ class Measure:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, the interval among them for readers of the file."""
-        return asdict(self) | {"notes": [asdict(n) for n in self.notes], "interval": self.interval}
+        plain = asdict(replace(self, influence=None))
+        del plain["influence"]
+        return plain | {"interval": self.interval}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measure":

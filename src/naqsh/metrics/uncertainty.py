@@ -1,7 +1,9 @@
 r"""How far a Frechet distance may be trusted: its noise, and its bias.
 
 **Noise.** The reference is held fixed: the question is how much the distance would change with
-another n pictures of the same generator. With :math:`T = S_b^{1/2} (S_b^{1/2} S_a S_b^{1/2})^{-1/2}
+another n pictures of the same generator. An interval of it is one of the expected distance of n
+images from this reference, never of the distance between the distributions: the bias below is
+mostly larger. With :math:`T = S_b^{1/2} (S_b^{1/2} S_a S_b^{1/2})^{-1/2}
 S_b^{1/2}`, the linear map that carries the generated Gaussian a to the reference b, the distance
 changes to first order by the mean over new pictures of the influence
 
@@ -19,7 +21,9 @@ times with other spectra), the jackknife's between 0.9 and 1.6 of the truth ever
 :func:`frechet_bootstrap` is here for whoever wants to see it.
 
 **Bias.** With finite samples the distance is too large, nearly by a constant over n; that is why it
-is compared at equal n only. A line in 1/n, read off at 1/n = 0, removes the better part.
+is compared at equal n only. A line in 1/n, read off at 1/n = 0, removes the better part and adds
+noise; what is left may be more than a small distance itself, and below 0 (64 features, 2,000 images
+against 297: -0.16 on average, standard deviation 0.17, where the truth is 0.25).
 
 References:
     The Infinitesimal Jackknife (Jaeckel, 1972), Bell Laboratories MM 72-1215-11; The Jackknife, the
@@ -36,6 +40,7 @@ from torch import Tensor
 from naqsh.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import EPSILON, centred_factor, frechet_distance_features
+from naqsh.metrics.influence import Influence
 from naqsh.seeds import derive
 
 PARTS = (1, 2, 3)
@@ -55,7 +60,23 @@ def frechet_standard_error(real: Array, generated: Array) -> float:
     Raises:
         NaqshError: too few rows, different columns, or numbers that are not finite.
     """
+    influence = _influence(*as_pair(real, generated))
+    return float(influence.std() / len(influence) ** 0.5)
+
+
+def frechet_influence(real: Array, generated: Array) -> Influence:
+    """What each image does to `frechet_distance_features`; arguments as for the standard error.
+
+    The distance is symmetric, so the real images' influences are those of the generated with both
+    sides exchanged.
+    """
     real, generated = as_pair(real, generated)
+    sides = _influence(generated, real), _influence(real, generated)
+    return Influence(*((side - side.mean()).cpu().numpy() for side in sides))
+
+
+def _influence(real: Tensor, generated: Tensor) -> Tensor:
+    """h at each generated image, shape (n,), up to a constant."""
     _, centred, projected, difference = _prepared(real, generated)
     n, r = projected.shape
     # The quadratic form of T at each picture, from whichever Gram matrix is smaller: with
@@ -69,8 +90,8 @@ def frechet_standard_error(real: Array, generated: Array) -> float:
         noise = r * EPSILON * squares[-1]
         weights = torch.where(squares > noise, squares.clamp(min=noise).rsqrt(), 0.0)
     transported = (n - 1) ** 0.5 * vectors.square() @ weights
-    influence = 2 * centred @ difference + centred.square().sum(dim=1) - transported
-    return float(influence.std() / n**0.5)
+    influence: Tensor = 2 * centred @ difference + centred.square().sum(dim=1) - transported
+    return influence
 
 
 def frechet_bootstrap(
