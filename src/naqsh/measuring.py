@@ -11,7 +11,7 @@ from naqsh import data, metrics
 from naqsh.distances import PUBLISHED, title
 from naqsh.errors import NaqshError
 from naqsh.methods.classifier import Classifier
-from naqsh.metrics import ClassifierFeatures, FeatureExtractor, Measure
+from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
 from naqsh.run import open as open_run
 
 Progress = Callable[[str, int, int], None]
@@ -156,6 +156,8 @@ def table(measures: Sequence[Measure]) -> str:
         for m in measures
         for note in m.notes
     }
+    if any(measure.interval for measure in measures):
+        lines.append(COVERS)
     return "\n".join([*lines, *(f"note on {', '.join(n)}: {note}" for note, n in notes.items())])
 
 

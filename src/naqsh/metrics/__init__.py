@@ -14,7 +14,7 @@ from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
 from naqsh.metrics.nearness import Nearness, nearest, nearness
-from naqsh.metrics.result import CAUTIONS, Caution, Measure, compare
+from naqsh.metrics.result import CAUTIONS, COVERS, Caution, Measure, compare
 from naqsh.metrics.score import classifier_score
 from naqsh.metrics.speed import Speed, sampling_speed
 from naqsh.metrics.uncertainty import (
@@ -26,6 +26,7 @@ from naqsh.metrics.uncertainty import (
 
 __all__ = [
     "CAUTIONS",
+    "COVERS",
     "METRICS",
     "NAMES",
     "Caution",
