@@ -22,11 +22,11 @@ from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.schedule import EDM, AnySchedule, Discrete, FlowMatching, Linear, Schedule
 from naqsh.errors import NaqshError
+from naqsh.loading import load
 from naqsh.methods.diffusion import Diffusion, Spec
 from naqsh.metrics import sampling_speed
 from naqsh.noise import Noise
 from naqsh.run import Run, build
-from naqsh.run import _load as load
 from naqsh.runfolder import RunFolder
 from naqsh.training import checkpoint, tensors
 
@@ -182,7 +182,7 @@ def test_labels_are_drawn_as_often_as_training_had_them(tmp_path: Path) -> None:
     opened = Run(RunFolder(tmp_path))
     weights = RunFolder(tmp_path).checkpoint(6) / "weights.safetensors"
     averaged = RunFolder(tmp_path).checkpoint(6) / "average.safetensors"
-    for model in (one.method, opened.method, load(weights), load(averaged)):
+    for model in (one.method, opened.method, load(weights)[0], load(averaged)[0]):
         assert isinstance(model, Diffusion)
         drawn = torch.bincount(model._labels(Noise(6, 2000), None), minlength=5).tolist()  # type: ignore[arg-type]
         assert (drawn[0], drawn[2], drawn[4]) == (0, 0, 0)
@@ -199,7 +199,7 @@ def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
     old = checkpoint.header(recipe.to_yaml(), data.shape, CLASSES) | {"step": "0"}
     assert "counts" not in old
     tensors.save(tmp_path / "old.safetensors", one.state_dict(), old)
-    opened = load(tmp_path / "old.safetensors")
+    opened = load(tmp_path / "old.safetensors")[0]
     assert isinstance(opened, Diffusion)
     assert torch.equal(opened._labels(Noise(6, 40), None), Noise(6, 40).integers(2))  # type: ignore[arg-type]
     for counts in ("[1]", "[0, 0]", "[-1, 2]", "[1.5, 2]", "3", "[true, 1]", "{"):
