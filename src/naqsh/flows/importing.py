@@ -9,21 +9,25 @@ degree of the units that it sees. Both packages map a dimension by
 
 .. math:: z = x\, e^{s} + b, \qquad x = (z - b)\, e^{-s},
 
-zuko with :math:`s = r / (1 + |r / \ln 1000|)` and nflows with :math:`s = \ln(10^{-3} +
+zuko with :math:`s = r / (1 + |r / \ln \text{slope}|)` and nflows with :math:`s = \ln(10^{-3} +
 \operatorname{softplus} r)`. A residual stream r of nflows, which no ReLU may cut, is carried by the
 two units :math:`\max(r, 0)` and :math:`\max(-r, 0)`.
 
-What a state_dict does not tell is taken to be as by default: ReLU, zuko's slope of 1e-3.
+A state_dict tells neither the activation nor zuko's slope. ReLU is the default of both packages.
+zuko 1.6 is known by its names, and has a slope of 1e-3; those before it had 1e-3 (1.0 and 1.5) or
+1e-4 (1.1 to 1.4) under the same names: say which, or give densities to compare with::
+
+    from_zuko(flow.state_dict(), check=(x, flow().log_prob(x)))
+
+Weights of less than single precision are computed with in single precision.
 
 References:
-    zuko 1.6 (Rozet et al.), ``zuko.flows.autoregressive``; nflows 0.14 (Durkan et al., 2020),
-    ``nflows.transforms.autoregressive``, ``nflows.transforms.made``.
+    zuko 1.0 to 1.6 (Rozet et al.), ``zuko.flows.autoregressive``; nflows 0.14 (Durkan et al.,
+    2020), ``nflows.transforms.autoregressive``, ``nflows.transforms.made``.
 """
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,175 +35,118 @@ from torch.nn.functional import softplus
 
 from naqsh.errors import NaqshError
 from naqsh.flows.affine import Affine
+from naqsh.flows.agreement import SLOPES, Check, agreeing
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
-from naqsh.flows.method import Chain
+from naqsh.flows.imported import Diagonal, ImportedFlow, NflowsAffine, Permutation, ZukoAffine
+from naqsh.networks.activations import Activation, by_name
 from naqsh.networks.made import MADE
-from naqsh.noise import Noise
 
 Linear = tuple[Tensor, Tensor]
 """A masked weight matrix and its bias."""
 
 
-class ImportedFlow(Chain):
-    """Bijections with a standard normal base density, on vectors of D numbers.
-
-    Attributes:
-        features: D.
-    """
-
-    def __init__(self, layers: list[Bijection], features: int) -> None:
-        super().__init__(layers)
-        self.features = features
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log-densities in nats, shape (N,), of vectors with shape (N, D)."""
-        z, log_det = self.normalise(x)
-        return (log_det - (z.square() + math.log(2 * math.pi)) / 2).sum(1)
-
-    def sample(self, noise: Noise) -> Tensor:
-        """A vector for each stream of the noise, shape (N, D)."""
-        x: Tensor = self(noise.normal(self.features))
-        return x
-
-
-@dataclass(frozen=True)
-class _Scaled(Affine):
-    """z = x e^s + b: alpha is -s here, b takes the place of mu."""
-
-    def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        shift, raw = parameters.unbind(-1)
-        log_factor = -self.log_scale(raw)
-        return x * log_factor.exp() + shift, log_factor
-
-    def inverse(self, z: Tensor, shift: Tensor, raw: Tensor) -> Tensor:
-        return (z - shift) * self.log_scale(raw).exp()
-
-    def pull_back(self, to_x: Tensor, to_z: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        return -to_z, to_x * x
-
-
-class ZukoAffine(_Scaled):
-    """zuko's soft bound of the log-factor."""
-
-    def __init__(self) -> None:
-        super().__init__(bound=math.log(1000))
-
-    def log_scale(self, raw: Tensor) -> Tensor:
-        """Minus s."""
-        return -raw / (1 + (raw / self.bound).abs())
-
-    def log_scale_slope(self, log_scale: Tensor) -> Tensor:
-        """Its derivative by r."""
-        return -(1 - (log_scale / self.bound).abs()).square()
-
-
-class NflowsAffine(_Scaled):
-    """nflows's factor, above 1e-3 and without a bound above."""
-
-    def __init__(self) -> None:
-        super().__init__(bound=math.inf)
-
-    def log_scale(self, raw: Tensor) -> Tensor:
-        """Minus s."""
-        return -(softplus(raw) + 1e-3).log()
-
-    def log_scale_slope(self, log_scale: Tensor) -> Tensor:
-        """Its derivative by r."""
-        factor = (-log_scale).exp()
-        return (1e-3 - factor).expm1() / factor
-
-
-class Permutation(Bijection):
-    """Another order of the dimensions: ``z[:, i] = x[:, order[i]]``."""
-
-    order: Tensor
-
-    def __init__(self, order: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("order", order)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z with no change of volume; shape (N, D)."""
-        return x[:, self.order], torch.zeros_like(x)
-
-    def inverse(self, z: Tensor) -> Tensor:
-        """The order from before."""
-        return z[:, self.order.argsort()]
-
-
-class Diagonal(Bijection):
-    """Each dimension's own factor and shift, ``z = x * factor + shift``; factors above 0."""
-
-    factor: Tensor
-    shift: Tensor
-
-    def __init__(self, factor: Tensor, shift: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("factor", factor)
-        self.register_buffer("shift", shift)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z and the logarithms of the factors, (N, D) both."""
-        return x * self.factor + self.shift, self.factor.log().expand_as(x)
-
-    def inverse(self, z: Tensor) -> Tensor:
-        """x again."""
-        return (z - self.shift) / self.factor
-
-
-def from_zuko(state: Mapping[str, Tensor]) -> ImportedFlow:
+def from_zuko(
+    state: Mapping[str, Tensor],
+    *,
+    activation: str = "relu",
+    slope: float | None = None,
+    check: Check | None = None,
+) -> ImportedFlow:
     """The flow of a ``zuko.flows.MAF(...).state_dict()``, without context.
 
+    Args:
+        state: as zuko 1.0 to 1.6 write it.
+        activation: between the layers of its networks, by PyTorch's name.
+        slope: of ``zuko.transforms.MonotonicAffineTransform``; not needed for a state of zuko 1.6,
+            nor with a check.
+        check: what the flow read must agree with.
+
     Raises:
-        NaqshError: the state is that of another flow.
+        NaqshError: the state is that of another flow, its slope cannot be told, or its densities
+            are not those given.
     """
-    parts = _parts(state, r"transform\.transforms\.(\d+)\.(.+)", {"base.loc", "base.scale"}, "zuko")
-    layers: list[Bijection] = []
-    for number, part in parts.items():
-        order = part.pop("order", None)
-        pattern = re.compile(r"hyper\.(\d+)\.(weight|bias|mask)")
-        _only(part, pattern, f"transform.transforms.{number}", "zuko")
-        if order is None or order.dim() != 1:
-            raise NaqshError(f"zuko's transform {number} has no order of its dimensions")
-        places = sorted({int(name.split(".")[1]) for name in part})
-        linears = [_linear(part, f"hyper.{place}") for place in places]
-        # Of a zuko row, mu comes first.
-        layers += _block(linears, order.argsort(stable=True), False, ZukoAffine())
-    features = len(state["base.loc"])
-    layers.append(Diagonal(1 / state["base.scale"], -state["base.loc"] / state["base.scale"]))
-    return ImportedFlow(layers, features)
+    base = ("base._0", "base._1") if "base._0" in state else ("base.loc", "base.scale")
+    if slope is not None and not 0 < slope < 1:
+        raise NaqshError(f"slope must lie in (0, 1), got {slope}")
+    parts = _parts(state, r"transform\.transforms\.(\d+)\.(.+)", set(base), "zuko")
+    slopes = SLOPES if slope is None else (slope,)
+    if slope is None and base[0] == "base.loc":
+        slopes = SLOPES[:1]
+    elif len(slopes) > 1 and check is None:
+        raise NaqshError(
+            "zuko 1.0 to 1.5 write the same names with slope 1e-3 (1.0, 1.5) or 1e-4 (1.1 to 1.4): "
+            "give slope, or check=(x, log_prob) of some x"
+        )
+    location, scale = (_single(state[name]) for name in base)
+
+    def read(activation: str, slope: float) -> ImportedFlow:
+        layers: list[Bijection] = []
+        for number, part in parts.items():
+            layers += _zuko_block(number, dict(part), by_name(activation), ZukoAffine(slope))
+        layers.append(Diagonal(1 / scale, -location / scale))
+        return ImportedFlow(layers, len(location))
+
+    return agreeing(read, activation, slopes, check)
 
 
-def from_nflows(state: Mapping[str, Tensor]) -> ImportedFlow:
+def from_nflows(
+    state: Mapping[str, Tensor], *, activation: str = "relu", check: Check | None = None
+) -> ImportedFlow:
     """The flow of an nflows ``MaskedAutoregressiveFlow(...).state_dict()``.
 
-    With residual blocks or without, any permutations, degrees at random, batch normalisation
-    between layers (as in evaluation), but none within them.
+    With residual blocks (of ReLU) or without, any permutations, degrees at random, batch
+    normalisation between layers (as in evaluation), but none within them.
+
+    Args:
+        state: as nflows 0.14 writes it.
+        activation: between the layers of its networks, by PyTorch's name.
+        check: what the flow read must agree with.
 
     Raises:
-        NaqshError: the state is that of another flow.
+        NaqshError: the state is that of another flow, or its densities are not those given.
     """
     parts = _parts(state, r"_transform\._transforms\.(\d+)\.(.+)", set(), "nflows")
-    layers: list[Bijection] = []
-    features = 0
-    for number, part in parts.items():
-        if "_permutation" in part:
-            layers.append(Permutation(part["_permutation"]))
-        elif "running_mean" in part:
-            deviation = (part["running_var"] + 1e-5).sqrt()
-            factor = (softplus(part["unconstrained_weight"]) + 1e-5) / deviation
-            layers.append(Diagonal(factor, part["bias"] - part["running_mean"] * factor))
-        else:
-            pattern = re.compile(
-                r"autoregressive_net\.(initial_layer|final_layer|blocks\.\d+\.(linear|"
-                r"linear_layers\.[01]))\.(weight|bias|mask|degrees)"
-            )
-            _only(part, pattern, f"_transform._transforms.{number}", "nflows")
-            linears = _nflows_layers(part)
-            features = linears[0][0].shape[1]
-            layers += _block(linears, torch.arange(features), True, NflowsAffine())
-    return ImportedFlow(layers, features)
+
+    def read(activation: str, slope: float) -> ImportedFlow:
+        layers: list[Bijection] = []
+        features = 0
+        for number, part in parts.items():
+            if "_permutation" in part:
+                layers.append(Permutation(part["_permutation"]))
+            elif "running_mean" in part:
+                deviation = (part["running_var"] + 1e-5).sqrt()
+                factor = (softplus(part["unconstrained_weight"]) + 1e-5) / deviation
+                layers.append(Diagonal(factor, part["bias"] - part["running_mean"] * factor))
+            else:
+                linears = _nflows_layers(number, part, activation)
+                features = linears[0][0].shape[1]
+                order, act = torch.arange(features), by_name(activation)
+                layers += _block(linears, order, True, NflowsAffine(), act)
+        return ImportedFlow(layers, features)
+
+    return agreeing(read, activation, (0.0,), check)
+
+
+def _single(tensor: Tensor) -> Tensor:
+    """Half precision as single precision: a density of half the digits is none."""
+    small = tensor.is_floating_point() and torch.finfo(tensor.dtype).bits < 32
+    return tensor.detach().float() if small else tensor.detach()
+
+
+def _zuko_block(
+    number: int, part: dict[str, Tensor], activation: Activation, affine: Affine
+) -> list[Bijection]:
+    """A transform of zuko's."""
+    order = part.pop("order", None)
+    pattern = re.compile(r"hyper\.(\d+)\.(weight|bias|mask)")
+    _only(part, pattern, f"transform.transforms.{number}", "zuko")
+    if order is None or order.dim() != 1:
+        raise NaqshError(f"zuko's transform {number} has no order of its dimensions")
+    places = sorted({int(name.split(".")[1]) for name in part})
+    linears = [_linear(part, f"hyper.{place}") for place in places]
+    # Of a zuko row, mu comes first.
+    return _block(linears, order.argsort(stable=True), False, affine, activation)
 
 
 def _parts(
@@ -210,7 +157,7 @@ def _parts(
     for name, tensor in state.items():
         found = re.fullmatch(pattern, name)
         if found:
-            parts.setdefault(int(found[1]), {})[found[2]] = tensor.detach()
+            parts.setdefault(int(found[1]), {})[found[2]] = _single(tensor)
         elif name not in further:
             raise NaqshError(f"this is no MAF of {package}: it has {name!r}")
     if not parts or not further <= set(state):
@@ -233,13 +180,20 @@ def _linear(part: Mapping[str, Tensor], name: str) -> Linear:
         raise NaqshError(f"the flow's layer {name} has no {error}") from error
 
 
-def _nflows_layers(part: Mapping[str, Tensor]) -> list[Linear]:
-    """The network of an nflows transform as layers with a ReLU between any two."""
+def _nflows_layers(number: int, part: Mapping[str, Tensor], activation: str) -> list[Linear]:
+    """The network of an nflows transform as layers with the activation between any two."""
     net = "autoregressive_net"
+    pattern = re.compile(
+        rf"{net}\.(initial_layer|final_layer|blocks\.\d+\.(linear|linear_layers\.[01]))\."
+        r"(weight|bias|mask|degrees)"
+    )
+    _only(part, pattern, f"_transform._transforms.{number}", "nflows")
     numbers = sorted({int(name.split(".")[2]) for name in part if name.startswith(f"{net}.blocks")})
     first, last = _linear(part, f"{net}.initial_layer"), _linear(part, f"{net}.final_layer")
     if not any("linear_layers" in name for name in part):
         return [first, *(_linear(part, f"{net}.blocks.{n}.linear") for n in numbers), last]
+    if by_name(activation).name != "relu":
+        raise NaqshError(f"residual blocks of nflows can be read with ReLU alone, not {activation}")
     units = len(first[1])
     one, none = torch.eye(units).to(first[0]), torch.zeros(units, units).to(first[0])
     layers = [(torch.cat([first[0], -first[0]]), torch.cat([first[1], -first[1]]))]
@@ -255,7 +209,11 @@ def _nflows_layers(part: Mapping[str, Tensor]) -> list[Linear]:
 
 
 def _block(
-    linears: list[Linear], order: Tensor, scale_first: bool, affine: Affine
+    linears: list[Linear],
+    order: Tensor,
+    scale_first: bool,
+    affine: Affine,
+    activation: Activation,
 ) -> list[Bijection]:
     """A block whose dimensions come in `order`, between permutations where that is not their own.
 
@@ -264,6 +222,7 @@ def _block(
         order: the dimensions from the first to the last.
         scale_first: whether a dimension's rows of the output are r and b, else b and r.
         affine: the map of a dimension.
+        activation: of its network.
     """
     features = len(order)
     if linears[0][0].shape[1] != features or len(linears[-1][1]) != 2 * features:
@@ -287,7 +246,9 @@ def _block(
         raise NaqshError("the flow is not autoregressive in the order that it states")
     sorted_layers.append((weight, bias[rows]))
     block = Autoregressive(features, [len(one) for one in degrees], affine)
-    block.made = MADE(features, [len(one) for one in degrees], degrees=degrees)
+    block.made = MADE(
+        features, [len(one) for one in degrees], degrees=degrees, activation=activation
+    )
     block.to(weight)
     for layer, (weight, bias) in zip(
         [*block.made.hidden, block.made.output], sorted_layers, strict=True

@@ -73,6 +73,7 @@ class Sweep:
 
     def __init__(self, made: MADE, affine: Affine, z: Tensor) -> None:
         self.affine, self.z, self.plan, self.starts = affine, z, blocks(made), made.starts
+        self.activation = made.activation
         self.layers = [*made.hidden, made.output]
         self.weights = [layer.rectangles(layer.weight.detach()) for layer in self.layers]
         sizes = [made.features, *(layer.rows for layer in self.layers)]
@@ -88,6 +89,7 @@ class Sweep:
             values.copy_(layer.bias.detach()[:, None].expand_as(values))
         if extra is not None:
             self.values[1].add_(extra.t())
+        act = self.activation.in_place
         for number, (sizes, units) in enumerate(self.plan):
             x, *hidden, output = self._enter(number)
             (into, *between, out), z = self._corners(number), self._dimensions(self.z, number)
@@ -106,10 +108,10 @@ class Sweep:
             deeper = [w.split(count) for w, count in zip(between, units[1:], strict=True)]
             for block, (new, latent, shift, raw, both, out_rows, into_columns) in enumerate(rows):
                 if units[0][block]:
-                    parts[0][block].relu_()
+                    act(parts[0][block])
                 for level, weight in enumerate(deeper):
                     if units[level + 1][block]:
-                        parts[level + 1][block].addmm_(weight[block], hidden[level]).relu_()
+                        act(parts[level + 1][block].addmm_(weight[block], hidden[level]))
                 both.addmm_(out_rows, hidden[-1])
                 new.copy_(self.affine.inverse(latent, shift, raw))
                 hidden[0].addmm_(into_columns, new)
@@ -123,12 +125,12 @@ class Sweep:
             to_log_scale: gradient with respect to alpha, shape (D, N).
 
         Returns:
-            the gradient with respect to z, and to what each layer gives before its ReLU.
+            the gradient with respect to z, and to what each layer gives before its activation.
         """
         x, *hidden, output = self.values
         log_scale = self.affine.log_scale(output.view(len(x), 2, -1)[:, 1])
         scale, slope = log_scale.exp(), self.affine.log_scale_slope(log_scale)
-        live = [layer > 0 for layer in hidden]
+        live = [self.activation.slope(layer) for layer in hidden]
         to_z = torch.empty_like(x)
         gradients = [to_x.clone(), *(torch.zeros_like(one) for one in hidden)]
         gradients.append(torch.empty_like(output))

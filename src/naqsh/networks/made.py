@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
+from naqsh.networks.activations import RELU, Activation
 from naqsh.networks.staircase import StaircaseLinear
 
 GROUPS = 16
@@ -54,6 +54,7 @@ class MADE(nn.Module):
         context: length of a vector that all parameters may depend on, 0 for none.
         degrees: of the units of each hidden layer, rising, if they shall not be spread evenly.
         groups: into which rows are packed; by default what pays for the size.
+        activation: of the hidden units.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class MADE(nn.Module):
         context: int = 0,
         degrees: Sequence[Tensor] | None = None,
         groups: int | None = None,
+        activation: Activation = RELU,
     ) -> None:
         super().__init__()
+        self.activation = activation
         if features < 1 or not hidden or min(hidden) < 1 or context < 0:
             raise ValueError(f"need at least one input and hidden unit, got {features}, {hidden}")
         self.features = features
@@ -98,6 +101,6 @@ class MADE(nn.Module):
             x = layer(x)
             if number == 0 and self.context is not None:
                 x = x + self.context(context)
-            x = relu(x)
+            x = self.activation(x)
         parameters: Tensor = self.output(x)
         return parameters.view(len(x), self.features, 2)
