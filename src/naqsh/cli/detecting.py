@@ -120,7 +120,9 @@ def _by_detector(options: argparse.Namespace) -> int:
             raise NaqshError(f"a saved detector has its own {option}: leave --{option} out")
     with at_work(options) as machine:
         detector = detection.load(options.run, machine["device"], options.features)
-        examined = detection.images_of(options.pictures, detector.shape, options.skip_broken)
+        examined = detection.images_of(
+            options.pictures, detector.shape, options.skip_broken, detector.range
+        )
         scores = detector.score(examined.images)
     flagged = detector.verdict(scores)
     if options.json:

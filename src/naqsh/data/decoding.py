@@ -6,6 +6,7 @@ applied. AVIF is read where Pillow was built with it, HEIC where the package `pi
 installed.
 """
 
+import functools
 import importlib.util
 import sys
 import warnings
@@ -40,7 +41,7 @@ SUFFIXES = tuple(
 """How the names of images end that can be read here."""
 
 MISSING = ({".avif": "a Pillow built with AVIF reads them"} if not _HAS_AVIF else {}) | {
-    ending: "pip install pillow-heif to read them" for ending in _HEIF if not _HAS_HEIF
+    ending: "install pillow-heif to read them" for ending in _HEIF if not _HAS_HEIF
 }
 """Endings of images that could be read elsewhere, and what it takes."""
 
@@ -165,12 +166,8 @@ def unreadable(name: str, error: Exception) -> NaqshError:
 
 def _open(file: Path | IO[bytes], name: str) -> Image.Image:
     limit = Image.MAX_IMAGE_PIXELS or 1 << 62
-    formats = list(_FORMATS)
-    if _HAS_HEIF and name.lower().endswith(_HEIF):
-        importlib.import_module("pillow_heif").register_heif_opener()
-        formats.append("HEIF")
     try:
-        picture = Image.open(file, formats=formats)
+        picture = Image.open(file, formats=_formats())
         if picture.width * picture.height <= limit:
             return picture
         picture.close()
@@ -180,6 +177,15 @@ def _open(file: Path | IO[bytes], name: str) -> Image.Image:
         f"picture {name} is refused: it claims more than {limit / 1e6:.0f} million pixels, as "
         "files made to fill the memory do; shrink or remove it"
     )
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """The decoders that are tried, whatever a file's name says: phones' HEIC is often `.jpg`."""
+    if not _HAS_HEIF:
+        return _FORMATS
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return [*_FORMATS, "HEIF"]
 
 
 def _turned(picture: Image.Image) -> bool:

@@ -145,7 +145,7 @@ def detect(
         run.method.shape,
         {figures.name: _fitted(figures.name, scorers) for figures in deciders},
         {figures.name: figures.threshold for figures in deciders},
-        about | {"recipe": run.recipe.name},
+        about | {"recipe": run.recipe.name, "range": run.recipe.data.range},
         run.weights_file,
     )
     return _kept(run, replace(detection, detector=ready))

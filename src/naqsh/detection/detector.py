@@ -60,6 +60,20 @@ class Detector:
     about: Mapping[str, Any]
     weights: Path | None
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The values of files that are black and white to it; raises NaqshError if damaged."""
+        given = self.about.get("range")
+        if given is None:
+            return None
+        try:
+            low, high = map(float, given)
+        except (TypeError, ValueError) as error:
+            raise NaqshError(f"the detector's range {given!r:.40} is not two numbers") from error
+        if not low < high:
+            raise NaqshError(f"the detector's range {given!r:.40} is not black, then white")
+        return low, high
+
     def score(self, images: Pixels) -> dict[str, Floats]:
         """Scores of images by each scorer, larger for more anomalous, each with shape (N,).
 
@@ -128,18 +142,24 @@ def is_detector(path: Path | str) -> bool:
     return (Path(path) / FILE).is_file()
 
 
-def images_of(source: str, shape: Shape, skip_broken: bool = False) -> Suspects:
+def images_of(
+    source: str,
+    shape: Shape,
+    skip_broken: bool = False,
+    range: tuple[float, float] | None = None,
+) -> Suspects:
     """The images of a folder, a file or an array, brought to a detector's (C, H, W).
 
     Args:
         source: which.
         shape: that they are brought to.
         skip_broken: leave out files that cannot be read, with a note of their number.
+        range: the values of files that are black and white; see :attr:`Detector.range`.
 
     Raises:
         NaqshError: there are none, or they cannot be brought to it.
     """
-    options = folders.Options(skip_broken=skip_broken)
+    options = folders.Options(range=range, skip_broken=skip_broken)
     found = of_path(places.expanded(source), source, shape, options=options)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
