@@ -25,6 +25,7 @@ LAYERS = [  # from the bottom: each may import those before it
         "outputs",
         "results",
         "kept",
+        "influences",
     ),
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
@@ -35,7 +36,18 @@ LAYERS = [  # from the bottom: each may import those before it
 SIDE = {  # these stand beside: all that each may import
     "data": {"errors", "foreign", "places", "seeds", "progress", "download"},
     "metrics": {"errors", "distances", "foreign", "places", "seeds", "download", "networks"},
-    "report": {"errors", "distances", "foreign", "runfolder", "results", "kept", "pictures"},
+    "report": {
+        *(
+            "errors",
+            "distances",
+            "foreign",
+            "runfolder",
+            "results",
+            "kept",
+            "influences",
+            "pictures",
+        ),
+    },
 }
 USERS = {  # who may import what stands beside
     "data": {

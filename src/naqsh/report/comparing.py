@@ -6,20 +6,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report import palette, scatter
+from naqsh.report import palette, scatter, verdicts
 from naqsh.report.document import Figure, Key, Maker, Panel, Row, Table
-from naqsh.report.facts import Facts
+from naqsh.report.facts import Facts, section
+from naqsh.report.floor import Floor
 from naqsh.report.panels import labelled
 from naqsh.report.words import Words
 
 PLANES = (("recall", "precision"), ("coverage", "density"))
 """Pairs of measures: how much of the data is covered, and how good the pictures are."""
 
-LOWER = {"frechet", "kernel", "seconds"}
-"""Measures of which less is better."""
-
-HIGHER = {"precision", "recall", "density", "coverage", "speed", "sampling"}
-"""Measures of which more is better; of others nothing is best."""
+MEASURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
+"""What samples are measured by against real images."""
 
 AREAS = (60.0, 480.0)
 """Areas of the slowest and the fastest run's circles, in square points."""
@@ -76,17 +74,17 @@ def _key(run: Facts, sign: str, colour: str) -> Key:
     return Key(run.label, palette.css(colour), sign=sign)
 
 
-def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
-    """Everything that was measured, a row each; the runs stand side by side."""
+def table(
+    maker: Maker, runs: Sequence[Facts], same: Sequence[bool], floor: Floor | None = None
+) -> Table:
+    """Everything that was measured, a row each; the runs stand side by side, real images last."""
     words = maker.words
     known = [_everything(run) for run in runs]
     shown: dict[str, Callable[[Any], Markup | str]] = {
-        **dict.fromkeys(("frechet", "kernel"), lambda measure: _interval(words, measure)),
-        **dict.fromkeys(
-            ("precision", "recall", "density", "coverage"), lambda measure: words.data(measure[0])
-        ),
+        **dict.fromkeys(MEASURES, lambda measure: _interval(words, measure)),
         "bits": lambda likely: _bits(words, likely),
         "parameters": words.data,
+        "images": words.data,
         "seconds": lambda seconds: words.data(seconds, words.time(seconds)),
         "speed": words.data,
         "sampling": words.data,
@@ -95,7 +93,7 @@ def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
     }
     rows = []
     for name in shown:
-        best = _best(name, known, same)
+        best = _best(name, runs, known, same)
         cells: list[Markup | str] = [
             words.text(f"tables.everything.rows.{called(name, runs, same)}")
         ]
@@ -103,12 +101,16 @@ def table(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Table:
             cell = shown[name](values[name]) if name in values else words.text("absent")
             wrapped = Markup('<span class="best">{}</span>').format(cell)
             cells.append(wrapped if n in best else cell)
+        if floor:
+            real = floor.values.get(name)
+            cells.append(_interval(words, real) if real else words.text("absent"))
         if any(name in values for values in known):
             rows.append(Row(name, cells))
     head = [words.text("tables.everything.measure")] + [
         words.text("tables.everything.run", number=words.number(n), run=run.label)
         for n, run in enumerate(runs, 1)
     ]
+    head += [words.text("tables.everything.floor")] if floor else []
     otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
     notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
     return maker.table("everything", head, rows, numeric=1, wide=True, notes=notes)
@@ -120,6 +122,8 @@ def _everything(run: Facts) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: summary[name] for name in ("parameters", "seconds", "speed") if summary[name]
     }
+    if images := _trained_on(run):
+        values["images"] = images
     if found:
         values |= found.values
         values |= {"sampling": found.pictures_per_second, "evaluations": found.evaluations}
@@ -148,48 +152,29 @@ def _over(first: Markup, second: Markup) -> Markup:
     return Markup('{} <span class="aside">{}</span>').format(first, second)
 
 
-def _best(name: str, known: Sequence[dict[str, Any]], same: Sequence[bool]) -> set[int]:
-    """The best by a measure, and those whose intervals do not tell them apart from it."""
-    if name not in LOWER | HIGHER:
-        return set()
-    ranges: dict[int, tuple[float, float]] = {}
-    for n, values in enumerate(known):
-        if same[n] and name in values:
-            value = values[name]
-            plain = value[0] if isinstance(value, tuple) else value
-            interval = value[1] if isinstance(value, tuple) and value[1] else (plain, plain)
-            ranges[n] = interval if name in LOWER else (-interval[1], -interval[0])
-    if len(ranges) < 2:
-        return set()
-    first = min(ranges.values(), key=lambda bounds: bounds[0] + bounds[1])
-    return {n for n, (low, _) in ranges.items() if low <= first[1]}
-
-
-def rank(run: Facts, ranked: Sequence[Facts], name: str) -> int | None:
-    """The place of a run by a measure, 1 being the best; None where it has none."""
-    sign = 1 if name in LOWER else -1
-    values = [sign * r.measured.values[name][0] for r in ranked if _has(r, name) and r.measured]
-    if not _has(run, name) or not run.measured:
+def _trained_on(run: Facts) -> int | None:
+    """How many images a run was trained on: those that it holds out to judge by are not."""
+    count, share = run.data.get("count"), section(run.recipe, "training").get("validation")
+    if not isinstance(count, int) or not isinstance(share, int | float):
         return None
-    return 1 + sum(value < sign * run.measured.values[name][0] for value in values)
+    return count - min(max(round(share * count), 1), count - 1) if share else count
 
 
-def not_told_apart(run: Facts, ranked: Sequence[Facts], name: str = "frechet") -> list[Facts]:
-    """The runs whose interval of a measure overlaps this one's."""
-    own = run.measured and run.measured.values.get(name, (0.0, None))[1]
-    found = []
-    for other in ranked:
-        bounds = other.measured and other.measured.values.get(name, (0.0, None))[1]
-        if other is not run and own and bounds and own[0] <= bounds[1] and bounds[0] <= own[1]:
-            found.append(other)
-    return found
+def _best(
+    name: str, runs: Sequence[Facts], known: Sequence[dict[str, Any]], same: Sequence[bool]
+) -> set[int]:
+    """The columns that stand out in a row."""
+    alike = [n for n, is_alike in enumerate(same) if is_alike]
+    if name in MEASURES:
+        found = verdicts.best(name, [runs[n] for n in alike])
+        return {alike[n] for n in found}
+    if name not in verdicts.FASTER:
+        return set()
+    there = [n for n in alike if name in known[n]]
+    return {max(there, key=lambda n: known[n][name])} if len(there) > 1 else set()
 
 
 def called(name: str, runs: Sequence[Facts], same: Sequence[bool]) -> str:
     """What a metric is called by the features that the compared runs were measured by."""
     found = [run.measured for run, alike in zip(runs, same, strict=True) if alike and run.measured]
     return found[0].called(name) if found else name
-
-
-def _has(run: Facts, name: str) -> bool:
-    return run.measured is not None and name in run.measured.values

@@ -8,13 +8,14 @@ has no rank and no place in the figures.
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from naqsh import influences
 from naqsh.errors import NaqshError
 from naqsh.foreign import plain_name, require_inside
 from naqsh.report import (
@@ -27,10 +28,13 @@ from naqsh.report import (
     panels,
     plots,
     samplers,
+    verdicts,
 )
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
 from naqsh.report.facts import Facts
-from naqsh.report.measured import common
+from naqsh.report.floor import Floor
+from naqsh.report.floor import parse as parse_floor
+from naqsh.report.measured import Caution, Measured, common
 from naqsh.report.words import Words
 from naqsh.runfolder import read_json
 
@@ -52,11 +56,15 @@ class Comparison:
         failures: the names of those that cannot, with the reason in one line.
         plan: the budget and how all were measured, as far as it is known: ``data``, ``minutes``,
             ``pictures``, ``n``, ``features`` and ``seed``.
+        floor: what real images come to.
+        seconds: of training, of each run that was trained for this comparison.
     """
 
     runs: list[Facts]
     failures: list[tuple[str, str]] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
+    floor: Floor | None = None
+    seconds: list[float] = field(default_factory=list)
 
 
 def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Comparison:
@@ -71,39 +79,99 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
         NaqshError: there is no run to show, or a file is damaged.
     """
     if not isinstance(folders, Path):
-        return Comparison(_comparable(gather.read(list(folders))))
+        return Comparison(_comparable(list(folders)))
     file = folders / FILE
     kept = read_json(file)
     try:
-        plan = dict(kept["plan"])
-        entries = [
-            (str(e["folder"]), bool(e.get("taken")), str(e["state"]), e["error"])
-            for e in kept["entries"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
+        plan, floor = dict(kept["plan"]), parse_floor(kept.get("floor"))
+        entries = [_Entry.of(plain) for plain in kept["entries"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
     outside = {os.path.relpath(path, folders) for path in taken}
-    done, failures = [], []
-    for folder, is_taken, state, why in entries:
-        if state == "failed":
-            failures.append((folder, str(why)))
-        elif state == "done" and is_taken and folder not in outside:
-            failures.append((folder, OUTSIDE))
-        elif state == "done":
-            place = folders / (folder if is_taken else plain_name(folder, "a run's folder"))
-            if not is_taken:
-                require_inside(place, folders)
-            done.append(place)
+    done, failures = list[_Entry](), list[tuple[str, str]]()
+    for entry in entries:
+        if entry.state == "failed":
+            failures.append((entry.folder, entry.error))
+        elif entry.state == "done" and entry.taken and entry.folder not in outside:
+            failures.append((entry.folder, OUTSIDE))
+        elif entry.state == "done":
+            done.append(entry)
     if not done:
         raise NaqshError(f"{folders} has no finished run to compare")
-    return Comparison(_comparable(gather.read(done)), failures, plan)
+    places = [_place(folders, entry) for entry in done]
+    runs = _comparable(places, [entry.evaluation for entry in done])
+    own = [run for run, entry in zip(runs, done, strict=True) if not entry.taken and run.records]
+    seconds = [run.records[-1].seconds for run in own]
+    return Comparison(_by_recipe(runs, done), failures, plan, floor, seconds)
 
 
-def _comparable(runs: list[Facts]) -> list[Facts]:
-    """Runs of which each stands by the evaluation that compares with the others'."""
-    for run, chosen in zip(runs, common([run.evaluations for run in runs]), strict=True):
-        run.measured = chosen
+@dataclass(frozen=True)
+class _Entry:
+    """A run of a comparison, as ``comparison.json`` has it."""
+
+    name: str
+    folder: str
+    state: str
+    taken: bool
+    error: str
+    evaluation: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, plain: Any) -> "_Entry":
+        of = plain.get("evaluation")
+        return cls(
+            str(plain.get("name", plain["folder"])),
+            str(plain["folder"]),
+            str(plain["state"]),
+            bool(plain.get("taken")),
+            str(plain["error"]),
+            of if isinstance(of, Mapping) else None,
+        )
+
+
+def _place(folder: Path, entry: _Entry) -> Path:
+    if entry.taken:
+        return folder / entry.folder
+    place = folder / plain_name(entry.folder, "a run's folder")
+    require_inside(place, folder)
+    return place
+
+
+def _comparable(
+    places: Sequence[Path], wanted: Sequence[Mapping[str, Any] | None] = ()
+) -> list[Facts]:
+    """Runs of which each stands by the evaluation wanted, else by the one that compares."""
+    runs = gather.read(places)
+    chosen = common([run.evaluations for run in runs])
+    for n, (run, place) in enumerate(zip(runs, places, strict=True)):
+        of = wanted[n] if n < len(wanted) else None
+        run.measured = next((m for m in run.evaluations if of and m.of == of), chosen[n])
+        run.influences = influences.read(place, run.measured.of) if run.measured else {}
     return runs
+
+
+def _by_recipe(runs: Sequence[Facts], entries: Sequence[_Entry]) -> list[Facts]:
+    """Trainings of one recipe with several seeds stand as one run, with the means of theirs."""
+    grouped: dict[str, list[Facts]] = {}
+    for run, entry in zip(runs, entries, strict=True):
+        grouped.setdefault(entry.folder if entry.taken else entry.name, []).append(run)
+    return [group[0] if len(group) == 1 else _mean(group) for group in grouped.values()]
+
+
+def _mean(group: list[Facts]) -> Facts:
+    first = group[0]
+    label = f"{first.recipe.get('name')} ×{len(group)}"
+    measured = [run.measured for run in group if run.measured]
+    alike = [m for m in measured if _key(m) == _key(measured[0])]
+    if len(alike) < len(group):
+        return replace(first, label=label, measured=None, trainings=group)
+    values = {
+        name: verdicts.over_trainings([m.values[name][0] for m in alike])
+        for name in alike[0].values
+        if all(name in m.values for m in alike)
+    }
+    mean = replace(alike[0], values=dict(values))
+    return replace(first, label=label, measured=mean, trainings=group)
 
 
 def build(found: Comparison, words: Words) -> Document:
@@ -111,7 +179,7 @@ def build(found: Comparison, words: Words) -> Document:
     maker = Maker(words)
     runs = found.runs
     parts: dict[str, page.Make] = {
-        "compared": lambda maker, runs: _compared(maker, runs, found.failures),
+        "compared": lambda maker, _: _compared(maker, found),
         "trilemma": _trilemma,
         "families": lambda maker, runs: [Paragraph(text) for text in paragraphs(words, runs)],
         "samples": _samples,
@@ -131,18 +199,27 @@ def build(found: Comparison, words: Words) -> Document:
     results = page.results(runs) | {
         "plan": found.plan,
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
+        "floor": found.floor and asdict(found.floor),
+        "trainings": {
+            run.label: {name: verdicts.trainings(run, name) for name in comparing.MEASURES}
+            for run in runs
+            if run.trainings
+        },
     }
     return Document(words, title, _leads(words, found), sections, results)
 
 
 def alike(runs: Sequence[Facts]) -> list[bool]:
     """Which runs were measured as most of them were; a run that was not measured was not."""
-    keys = [
-        m and (m.features, m.reference, m.generated, m.real) for m in (run.measured for run in runs)
-    ]
+    keys = [run.measured and _key(run.measured) for run in runs]
     counts = Counter(key for key in keys if key)
     most = max(counts, key=lambda key: counts[key], default=None)
     return [key is not None and key == most for key in keys]
+
+
+def _key(measured: Measured) -> tuple[Any, ...]:
+    m = measured
+    return m.features, m.reference, m.generated, m.real
 
 
 def _leads(words: Words, found: Comparison) -> list[Markup]:
@@ -153,7 +230,7 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
     elif plan.get("minutes") and not plan.get("recipes") and plan.get("runs"):
         pass  # all were trained elsewhere: the budget was not used
     elif plan.get("minutes"):
-        said.append(words.text("comparison.minutes", time=words.time(60 * float(plan["minutes"]))))
+        said.append(_minutes(words, found))
     same = [run for run, is_alike in zip(found.runs, alike(found.runs), strict=True) if is_alike]
     if same and (m := same[0].measured):
         said.append(
@@ -168,20 +245,71 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
     return [Markup(" ").join(said)]
 
 
-def _compared(
-    maker: Maker, runs: Sequence[Facts], failures: Sequence[tuple[str, str]]
-) -> list[Block]:
+def _minutes(words: Words, found: Comparison) -> Markup:
+    """The budget of time, the shares, and what was really taken: a share is turned into steps."""
+    total = 60 * float(found.plan["minutes"])
+    if not found.seconds:
+        return words.text("comparison.minutes", time=words.time(total))
+    return words.text(
+        "comparison.shares",
+        time=words.time(total),
+        share=words.time(total / len(found.seconds)),
+        low=words.time(min(found.seconds)),
+        high=words.time(max(found.seconds)),
+    )
+
+
+def _compared(maker: Maker, found: Comparison) -> list[Block]:
     words, blocks = maker.words, list[Block]()
-    if failures:
+    if found.failures:
         said = [
             words.text("comparison.failure", run=name, reason=words.foreign(reason))
-            for name, reason in failures
+            for name, reason in found.failures
         ]
         blocks.append(Listing(words.text("comparison.failures"), said))
-    for run in runs:
+    for run in found.runs:
         if state := page.state(words, run):
             blocks.append(Listing(run.label, state))
-    return [*blocks, comparing.table(maker, runs, alike(runs))]
+    blocks.append(comparing.table(maker, found.runs, alike(found.runs), found.floor))
+    if said := cautions(words, found):
+        blocks.append(Listing(words.text("comparison.cautions"), said))
+    return blocks
+
+
+def cautions(words: Words, found: Comparison) -> list[Markup]:
+    """What must be known to read the figures: what intervals cover, the floor, small samples."""
+    pairs = zip(found.runs, alike(found.runs), strict=True)
+    ranked = [run for run, is_alike in pairs if is_alike]
+    if not ranked:
+        return []
+    measured = ranked[0].measured
+    assert measured is not None
+    counts = {"generated": words.number(measured.generated), "real": words.number(measured.real)}
+    several = [run for run in ranked if run.trainings]
+    said = []
+    if several:
+        said.append(words.text("comparison.covers.trainings"))
+    if len(several) < len(ranked):
+        said.append(words.text("comparison.covers.samples", **counts))
+    unknown = [
+        name for name in comparing.MEASURES if len(ranked) > 1 and not verdicts.best(name, ranked)
+    ]
+    if unknown:
+        names = [comparing.called(name, ranked, [True] * len(ranked)) for name in unknown]
+        told = words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names)
+        said.append(words.text("comparison.unknown", metrics=told))
+    if found.floor:
+        split = words.text(f"comparison.splits.{found.floor.split}")
+        count = words.number(found.floor.n)
+        fewer = found.floor.n < measured.generated
+        key = "comparison.floor_fewer" if fewer else "comparison.floor"
+        said.append(words.text(key, split=split, count=count, **counts))
+    notes: dict[Caution, set[str]] = {}
+    for run in ranked:
+        for note, names_of in (run.measured.notes if run.measured else {}).items():
+            notes.setdefault(note, set()).update(names_of)
+    said += page.cautions(words, {note: sorted(names) for note, names in notes.items()})
+    return said
 
 
 def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -257,13 +385,13 @@ def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
     """Where a run stands among those that were measured like it, measure by measure."""
     said, corners = [], dict[str, int]()
     for name, corner in (("frechet", ""), ("precision", "quality"), ("recall", "diversity")):
-        rank = comparing.rank(run, ranked, name)
+        rank = verdicts.rank(run, ranked, name)
         if rank is None or not run.measured:
             continue
         value = words.number(run.measured.values[name][0])
         values = {"value": value, "rank": words.number(rank), "count": words.number(len(ranked))}
         said.append(words.text(f"families.{run.measured.called(name)}", **values))
-        if name == "frechet" and (like := comparing.not_told_apart(run, ranked)):
+        if name == "frechet" and (like := verdicts.not_told_apart(run, ranked)):
             labels = words.text("list_comma").join(escape(words.own(r.label)) for r in like)
             said.append(words.text("families.like", runs=labels))
         if corner:

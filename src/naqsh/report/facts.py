@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from naqsh.influences import Influenced
 from naqsh.report.bounded import Bounded
 from naqsh.report.detected import Detected
 from naqsh.report.measured import Likelihood, Measured
@@ -109,6 +110,9 @@ class Facts:
         sampled: its samplers, each time that they were compared under other conditions.
         bound: its variational bound by time, likewise.
         problems: what of the folder is missing or damaged.
+        influences: what moves each measure, for differences from other runs.
+        trainings: of the same recipe with other seeds, where this stands for all of them; its
+            measures are then their means.
     """
 
     label: str
@@ -128,6 +132,8 @@ class Facts:
     sampled: list[Sampled] = field(default_factory=list)
     bound: list[Bounded] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    influences: dict[str, Influenced] = field(default_factory=dict)
+    trainings: list["Facts"] = field(default_factory=list)
 
     @property
     def data(self) -> dict[str, Any]:

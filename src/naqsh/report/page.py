@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from naqsh.report import anomalies, bound, losses, nearness, plots, samplers, tables
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.facts import Facts, Note, Record, studies
-from naqsh.report.measured import Measured
+from naqsh.report.measured import Caution, Measured
 from naqsh.report.words import Words
 
 Make = Callable[[Maker, Sequence[Facts]], list[Block]]
@@ -140,17 +140,18 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def _said_of(words: Words, measured: Measured) -> list[Markup]:
     """Each note with the metrics that it is about, and how near training images lie."""
     near = nearness.said(words, measured.nearest) if measured.nearest else []
-    return [*map(words.foreign, measured.remarks), *_cautions(words, measured), *near]
+    return [*map(words.foreign, measured.remarks), *cautions(words, measured.notes), *near]
 
 
-def _cautions(words: Words, measured: Measured) -> list[Markup]:
+def cautions(words: Words, notes: Mapping[Caution, Sequence[str]]) -> list[Markup]:
+    """What few images do to some metrics, a sentence each."""
     return [
         words.text(
             "cautions.of",
             metrics=words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names),
             caution=words.caution(note.kind, note.pictures, note.dimensions),
         )
-        for note, names in measured.notes.items()
+        for note, names in notes.items()
     ]
 
 
