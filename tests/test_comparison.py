@@ -404,3 +404,41 @@ def test_each_recipe_gets_its_equal_share_of_the_time(
         run = naqsh.open(tmp_path / "three" / entry["folder"])
         assert run.recipe.training.seed == entry["seed"]
         assert entry["evaluation"]["seed"] == entry["seed"]
+
+
+def test_the_page_tells_apart_by_the_difference_of_what_was_measured(finished: Path) -> None:
+    """From the images to the page: what each real image does is kept beside the results."""
+    from naqsh import data, metrics
+    from naqsh.evaluation import draw
+    from naqsh.report import comparison as page
+    from naqsh.report import verdicts
+
+    found = page.read(finished)
+    pixels = metrics.by_name("pixels")
+    real = metrics.extract(pixels, data.load("digits", split="test").images)
+    parts = []
+    for name in SMALL.recipes:
+        run = naqsh.open(finished / name, "best" if name == "vae-digits" else "last")
+        images = draw(run, 40, 0, 100, "cpu", lambda *_: None, {})
+        parts.append(metrics.kernel_influence(real, metrics.extract(pixels, images)))
+    (a, influence_a), (b, influence_b) = parts
+    expected = metrics.difference(a, influence_a, b, influence_b)
+    apart, half = verdicts.difference(*found.runs, "kernel") or (0.0, 0.0)
+    assert apart == pytest.approx(expected.value, rel=1e-6)
+    assert half == pytest.approx(1.96 * expected.standard_error, rel=1e-4)
+    for name in ("frechet", "precision", "recall", "density", "coverage"):
+        assert verdicts.difference(*found.runs, name) is not None
+
+
+def test_what_must_be_known_is_said_on_the_terminal_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "--recipes", "vae-digits", "gan-digits", "--pictures", "200", "--n", "20"]
+    words += ["--features", "pixels", "--out", str(tmp_path), "--device", "cpu", "--seeds", "2"]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "note: Where a recipe was trained with several seeds" in said
+    assert "note: Real images: 20 images of the training split" in said
+    text = (tmp_path / "report.html").read_text()
+    assert "vae-digits ×2" in text
+    assert "Student" in text

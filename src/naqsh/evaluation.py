@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from naqsh import data as datasets
-from naqsh import inline, kept, metrics, pictures
+from naqsh import influences, inline, kept, metrics, pictures
 from naqsh.core import HasLogProb, Samples
+from naqsh.distances import kind
 from naqsh.errors import NaqshError, one_of
 from naqsh.measuring import Progress, extractor, features_for, images_of, silent
 from naqsh.metrics import Likelihood, Measure, Nearness, Speed
@@ -173,7 +174,11 @@ def evaluate(
     result = Evaluation(
         run.step, run.weights, seed, measures, speed, likelihood, options, near, notes
     )
-    store.keep(_results(result, real.fingerprint, batch))
+    results = _results(result, real.fingerprint, batch)
+    store.keep(results)
+    if moved := {kind(m.name): influences.part(*m.influence) for m in measures if m.influence}:
+        of = {name: value for name, value in results[0].of.items() if name != "metric"}
+        influences.write(run.folder.path, of, moved)
     return result
 
 

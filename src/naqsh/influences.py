@@ -38,8 +38,14 @@ class Influenced(NamedTuple):
     real: NDArray[np.float32]
 
 
+def part(real: NDArray[np.float64], generated: NDArray[np.float64]) -> Influenced:
+    """What is kept of the influences of each image on either side."""
+    variance = float(generated.var(ddof=1)) / len(generated)
+    return Influenced(variance, real.astype(np.float32))
+
+
 def write(run: Path, of: Mapping[str, Any], parts: Mapping[str, Influenced]) -> None:
-    """Keep the influences on the measures of one evaluation.
+    """Keep the influences on the measures of one evaluation, beside those that are there.
 
     Args:
         run: the run's folder.
@@ -49,10 +55,10 @@ def write(run: Path, of: Mapping[str, Any], parts: Mapping[str, Influenced]) -> 
     make_folder(run / FOLDER)
     plain = {
         name: {
-            "generated": part.generated,
-            "real": base64.b64encode(part.real.astype("<f4").tobytes()).decode("ascii"),
+            "generated": kept.generated,
+            "real": base64.b64encode(kept.real.astype("<f4").tobytes()).decode("ascii"),
         }
-        for name, part in parts.items()
+        for name, kept in (read(run, of) | dict(parts)).items()
     }
     write_json(_file(run, of), {"of": dict(of), "influences": plain})
 
@@ -66,17 +72,17 @@ def read(run: Path, of: Mapping[str, Any]) -> dict[str, Influenced]:
     if not file.exists():
         return {}
     try:
-        return {str(name): _part(part) for name, part in read_json(file)["influences"].items()}
+        return {str(name): _part(plain) for name, plain in read_json(file)["influences"].items()}
     except (NaqshError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         return {}
 
 
 def _part(plain: Any) -> Influenced:
     real = np.frombuffer(base64.b64decode(plain["real"], validate=True), "<f4")
-    part = Influenced(float(plain["generated"]), real)
-    if not (np.isfinite(real).all() and part.generated >= 0 and len(real) > 1):
+    kept = Influenced(float(plain["generated"]), real)
+    if not (np.isfinite(real).all() and kept.generated >= 0 and len(real) > 1):
         raise ValueError("these are no influences")
-    return part
+    return kept
 
 
 def _file(run: Path, of: Mapping[str, Any]) -> Path:

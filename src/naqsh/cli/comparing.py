@@ -1,6 +1,7 @@
 """The verb that lays every family side by side: compare."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
         language=options.language,
         quiet=options.quiet,
     )
+    if not options.quiet:
+        print("\n".join(f"note: {caution}" for caution in made.cautions), file=sys.stderr)
     print(made.page)
     if made.failed:
         said = "; ".join(f"{entry.folder}: {entry.error}" for entry in made.failed)

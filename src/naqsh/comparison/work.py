@@ -39,10 +39,12 @@ class Compared:
     Attributes:
         page: the report's file.
         failed: the runs that it does not show, with the reason.
+        cautions: what must be known to read its figures, a sentence or two each, in English.
     """
 
     page: Path
     failed: list[Entry]
+    cautions: list[str]
 
 
 def compare(
@@ -87,7 +89,8 @@ def compare(
             raise NaqshError(f"every run failed; the first: {failed[0].name}: {failed[0].error}")
         page = work.folder / "report.html"
         report.write_comparison(work.folder, page, language, taken=plan.runs)
-    return Compared(page, failed)
+        cautions = report.cautions(work.folder, plan.runs)
+    return Compared(page, failed, cautions)
 
 
 class _Work:

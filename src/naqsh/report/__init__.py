@@ -15,6 +15,9 @@
 ``tables``     the tables of a run's page
 ``page``       which sections a run's page has, and in what order
 ``comparing``  the figures, the table and the ranks of a comparison
+``compared``   what a comparison's folder holds
+``verdicts``   which runs a measure tells apart
+``floor``      what real images come to
 ``comparison`` the page that lays families side by side
 ``html``       the page from the document, by the templates
 ``pieces``     the same document, one figure or table at a time
@@ -85,6 +88,15 @@ def write_comparison(
     _require_file(out, "an HTML file")
     found = comparison.read(folders if isinstance(folders, Path) else _several(folders), taken)
     return _save(out, html.render(comparison.build(found, Words(language))))
+
+
+def cautions(folder: Path, taken: Collection[str] = ()) -> list[str]:
+    """What must be known to read the figures of a comparison, in English; as its page says it."""
+    from naqsh.report import comparison
+    from naqsh.report.words import Words
+
+    found = comparison.read(folder, taken)
+    return [str(said.striptags()) for said in comparison.cautions(Words("en"), found)]
 
 
 def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
