@@ -442,3 +442,11 @@ def test_what_must_be_known_is_said_on_the_terminal_too(
     text = (tmp_path / "report.html").read_text()
     assert "vae-digits ×2" in text
     assert "Student" in text
+
+
+def test_the_commands_own_defaults_work(tmp_path: Path) -> None:
+    """The set's own features, on whichever device there is."""
+    plan = Plan(recipes=("gan-digits",), pictures=100, n=20)
+    compare(plan, tmp_path, quiet=True)
+    (result,) = stored.evaluations(naqsh.open(tmp_path / "gan-digits").folder).find(metric="kernel")
+    assert result.of["features"] == "digits"

@@ -15,6 +15,7 @@ from naqsh.launch import check
 from naqsh.metrics import FeatureExtractor
 from naqsh.run import data_of, load_data
 from naqsh.run import open as open_run
+from naqsh.training.distributed import join
 
 Say = Callable[[str], None]
 
@@ -37,7 +38,9 @@ def settle(
         raise NaqshError(
             f"{real.name} {plan.reference} has {len(real)} images; measuring needs {LEAST}"
         )
-    features = ready.features(plan.features, real, device, say)
+    with join(device) as world:  # "auto" is no device yet
+        place = str(world.device)
+    features = ready.features(plan.features, real, place, say)
     n = plan.n or _agreed(members, features, real) or N
     settled = replace(plan, n=n, features=features.name, data=members[0].recipe.data.name)
     return settled, members, _floor(settled, members[0], features, real, home)
