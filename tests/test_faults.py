@@ -467,9 +467,9 @@ CASES = {
     "grid under a file": (file_at("x", "sample", "run", "--out", "x/a.png"), r"x cannot be a fo"),
     "folder that is a file": (file_at("x", "sample", "run", "--folder", "x"), r"x cannot be a fol"),
     "grid and folder": (["sample", "run", "--out", "a", "--folder", "b"], r"not allowed with"),
-    "name that is a path": (named("../../evil"), r"name '\.\./\.\./evil' cannot be"),
-    "name that is none": (named('""'), r"name '' cannot be a folder's; give --out"),
-    "name that goes up": (named('".."'), r"name '\.\.' cannot be a folder's; give --out"),
+    "name that is a path": (named("../../evil"), r"name '\.\./\.\./evil' cannot name a folder"),
+    "name that is none": (named('""'), r"name '' cannot name a folder"),
+    "name that goes up": (named('".."'), r"name '\.\.' cannot name a folder"),
     # what to sample
     "no pictures": (file_at("x", "sample", "run", "--n", "0"), r"need n and batch above 0"),
     "no columns": (file_at("x", "sample", "run", "--columns", "0"), r"at least 1 column, got 0"),

@@ -16,7 +16,7 @@ def add_evaluate(verbs: Any) -> None:
         "evaluate",
         "Measure a run's samples against real pictures, and the speed of sampling.",
         "  naqsh evaluate runs/gan-digits\n"
-        "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000 --features mnist\n"
+        "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000\n"
         "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
     )
     add_run(parser, "a run folder; RUN/evaluation.json is written")
