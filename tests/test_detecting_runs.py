@@ -1,6 +1,7 @@
 """Anomaly detection, whole: from a folder of discs and scratches to scores, figures and files."""
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -178,6 +179,7 @@ def test_a_detection_is_replaced_by_the_same_and_by_nothing_else(run, discs, alo
         run.detect(str(discs), draws=1, score="pca"),
         run.detect(str(discs), draws=1, given_normal=str(discs / "test/good")),
         naqsh.open(run.folder.path, "best").detect(str(discs), draws=1),
+        run.detect(str(discs), draws=1, good="hole"),
     ]
     places = {found.folder for found in (labelled, *others)}
     assert len(places) == 1 + len(others)
@@ -197,6 +199,13 @@ def test_names_of_any_length_and_script(run, discs, alone):
     found = run.detect("odd", score="pca", draws=1)
     assert int(found.flagged.sum()) == len(names)
     assert len(list(found.folder.glob("0*.png"))) == len(names)
+    for sign in ("=", "+", "-", "@"):  # a spreadsheet would take such a cell for a formula
+        shutil.copy(discs / "test/hole/000.png", alone / f"{sign}1.png")
+        run.detect(f"./{sign}1.png", score="pca", draws=1)
+    tables = [place / "detection.csv" for place in run.folder.detections.iterdir()]
+    texts = [table.read_text(encoding="utf-8") for table in tables]
+    cells = [row["path"] for text in texts for row in csv.DictReader(io.StringIO(text))]
+    assert {f"'{sign}1.png" for sign in "=+-@"} <= set(cells)
 
 
 def test_thresholds_come_from_the_images_that_training_held_out(discs, alone, monkeypatch):

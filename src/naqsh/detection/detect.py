@@ -133,6 +133,7 @@ def detect(
         terms={
             "source": source,
             "images": fingerprint_of(examined.images, None),
+            "truth": examined.truth(),
             "normal": fingerprint_of(reference.fitted, None),
             "held_out": fingerprint_of(reference.held_out, None),
             "features": features,

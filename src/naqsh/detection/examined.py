@@ -1,5 +1,6 @@
 """Images to examine, as a folder or file has them: with kinds and masks where these are known."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +47,15 @@ class Suspects:
         if self.kinds is None or len({kind == defects.GOOD for kind in self.kinds}) < 2:
             return None
         return np.array([kind != defects.GOOD for kind in self.kinds])
+
+    def truth(self) -> str | None:
+        """16 digits of what is known of the images: kinds and masks; None where nothing is."""
+        if self.kinds is None:
+            return None
+        digest = hashlib.sha256("\n".join(self.kinds).encode(errors="surrogateescape"))
+        for part in self.masks or ():
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()[:16]
 
 
 def of_path(

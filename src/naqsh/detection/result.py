@@ -214,8 +214,13 @@ class Detection:
             kind = "" if kinds is None else kinds[number]
             label = "" if kinds is None else int(kind != GOOD)
             scores = [f"{f.scores.values[number]:.9g}" for f in self.figures.values()]
-            writer.writerow([path, kind, label, int(self.flagged[number]), *scores])
+            writer.writerow([_cell(path), _cell(kind), label, int(self.flagged[number]), *scores])
         return buffer.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: what begins like one gets an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _plain(figures: Figures, examined: Suspects) -> dict[str, Any]:
