@@ -188,7 +188,7 @@ def test_damage_is_told_in_one_line(case, folder, tmp_path, parts):
     spoil, line = DAMAGE[case]
     method, optimizers = parts
     trap = tmp_path / "trap"
-    assert checkpoint.restore(RunFolder(folder), 4, method, None, optimizers).step == 4
+    assert checkpoint.restore(RunFolder(folder), 4, method, None, optimizers)[0].step == 4
     spoil(folder / "checkpoints" / "00000004", trap)
     with pytest.raises(NaqshError, match=line) as caught:
         checkpoint.restore(RunFolder(folder), 4, method, None, optimizers)
@@ -311,7 +311,7 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path):
     save(50, best=(0.25, 20))
     assert folder.steps() == [40, 50]
     assert folder.best.exists()
-    state = checkpoint.restore(folder, 50, method, None, optimizers)
+    state = checkpoint.restore(folder, 50, method, None, optimizers)[0]
     assert (state.step, state.seconds, state.best) == (50, 1.5, (0.25, 20))
     # After 60 could not be read, the run went on from 50 and came to 55: two that can, are kept.
     save(60)

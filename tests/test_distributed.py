@@ -359,9 +359,9 @@ def test_a_killed_rank_is_restarted_from_the_last_checkpoint(straight, tmp_path)
 
 def test_ranks_stop_together_and_go_on(straight, tmp_path):
     folder = tmp_path / "run"
-    # Only one of them is told; both save and leave at the next record.
+    # Only one of them is told; both save and leave after the same step.
     assert ranks(2, long_as_rank, str(folder), 4) == [143, 143]
-    assert RunFolder(folder).steps()[-1] == 6
-    assert "naqsh: stopped after step 6 by SIGTERM" in Path(f"{folder}-log-0").read_text()
+    assert RunFolder(folder).steps()[-1] == 5
+    assert "naqsh: stopped after step 5 by SIGTERM" in Path(f"{folder}-log-0").read_text()
     assert ranks(2, long_as_rank, str(folder)) == [0, 0]
     assert differences(everything(folder), straight) == set()

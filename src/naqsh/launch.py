@@ -1,5 +1,6 @@
 """Training a recipe into a run folder: what is refused, what it costs, what is written first."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from naqsh import data, environment, origin, recipes
 from naqsh import recipe as recipe_module
 from naqsh.core import Method
 from naqsh.errors import NaqshError
-from naqsh.foreign import plain_name
+from naqsh.foreign import plain_name, read_json
+from naqsh.precision import autocast_dtype
 from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
 from naqsh.runfolder import FORMAT, RunFolder, flat, make_folder, write_json, write_text
 from naqsh.spec import Shape
-from naqsh.training import distributed
+from naqsh.training import changes, distributed
 from naqsh.training.blueprint import blueprint
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
 from naqsh.training.loop import Trainer
+from naqsh.training.tracking import Sink
 from naqsh.training.tracking import sink as tracking_sink
 
 LARGE = 512
@@ -62,12 +65,9 @@ def train(
     changes |= {} if seed is None else {"training.seed": seed}
     wanted = resolve(recipe).override(changes)
     folder = RunFolder(out or Path("runs") / plain_name(wanted.name, "the recipe's name"))
-    with distributed.join(device) as world:
-        if not world.leads:
-            _train(wanted, folder, world, data_home, tracking, quiet)
-        else:
-            with folder.locked():
-                _train(wanted, folder, world, data_home, tracking, quiet)
+    with distributed.join(device) as world, contextlib.ExitStack() as held:
+        world.leading(lambda: held.enter_context(folder.locked()))
+        _train(wanted, folder, world, data_home, tracking, quiet)
     return Run(folder)
 
 
@@ -98,23 +98,42 @@ def _train(
     tracking: str | None,
     quiet: bool,
 ) -> None:
-    there = _same_recipe(wanted, folder)
-    _refuse_large(wanted, world)
-    pictures, place = _images(wanted, there, folder, data_home)
-    cost = _estimate(wanted, pictures.shape, len(pictures.classes), world)
-    method = build(wanted, pictures.shape, len(pictures.classes))
-    sink = None
-    if tracking and world.leads:
-        sink = tracking_sink(tracking, folder.path, wanted.name, flat(wanted.to_dict()))
-    trainer = Trainer(wanted, method, pictures, folder, world, quiet, sink)
-    done = folder.steps()
-    if done and done[-1] > trainer.plan.total:
-        raise NaqshError(
-            f"{folder.path} was trained for {done[-1]} steps already, more than the "
-            f"{trainer.plan.total} asked for; give another --out for a shorter run"
-        )
+    begun: list[Recipe | None] = []
+    world.leading(lambda: begun.append(_same_recipe(wanted, folder)))
+    there = world.gathered(begun)[0][0]  # the folder may be seen by the first rank alone
+
+    def prepared() -> tuple["data.DataSet", str, Estimate, Method]:
+        _refuse_large(wanted, world)
+        pictures, place = _images(wanted, there, folder, data_home)
+        cost = _estimate(wanted, pictures.shape, len(pictures.classes), world)
+        return pictures, place, cost, build(wanted, pictures.shape, len(pictures.classes))
+
+    pictures, place, cost, method = world.together(prepared)
+    if len(set(world.gathered(pictures.fingerprint))) > 1:
+        raise NaqshError(f"the ranks find different images under {wanted.data.name}")
+    sinks: list[Sink] = []
+    if tracking:
+        about = tracking, folder.path, wanted.name, flat(wanted.to_dict())
+        world.leading(lambda: sinks.append(tracking_sink(*about)))
+    now = environment.describe(world.device, world.size) | {
+        "precision": str(autocast_dtype(wanted.training.precision, world.device)).split(".")[1]
+    }
+    notes = changes.of_machine(_environment(folder), now) if world.leads else []
+    trainer = Trainer(
+        wanted, method, pictures, folder, world, quiet, sinks[0] if sinks else None, notes
+    )
+
+    def begin() -> None:
+        done = folder.steps()
+        if done and done[-1] > trainer.plan.total:
+            raise NaqshError(
+                f"{folder.path} was trained for {done[-1]} steps already, more than the "
+                f"{trainer.plan.total} asked for; give another --out for a shorter run"
+            )
+        _write_about(wanted, folder, origin.describe(pictures, place, folder), cost, now)
+
+    world.leading(begin)
     if world.leads:
-        _write_about(wanted, folder, pictures, place, cost, world)
         trainer.display.say(
             f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
@@ -214,12 +233,15 @@ def _estimate(recipe: Recipe, shape: Shape, classes: int, world: distributed.Wor
 def _write_about(
     recipe: Recipe,
     folder: RunFolder,
-    pictures: "data.DataSet",
-    place: str,
+    images: Mapping[str, Any],
     cost: Estimate,
-    world: distributed.World,
+    now: Mapping[str, Any],
 ) -> None:
     # The recipe comes first: it makes the folder a run, which the same command may then go on with.
+    history = _history(folder)
+    entry = {"recipe": recipe.fingerprint(), **{key: now[key] for key in changes.MACHINE}}
+    if not history or {**history[-1], "step": None} != {**entry, "step": None}:
+        history.append({"step": (folder.steps() or [0])[-1], **entry})
     write_text(folder.recipe, recipe.to_yaml())
     make_folder(folder.grids)
     make_folder(folder.checkpoints)
@@ -227,10 +249,27 @@ def _write_about(
         "format": FORMAT,
         "naqsh": naqsh.__version__,
         "recipe": recipe.fingerprint(),
-        "data": origin.describe(pictures, place, folder),
+        "data": dict(images),
         "parameters": cost.parameters,
         "memory": cost.memory,
-        "environment": environment.describe(world.device, world.size),
+        "environment": dict(now),
+        "history": history,
     }
     write_json(folder.about, about)
     write_json(folder.networks, cost.to_dict()["networks"])
+
+
+def _environment(folder: RunFolder) -> Mapping[str, Any]:
+    """What a run that goes on was run on before; nothing where it has not begun or does not say."""
+    told = read_json(folder.about).get("environment") if _goes_on(folder) else None
+    return told if isinstance(told, dict) else {}
+
+
+def _history(folder: RunFolder) -> list[dict[str, Any]]:
+    """From which steps on a run was trained by which recipe and on what, until now."""
+    told = read_json(folder.about).get("history") if _goes_on(folder) else None
+    return [entry for entry in told if isinstance(entry, dict)] if isinstance(told, list) else []
+
+
+def _goes_on(folder: RunFolder) -> bool:
+    return bool(folder.steps()) and folder.about.exists()

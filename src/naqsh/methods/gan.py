@@ -173,7 +173,8 @@ class GAN(Method):
         """The generator's loss, and how different its pictures are compared with real ones."""
         images = self._generate(batch.noise)
         losses = {"total": self.objective.generator(self.critic(images).float())}
-        if step % 10 == 0:  # it changes slowly, and a variance over pictures is not free
+        # It changes slowly, and a variance over images is not free; of one image there is none.
+        if step % 10 == 0 and len(images) > 1:
             losses["diversity"] = images.detach().var(0).sum() / batch.images.var(0).sum()
         return losses
 

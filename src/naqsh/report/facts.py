@@ -61,6 +61,8 @@ class Note:
         rule: which rule said it; empty in runs of before rules had names.
         metric: the number that the rule watches.
         value: what that number was.
+        before: where something has changed, what it was.
+        after: and what it is.
     """
 
     step: int
@@ -69,6 +71,8 @@ class Note:
     rule: str = ""
     metric: str = ""
     value: float | None = None
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)

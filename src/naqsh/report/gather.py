@@ -206,4 +206,5 @@ def _note(plain: Any) -> Note:
     if "rule" not in plain:
         return said
     rule, metric, value = str(plain["rule"]), str(plain["metric"]), float(plain["value"])
-    return replace(said, rule=rule, metric=metric, value=value)
+    before, after = str(plain.get("before", "")), str(plain.get("after", ""))
+    return replace(said, rule=rule, metric=metric, value=value, before=before, after=after)

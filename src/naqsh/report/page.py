@@ -199,6 +199,8 @@ def _said(words: Words, note: Note) -> Markup:
         metric=note.metric,
         value=words.rounded(note.value),
         percent=words.percent(note.value),
+        before=note.before,
+        after=note.after,
     )
 
 

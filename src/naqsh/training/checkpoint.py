@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -39,11 +39,13 @@ class State:
         step: optimiser steps done.
         seconds: training time until now, over all sessions.
         best: the least validation loss until now and its step.
+        pending: sums of the losses since the last record, see :class:`naqsh.training.log.Pending`.
     """
 
     step: int = 0
     seconds: float = 0.0
     best: tuple[float, int] | None = None
+    pending: dict[str, tuple[float, int]] = field(default_factory=dict)
 
 
 def save(
@@ -131,8 +133,11 @@ def restore(
     method: nn.Module,
     average: nn.Module | None,
     optimizers: dict[str, torch.optim.Optimizer],
-) -> State:
+) -> tuple[State, dict[str, str]]:
     """Fill method, average and optimisers from one step's checkpoint.
+
+    Returns:
+        what it says beside tensors, and the texts in the weights' header.
 
     Raises:
         NaqshError: a file is missing, damaged or not the one that was written, or belongs to other
@@ -141,11 +146,11 @@ def restore(
     place = folder.checkpoint(step)
     state = read_state(folder, step)
     _compare(place)
-    load_weights(place / WEIGHTS, method)
+    header = load_weights(place / WEIGHTS, method)
     if average is not None:
         load_weights(place / AVERAGE, average)
     moments.load(place, optimizers)
-    return state
+    return state, header
 
 
 def read_state(folder: RunFolder, step: int) -> State:
@@ -157,10 +162,13 @@ def read_state(folder: RunFolder, step: int) -> State:
         if best is not None:
             value, at = best
             best = (float(value), int(at))
-        state = State(int(plain["step"]), float(plain["seconds"]), best)
+        pending = {str(n): (float(s), int(c)) for n, (s, c) in plain.get("pending", {}).items()}
+        state = State(int(plain["step"]), float(plain["seconds"]), best, pending)
+        if not all(math.isfinite(s) and c > 0 for s, c in pending.values()):
+            raise ValueError("no sums")
         if not math.isfinite(state.seconds) or state.seconds < 0 or (best and best[1] < 0):
             raise ValueError("a time or step below 0")
-    except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
         raise NaqshError(f"{path} is damaged: it says no step, seconds and best") from error
     if state.step != step:
         raise NaqshError(f"{path} is of step {state.step}: the checkpoint is not whole")

@@ -12,11 +12,16 @@ has been out of bounds for several intervals on end, and once more when it is ba
 ================== =========================================================================
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 PATIENCE = 5
 """Logged intervals on end before a watcher speaks, unless its rule says otherwise."""
+
+TOTAL = "validation.total"
+"""The number that the loss on held-out images is logged under."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,16 @@ class Said:
         rule: the rule's name, or ``back`` when a number is back within bounds.
         metric: the full name of the number.
         value: what it was.
+        before: where something has changed, what it was, as a text.
+        after: and what it is.
     """
 
     words: str
     rule: str
     metric: str
     value: float
+    before: str = ""
+    after: str = ""
 
 
 @dataclass
@@ -131,6 +140,7 @@ class Diagnosis:
 
     def __init__(self) -> None:
         self._watchers = watchers()
+        self._least = math.inf
 
     def read(self, values: dict[str, float]) -> list[Said]:
         """What the watchers say after one logged interval."""
@@ -140,3 +150,18 @@ class Diagnosis:
             for watcher in self._watchers
         ]
         return [sentence for sentence in said if sentence]
+
+    def validated(self, total: float) -> list[Said]:
+        """What the watchers say after a loss on held-out images."""
+        self._least = min(self._least, total)
+        gap = (total - self._least) / max(abs(self._least), 1e-3)
+        return self.read({"validation.gap": gap})
+
+    def replay(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Hear again the records of a run that goes on, and say nothing: it was said then."""
+        for record in records:
+            losses = record.get("losses", {})
+            if TOTAL in losses:
+                self.validated(losses[TOTAL])
+            else:
+                self.read(losses)

@@ -8,8 +8,10 @@ takes its statistics over all ranks, so that N ranks train as one would on the s
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +21,11 @@ from torch.nn.functional import batch_norm
 from naqsh import ranks
 from naqsh.errors import NaqshError
 from naqsh.foreign import short
+
+T = TypeVar("T")
+
+MEET_SECONDS = 60
+"""How long a rank waits for the others; torchrun starts them at one time."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +52,39 @@ class World:
         """Give every rank the first one's parameters and buffers."""
         if self.size > 1:
             for tensor in module.state_dict().values():
-                dist.broadcast(tensor, src=0)
+                self.broadcast_tensor(tensor)
 
-    def reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Average the gradients over the ranks; one that a rank lacks counts as zero there."""
+    def broadcast_tensor(self, tensor: Tensor) -> None:
+        """Give every rank the first one's numbers, in place."""
+        if self.size > 1:
+            dist.broadcast(tensor, src=0)
+
+    def reduce_gradients(
+        self, parameters: Sequence[nn.Parameter], flag: bool = False
+    ) -> Tensor | None:
+        """Average the gradients over the ranks; one that a rank lacks counts as zero there.
+
+        Args:
+            parameters: whose gradients.
+            flag: goes along with them.
+
+        Returns:
+            a scalar above 0 where any rank's flag is up, on the device; None for a world of one.
+        """
         if self.size == 1:
-            return
+            return None
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        up = gradients[0].new_full((1,), float(flag))
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), up])
         dist.all_reduce(flat)
         flat.div_(self.size)
-        parts = flat.split([gradient.numel() for gradient in gradients])
+        parts = flat[:-1].split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+        return flat[-1]
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a tensor over the ranks."""
@@ -77,6 +101,39 @@ class World:
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return bool(value)
 
+    def gathered(self, value: T) -> list[T]:
+        """The ranks' values, in order; any object."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do some work on every rank; where it fails on one, it fails on all of them.
+
+        Raises:
+            NaqshError: what made the work fail on another rank; on this one, its own error.
+        """
+        if self.size == 1:
+            return work()
+        failed: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:
+            failed = error
+        words = None if failed is None else str(failed) or type(failed).__name__
+        told = next((said for said in self.gathered(words) if said is not None), None)
+        if failed is not None:
+            raise failed
+        if told is not None:
+            raise NaqshError(told)
+        return result
+
+    def leading(self, work: Callable[[], None]) -> None:
+        """Do some work on the first rank alone; where it fails there, it fails on all of them."""
+        self.together(work if self.leads else lambda: None)
+
 
 @contextlib.contextmanager
 def join(device: str = "auto") -> Iterator[World]:
@@ -86,7 +143,8 @@ def join(device: str = "auto") -> Iterator[World]:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        NaqshError: a device that this machine does not have.
+        NaqshError: a device that this machine does not have, an environment that makes no sense,
+            or another rank that did not come or has left.
     """
     size, rank, local = (_told(*of) for of in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0)))
     if size < 1 or (size > 1 and rank >= size):
@@ -95,10 +153,16 @@ def join(device: str = "auto") -> Iterator[World]:
     if size == 1:
         yield World(0, 1, place)
         return
-    _meet("nccl" if place.type == "cuda" else "gloo")
+    _meet("nccl" if place.type == "cuda" else "gloo", rank, size)
     try:
         yield World(rank, size, place)
         dist.barrier()
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+            raise
+        raise NaqshError(
+            f"rank {rank}: another rank has left, as it says itself; the same command resumes"
+        ) from error
     finally:
         dist.destroy_process_group()
 
@@ -111,16 +175,26 @@ def _told(name: str, alone: int) -> int:
     return int(text)
 
 
-def _meet(backend: str) -> None:
-    """Find the other ranks.
+def _meet(backend: str, rank: int, size: int) -> None:
+    """Find the other ranks, which come within a minute or not at all.
 
     torchrun keeps one table of addresses over its restarts. Under the same keys, a restarted rank
     would now and then read where the dead one listened, so each attempt has keys of its own.
     """
-    store, rank, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(f"attempt-{attempt}", store)  # type: ignore[attr-defined]
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    wait = timedelta(seconds=MEET_SECONDS)
+    try:
+        store, *_ = next(dist.rendezvous("env://", timeout=wait))  # type: ignore[attr-defined]
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = dist.PrefixStore(f"attempt-{attempt}", store)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    except ValueError as error:
+        raise NaqshError(f"rank {rank}: {error}; torchrun sets what is missing") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise NaqshError(
+            f"rank {rank} waited up to {MEET_SECONDS} s and did not meet all {size} ranks: see "
+            f"what the others said ({reason})"
+        ) from error
 
 
 def _device(name: str, local_rank: int, size: int) -> torch.device:

@@ -83,7 +83,7 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         hooks = [module.register_forward_hook(_note(layers, row)) for module, row in rows]
         # What backward keeps is a line in the batch's size: two small traces give it.
         two, four = (_kept(phase.loss, _batch(method, n, classes), own) for n in (2, 4))
-        if micro == 1:
+        if micro * ranks == 1:  # batch normalisation takes its statistics over all ranks
             _try_one(phase.loss, _batch(method, 1, classes))
         kept = max(kept, two + (four - two) // 2 * (micro - 2))
         for hook in hooks:
@@ -113,7 +113,7 @@ def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> N
     except ValueError as error:
         raise ValueError(
             f"one picture at a time is too few ({error}); training.batch over training.accumulate "
-            "and ranks must be at least 2"
+            "must be at least 2"
         ) from error
 
 

@@ -25,13 +25,22 @@ from naqsh.foreign import shown
 from naqsh.terminal import stderr
 from naqsh.training.distributed import World
 
+Sums = dict[str, tuple[float, int]]
+"""Of each number, the sum over the steps since the last record, and how many there were."""
+
 
 class Pending:
-    """Losses of the steps since the last record; they stay on the device until they are read."""
+    """Losses of the steps since the last record; they stay on the device until they are read.
+
+    A checkpoint may fall between two records. What was read then is kept as sums, one number after
+    the other in double precision, so that a record's means are the same to the bit whether and
+    wherever the run was interrupted.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
         self._steps: dict[str, list[int]] = {}
+        self.sums: Sums = {}
 
     def add(self, step: int, phase: str, losses: dict[str, Tensor]) -> None:
         """Note a phase's losses in a step, without waiting for them."""
@@ -40,26 +49,33 @@ class Pending:
             self._values.setdefault(name, []).append(value.detach())
             self._steps.setdefault(name, []).append(step)
 
-    def _stacked(self) -> dict[str, Tensor]:
-        return {name: torch.stack(values).float() for name, values in self._values.items()}
-
     def check(self) -> None:
         """Raise a NaqshError naming the first step, phase and term that is not finite, if any."""
-        for name, values in self._stacked().items():
+        for name, several in self._values.items():
+            values = torch.stack(several).float()
             if not bool(values.isfinite().all()):
                 first = int(values.isfinite().logical_not().nonzero()[0])
                 phase, _, term = name.partition(".")
                 raise NotFinite(self._steps[name][first] + 1, phase, term, float(values[first]))
 
+    def settle(self, world: World) -> Sums:
+        """Read what is pending, averaged over the ranks, into the sums, and give them."""
+        if self._values:
+            flat = torch.cat([torch.stack(several).float() for several in self._values.values()])
+            numbers = iter(world.mean(flat).tolist())
+            for name, several in self._values.items():
+                total, count = self.sums.get(name, (0.0, 0))
+                for _ in several:
+                    total += next(numbers)
+                self.sums[name] = total, count + len(several)
+        self._values, self._steps = {}, {}
+        return self.sums
+
     def take(self, world: World) -> dict[str, float]:
         """The mean of each number over steps and ranks; begins anew."""
-        stacked = self._stacked()
-        self._values.clear()
-        self._steps.clear()
-        if not stacked:
-            return {}
-        means = world.mean(torch.stack([values.mean() for values in stacked.values()]))
-        return dict(zip(stacked, means.tolist(), strict=True))
+        means = {name: total / count for name, (total, count) in self.settle(world).items()}
+        self.sums = {}
+        return means
 
 
 class NotFinite(NaqshError):

@@ -12,21 +12,23 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from naqsh import recipe as recipe_module
 from naqsh.core import DrawsLabels, Method, Phase, Validates
 from naqsh.data import DataSet
 from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import derive
 from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, append_line, read_until, rewrite_lines
-from naqsh.training import checkpoint, stages
+from naqsh.runfolder import RunFolder, append_line, read_lines
+from naqsh.training import changes, checkpoint, moments, resuming, stages
 from naqsh.training.batches import Batches
-from naqsh.training.diagnosis import Diagnosis
+from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
 from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending, check_weights
@@ -36,6 +38,9 @@ from naqsh.training.tracking import Sink
 
 LOG_EVERY = 50
 """Steps between two records."""
+
+ASK_EVERY = 5
+"""Steps between two looks at whether a signal came to another rank, on an accelerator."""
 
 CHECKPOINT_SECONDS = 60.0
 """Training time between two checkpoints, besides those at the stages and the end."""
@@ -52,6 +57,7 @@ class Trainer:
         world: this process among its ranks.
         display_quiet: show no progress.
         sink: where the logged numbers are copied to.
+        notes: what to note where the run goes on from a checkpoint.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Trainer:
         world: World,
         display_quiet: bool = False,
         sink: Sink | None = None,
+        notes: Sequence[Said] = (),
     ) -> None:
         # The C library gives large blocks back at once and faults them in anew at each step, until
         # a freed block of just under 32 MiB has taught it to keep them (mallopt(3)): 4 % of a step.
@@ -94,7 +101,9 @@ class Trainer:
         self.state = checkpoint.State()
         self.pending, self.diagnosis = Pending(), Diagnosis()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
-        self.sink = sink
+        self.sink, self.notes = sink, notes
+        self._begun: dict[str, str] = {}
+        self._stop: Tensor | None = None
         self.signals = Signals(self.display.say, 2.0 if world.size > 1 else 0.0)
 
     @property
@@ -114,6 +123,7 @@ class Trainer:
         self._saved_at = self._resumed_at = time.monotonic()
         self._seconds_before = self.state.seconds
         self._logged = (self.state.step, time.monotonic())
+        self._note_changes()
         # PyTorch's objects stay; scanning them at each collection costs a few percent of a step.
         gc.freeze()
         try:
@@ -140,15 +150,24 @@ class Trainer:
             self._check()
             self._show()
         elapsed = time.monotonic() - self._saved_at
-        stop = self.signals.number is not None
-        if self.world.size > 1:
-            # Ranks may only leave the loop together; they agree where they wait anyway.
-            stop = due and self.world.any(stop)
+        stop = self._told_to_stop()
         late = due and self.world.any(elapsed > CHECKPOINT_SECONDS)
         if step in self.plan.stages or late or stop:
             self.save()
         if stop and step < self.plan.total:
             raise Interrupted(self.signals.number or signal.SIGTERM, step)
+
+    def _told_to_stop(self) -> bool:
+        """Whether a signal came, to any rank; ranks may only leave the loop together.
+
+        It comes along with the gradients. An accelerator is asked now and then: the host would have
+        to wait for it.
+        """
+        if self.world.size == 1:
+            return self.signals.number is not None
+        if self.world.device.type != "cpu" and self.state.step % ASK_EVERY:
+            return False
+        return self._stop is not None and bool(self._stop > 0)
 
     def step(self) -> None:
         """One training step: every phase, each as often as it says."""
@@ -189,7 +208,8 @@ class Trainer:
                 losses = phase.loss(replace(batch, surveyed=surveyed), step)
             (losses["total"] / parts).backward()
             self.pending.add(step, phase.name, losses)
-        self.world.reduce_gradients(parameters)
+        told = self.signals.number is not None
+        self._stop = self.world.reduce_gradients(parameters, told)
         if self.training.clip_norm:
             norm = nn.utils.clip_grad_norm_(parameters, self.training.clip_norm, foreach=True)
             self.pending.add(step, phase.name, {"clipped_norm": norm})
@@ -220,18 +240,15 @@ class Trainer:
         self._logged = (self.state.step, now)
         speed = steps * self.batches.per_step / max(seconds, 1e-9)
         losses = {name: value for name, value in means.items() if ".gradient/" not in name}
-        if self.world.leads:
-            gradients = {
-                name.replace(".gradient/", "."): value
-                for name, value in means.items()
-                if ".gradient/" in name
-            }
-            append_line(
-                self.folder.metrics,
-                self._record() | {"speed": speed, "losses": losses, "gradients": gradients},
-            )
-            if self.sink:
-                self.sink.log(self.state.step, losses | {"speed": speed})
+        gradients = {
+            name.replace(".gradient/", "."): value
+            for name, value in means.items()
+            if ".gradient/" in name
+        }
+        record = self._record() | {"speed": speed, "losses": losses, "gradients": gradients}
+        self.world.leading(lambda: append_line(self.folder.metrics, record))
+        if self.sink:
+            self.sink.log(self.state.step, losses | {"speed": speed})
         for said in self.diagnosis.read(losses):
             self._diagnose(said.words, asdict(said))
         self.display.update(self.state.step, self.epoch, speed, losses)
@@ -271,10 +288,9 @@ class Trainer:
 
     def _show(self) -> None:
         """The grid and the weights' histograms of a stage."""
-        if not self.world.leads:
-            return
         caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
-        record = stages.show(
+        show = partial(
+            stages.show,
             self.average.method if self.average else self.method,
             self.phases,
             self.data,
@@ -284,7 +300,7 @@ class Trainer:
             self.training.seed,
             self.world.device,
         )
-        append_line(self.folder.stages, self._record() | record)
+        self.world.leading(lambda: append_line(self.folder.stages, self._record() | show()))
 
     def _validate(self, held_out: DataSet) -> None:
         """Score the held-out pictures and remember the best step."""
@@ -295,17 +311,14 @@ class Trainer:
             if not math.isfinite(value):
                 phase, _, term = name.partition(".")
                 raise self._explained(NotFinite(self.state.step, phase, term, value))
-        total = losses["validation.total"]
+        total = losses[TOTAL]
         if self.state.best is None or total < self.state.best[0]:
             self.state.best = (total, self.state.step)
-            if self.world.leads:
-                checkpoint.save_best(self.folder, self.state.step, method, self._header())
-        if self.world.leads:
-            append_line(self.folder.metrics, self._record() | {"losses": losses})
-        least = self.state.best[0]
-        for said in self.diagnosis.read(
-            {"validation.gap": (total - least) / max(abs(least), 1e-3)}
-        ):
+            write = partial(checkpoint.save_best, self.folder, self.state.step)
+            self.world.leading(lambda: write(method, self._header()))
+        record = self._record() | {"losses": losses}
+        self.world.leading(lambda: append_line(self.folder.metrics, record))
+        for said in self.diagnosis.validated(total):
             self._diagnose(said.words, asdict(said))
 
     def _header(self) -> dict[str, str]:
@@ -317,32 +330,49 @@ class Trainer:
         """Write a checkpoint, unless a loss or a weight is not finite."""
         self._check()
         self._record()
-        if self.world.leads:
-            checkpoint.save(
-                self.folder,
-                self.state,
-                self.method,
-                self.average.method if self.average else None,
-                self.optimizers,
-                self._header(),
-            )
+        self.state.pending = dict(self.pending.settle(self.world))
+        write = partial(checkpoint.save, self.folder, self.state, self.method)
+        average = self.average.method if self.average else None
+        self.world.leading(lambda: write(average, self.optimizers, self._header()))
         self._saved_at = time.monotonic()
 
     def restore(self) -> None:
-        """Go back to the last whole checkpoint, if there is one, and forget records after it."""
+        """Go back to the last whole checkpoint, if there is one, and forget records after it.
+
+        The first rank reads it; the others, which may not see its folder, are given all of it.
+        """
         average = self.average.method if self.average else None
-        for step in reversed(self.folder.steps()):
-            try:
-                self.state = checkpoint.restore(
-                    self.folder, step, self.method, average, self.optimizers
+        found: list[tuple[checkpoint.State, dict[str, str]]] = []
+        self.world.leading(
+            lambda: found.append(
+                resuming.newest(
+                    self.folder, self.method, average, self.optimizers, self.display.say
                 )
-                break
-            except NaqshError as error:
-                self.display.say(f"{error}; going back to the checkpoint before it")
-        else:
-            if self.folder.steps():
-                raise NaqshError(f"no checkpoint in {self.folder.checkpoints} can be read")
-        if self.world.leads:
-            checkpoint.sweep(self.folder)
-            for path in (self.folder.metrics, self.folder.diagnosis, self.folder.stages):
-                rewrite_lines(path, read_until(path, self.state.step))
+            )
+        )
+        self.state, self._begun = self.world.gathered(found)[0][0]
+        if self.world.size > 1 and self.state.step:
+            self.world.broadcast(self.method)
+            if average is not None:
+                self.world.broadcast(average)
+            moments.share(self.optimizers, self.world)
+        self.pending.sums = dict(self.state.pending)
+        self.world.leading(
+            lambda: self.diagnosis.replay(resuming.forget(self.folder, self.state.step))
+        )
+
+    def _note_changes(self) -> None:
+        """Note what is another than it was for the weights that the run goes on from."""
+        if not self.state.step or not self.world.leads:
+            return
+        before = recipe_module.from_yaml(self._begun["recipe"])
+
+        def total(recipe: Recipe) -> int:
+            per_step = self.batches.per_step // self.training.batch * recipe.training.batch
+            return stages.plan(recipe.training, len(self.data), per_step).total
+
+        changed = changes.of_recipe(before, self.recipe, self.state.step, total)
+        noted = [(r["step"], r["words"]) for r in read_lines(self.folder.diagnosis)]
+        for said in [*changed, *self.notes]:
+            if (self.state.step, said.words) not in noted:
+                self._diagnose(said.words, asdict(said))

@@ -18,6 +18,7 @@ from torch import Tensor
 from naqsh.errors import NaqshError
 from naqsh.foreign import require_file, short, shown
 from naqsh.training import tensors
+from naqsh.training.distributed import World
 
 FILE, OLD_FILE = "optimizers.safetensors", "optimizers.pt"
 
@@ -47,6 +48,17 @@ def save(path: Path, optimizers: Optimizers) -> None:
     tensors.save(path, found, {})
 
 
+def share(optimizers: Optimizers, world: World) -> None:
+    """Give every rank what the first one's optimisers keep."""
+    found = {}
+    for name, parameter, optimizer, key in _slots(optimizers):
+        value = optimizer.state.get(parameter, {}).get(key)
+        found[name] = (_fresh(parameter, key) if value is None else value).to(world.device)
+    for value in found.values():
+        world.broadcast_tensor(value)
+    _fill(optimizers, found)
+
+
 def load(folder: Path, optimizers: Optimizers) -> None:
     """Fill the optimisers from a checkpoint's folder.
 
@@ -64,6 +76,10 @@ def load(folder: Path, optimizers: Optimizers) -> None:
         count = name.endswith(f"/{COUNT}")
         if not bool(value.isfinite().all()) or (count and not _is_count(float(value))):
             raise NaqshError(f"{path} is damaged: {short(name)} cannot be")
+    _fill(optimizers, found)
+
+
+def _fill(optimizers: Optimizers, found: Mapping[str, Tensor]) -> None:
     for phase, optimizer in optimizers.items():
         own = optimizer.state_dict()["param_groups"]
         state: dict[int, dict[str, Tensor]] = {}

@@ -1,0 +1,80 @@
+"""What is another for a run that goes on than it was before: numbers of the recipe, the machine.
+
+None of it is refused here, but all of it is noted: the weights are no longer those that one recipe
+on one machine gives.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from naqsh.recipe import Recipe
+from naqsh.runfolder import flat
+from naqsh.training.diagnosis import Said
+from naqsh.training.optim import lr_factor
+
+LENGTH = ("training.epochs", "training.steps")
+"""How long a run is trained; a longer one is asked for as such."""
+
+MACHINE = ("precision", "threads", "ranks", "device")
+"""What of a machine decides how sums are rounded, by its name in ``run.json``."""
+
+JUMP = 0.01
+"""The least change of the learning rates, over their full value, that is noted."""
+
+
+def of_recipe(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], int]) -> list[Said]:
+    """What the recipe of the weights has otherwise than that of the run that goes on from them.
+
+    Args:
+        before: in the header of the weights.
+        now: what is trained.
+        step: steps done.
+        total: steps of a recipe in all.
+    """
+    there, here = flat(before.to_dict()), flat(now.to_dict())
+    said = []
+    for key in here | there:
+        old, new = _text(there.get(key)), _text(here.get(key))
+        if old == new or key in ("name", "data.name"):
+            continue
+        if key in LENGTH:
+            words = f"the run is trained on: {key} was {old} and is {new}"
+            said.append(Said(words, "longer", key, step, old, new))
+        else:
+            words = f"{key} was {old} in the weights and is {new} from here on: recipe.yaml was"
+            said.append(Said(f"{words} changed by hand", "changed", key, step, old, new))
+    if said and (jump := _jump(before, now, step, total)):
+        said.append(jump)
+    return said
+
+
+def _jump(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], int]) -> Said | None:
+    """How the schedule's factor of the learning rates jumps, if it does."""
+    # The last step that was taken by the one schedule, and the same step by the other.
+    old, new = (lr_factor(r.training, max(0, step - 1), total(r)) for r in (before, now))
+    if abs(new - old) < JUMP:
+        return None
+    there, here = f"{old:.0%}", f"{new:.0%}"
+    words = f"the learning rates had come to {there} of their full value and go on at {here}"
+    return Said(words, "rate", "training.schedule", new, there, here)
+
+
+def of_machine(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Said]:
+    """What of the machine is another, both as ``run.json`` describes them."""
+    return [
+        Said(
+            f"{key} was {_text(before[key])} and is {_text(now[key])} from here on: the weights "
+            "equal those of an uninterrupted run to rounding only",
+            "machine",
+            key,
+            0.0,
+            _text(before[key]),
+            _text(now[key]),
+        )
+        for key in MACHINE
+        if key in before and before[key] != now[key]
+    ]
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else str(value)
