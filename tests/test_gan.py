@@ -200,3 +200,47 @@ def test_impossible_numbers_are_refused() -> None:
     for change in ({"latent": 0}, {"clip": -1.0}, {"gradient_penalty": -1.0}, {"n_critic": 0}):
         with pytest.raises(ValueError, match=next(iter(change))):
             gan.Spec(**change)  # type: ignore[arg-type]
+
+
+class Sum(nn.Module):
+    """A critic that is linear, w x, so that its gradient is w at every image."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.weight
+
+
+def test_the_penalty_trains_the_critic() -> None:
+    """Of a linear critic its gradient is 2 (|w| - 1) w / |w|, beside that of the estimate."""
+    method = GAN(Spec(objective="wasserstein", gradient_penalty=10.0), (1, 16, 16))
+    method.critic = Sum(Noise(3, 1).normal(256)[0])
+    weight = method.critic.weight
+    given = batch()
+    fake = method._generate(Noise(1, 8)).detach()
+    method.critic_losses(given, 0)["total"].backward()
+    norm = weight.detach().norm()
+    expected = (fake - given.images).flatten(1).mean(0)
+    expected = expected + 10 * 2 * (norm - 1) * weight.detach() / norm
+    torch.testing.assert_close(weight.grad, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_penalty_is_of_each_norm_and_not_of_their_mean() -> None:
+    method = GAN(Spec(objective="wasserstein", gradient_penalty=10.0), (1, 16, 16))
+    norms = torch.tensor([0.5, 3.0])
+    method._gradient_norm = lambda batch, fake: norms
+    losses = method.critic_losses(batch(2), 0)
+    assert float(losses["penalty"]) == (0.25 + 4.0) / 2
+    assert float(losses["gradient_norm"]) == 1.75
+
+
+def test_accuracy_parts_scores_in_the_middle_of_their_targets() -> None:
+    """Least squares asks for 1 and 0, so that 0.3 is fake; cross-entropy asks for a sign."""
+    for objective, right in {"least-squares": 1.0, "non-saturating": 0.5}.items():
+        method = GAN(Spec(objective=objective), (1, 16, 16))
+        method.critic = Sum(torch.full((256,), 1 / 256))
+        method._generate = lambda noise: torch.full((4, 1, 16, 16), 0.3)
+        given = Batch(torch.full((4, 1, 16, 16), 0.7), None, Noise(1, 4))
+        assert float(method.critic_losses(given, 0)["accuracy"]) == right

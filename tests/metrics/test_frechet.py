@@ -158,3 +158,28 @@ def test_features_that_cannot_be():
         frechet_distance_features(good, good[:, :3])
     with pytest.raises(NaqshError, match=r"shape \(n, d\)"):
         frechet_distance_features(good[0], good)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.astype(">f8"),
+        lambda a: a.astype(">f4"),
+        lambda a: a.astype(np.longdouble),
+        lambda a: np.round(100 * a + 500).astype(np.uint16),
+        lambda a: np.round(100 * a).astype(">i4"),
+        lambda a: a[::-1, ::-1],
+        lambda a: np.asfortranarray(a),
+    ],
+)
+def test_tables_of_any_numbers_are_read(change):
+    table = np.random.default_rng(0).normal(size=(40, 3))
+    given = change(table)
+    plain = np.ascontiguousarray(given, dtype=np.float64)
+    assert frechet_distance_features(given, table) == frechet_distance_features(plain, table)
+
+
+def test_tables_of_anything_else_are_refused():
+    for table in (np.array([["a"], ["b"]]), np.ones((2, 2), complex), np.array([[None], [1]])):
+        with pytest.raises(NaqshError, match="takes numbers"):
+            frechet_distance_features(table, np.eye(2))

@@ -22,8 +22,14 @@ def as_tensor(values: Array) -> Tensor:
         tensor = values.detach()
         return tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
     array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise NaqshError(f"a measure takes numbers, not {array.dtype}")
+    if array.dtype.itemsize > 8 or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
+        array = array.astype(np.float64)  # PyTorch has no such type, or not all of its arithmetic
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     # from_numpy warns about read-only arrays, such as memory-mapped caches, and refuses others.
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    fits = array.flags.writeable and min(array.strides, default=1) >= 0
+    return torch.from_numpy(array if fits else array.copy())
 
 
 def as_features(values: Array, what: str, at_least: int = 2) -> Tensor:
