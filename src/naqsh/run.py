@@ -179,7 +179,7 @@ class Run:
         progress: Progress | None = None,
         **options: Any,
     ) -> Tensor:
-        """Images first..first + n - 1 of a seed; each is the same whatever `n` and `batch`.
+        """Images first..first + n - 1 of a seed; `n` and `batch` change each by rounding at most.
 
         Args:
             n: how many.
