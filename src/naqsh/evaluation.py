@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from naqsh import data as datasets
-from naqsh import influences, inline, kept, metrics, pictures
+from naqsh import influences, inline, kept, metrics, pictures, places
 from naqsh.core import HasLogProb, Samples
 from naqsh.distances import kind
 from naqsh.errors import NaqshError, one_of
-from naqsh.measuring import Progress, extractor, features_for, images_of, silent
+from naqsh.measuring import Progress, Reading, extractor, features_for, images_of, silent
 from naqsh.metrics import Likelihood, Measure, Nearness, Speed
 from naqsh.noise import Noise, derive
 from naqsh.results import Result
@@ -190,12 +190,19 @@ def _reference(
     if split in ("train", "test"):
         found = data_of(run, "train" if split == "train" else "test", given, home)
         return found.images, f"{found.images.name} {split}", found.note
-    if reference.partition(":")[0] not in datasets.CATALOG and not Path(reference).exists():
+    bare = reference.removesuffix(":test").removesuffix(":train")
+    if bare not in datasets.CATALOG and not places.is_there(bare):
         raise one_of("reference", reference, ("test", "train", *datasets.CATALOG))
     if given:
         raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
     wanted = run.recipe.data
-    real = images_of(reference, wanted.size, wanted.channels, home)
+    how = Reading(
+        wanted.size,
+        wanted.channels,
+        skip_broken=wanted.skip_broken,
+        home=Path(home) if home else None,
+    )
+    real = images_of(reference, how)
     return real, reference if ":" in reference else real.name, None
 
 

@@ -1,21 +1,46 @@
 """Measuring one collection of pictures against another: folders, files and data sets."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 from torch import Tensor
 
-from naqsh import data, metrics
+from naqsh import data, metrics, places
+from naqsh.data.dataset import Split
+from naqsh.data.holdout import NoTestSplit
 from naqsh.distances import PUBLISHED, title
 from naqsh.errors import NaqshError
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
 from naqsh.run import open as open_run
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read that belong to no run.
+
+    Attributes:
+        size: resize them to `size` x `size`.
+        channels: bring them to 1 (grey) or 3 (colour).
+        range: the values in files that are black and white; None takes those of the type.
+        key: the array of an `.npz` that holds the images, where its name does not tell.
+        skip_broken: leave out images of a folder that cannot be read.
+        home: where data sets are looked for first.
+    """
+
+    size: int | None = None
+    channels: int | None = None
+    range: tuple[float, float] | None = None
+    key: str | None = None
+    skip_broken: bool = False
+    home: Path | None = None
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -51,6 +76,9 @@ def measure(
     n: int | None = None,
     size: int | None = None,
     channels: int | None = None,
+    ranges: Sequence[tuple[float, float] | None] = (),
+    keys: Sequence[str | None] = (),
+    skip_broken: bool = False,
     seed: int = 0,
     batch: int = 250,
     device: str = "cpu",
@@ -61,12 +89,16 @@ def measure(
 
     Args:
         names: out of ``frechet kernel pr dc``, or ``all``.
-        real: a folder, a .npz or .npy file, or a data set's name, with ``:test`` for its test part.
+        real: a folder, a .npz or .npy file, or a data set's name; with ``:test`` its test split.
         generated: likewise.
         features: by which features; by default those of the data set `real`, else ``inception``.
         n: take so many pictures of each, at random; all by default.
         size: resize both to `size` x `size`.
         channels: bring both to 1 (grey) or 3 (colour).
+        ranges: the values that are black and white: one pair for files of arrays (where there are
+            none, for folders), or one for each collection, of which None takes those of the type.
+        keys: the arrays of `.npz` files that hold the images: one name, or one for each collection.
+        skip_broken: leave out images of a folder that cannot be read, with a note of their number.
         seed: of the choice and of standard errors.
         batch: pictures at a time.
         device: where features are taken.
@@ -81,7 +113,16 @@ def measure(
     if channels not in (None, 1, 3):
         raise NaqshError(f"images have 1 or 3 channels, not {channels}")
     chosen = features or features_for(real.partition(":")[0])
-    sides = [images_of(source, size, channels, data_home) for source in (real, generated)]
+    common = Reading(
+        size, channels, skip_broken=skip_broken, home=Path(data_home) if data_home else None
+    )
+    sources = (real, generated)
+    limits = _for_each("range", ranges, sources, (".npy", ".npz"))
+    names_of_arrays = _for_each("key", keys, sources, (".npz",))
+    sides = [
+        images_of(source, replace(common, range=limit, key=key))
+        for source, limit, key in zip(sources, limits, names_of_arrays, strict=True)
+    ]
     if sides[0].shape != sides[1].shape and chosen != "inception":
         raise NaqshError(_of_two_shapes(real, generated, sides[0].shape, sides[1].shape))
     measured_by = extractor(chosen, device)  # last: its weights may have to be downloaded
@@ -94,7 +135,7 @@ def measure(
         *tables,
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
-        reference=real if ":" in real else sides[0].name,
+        reference=sides[0].name + _split_of(real)[1],
         seed=seed,
     )
 
@@ -111,16 +152,62 @@ def _of_two_shapes(
     )
 
 
-def images_of(
-    source: str, size: int | None, channels: int | None, home: Path | str | None
-) -> "data.DataSet":
-    """The images of a folder, a .npz or .npy file, or a data set by its name, with ``:test``."""
-    name, _, part = source.rpartition(":")
-    place = Path(home) if home else None
-    if name in data.CATALOG and part in ("train", "test"):
-        split: Literal["train", "test"] = "test" if part == "test" else "train"
-        return data.load(name, split=split, size=size, channels=channels, home=place)
-    return data.load(source, size=size, channels=channels, home=place)
+def _for_each(
+    what: str, given: Sequence[T | None], sources: Sequence[str], endings: tuple[str, ...]
+) -> list[T | None]:
+    """What is given for one or both of two sources, for each of them.
+
+    One alone is for the files with such endings; where neither is one, for all but named sets. So
+    the range of an array of floats is not taken for the bytes of a folder beside it.
+    """
+    if len(given) > len(sources):
+        raise NaqshError(f"{what}: {len(given)} are given; give one, or one for each of the two")
+    if len(given) == len(sources):
+        return list(given)
+    one = given[0] if given else None
+    bare = [_split_of(source)[0] for source in sources]
+    meant = [name.lower().endswith(endings) for name in bare]
+    if not any(meant):
+        own = [name not in data.CATALOG for name in bare]
+        meant = own if any(own) else [True, True]
+    return [one if is_meant else None for is_meant in meant]
+
+
+def images_of(source: str, how: Reading) -> "data.DataSet":
+    """The images of a folder, a .npz or .npy file, or a data set by its name.
+
+    Args:
+        source: which; with ``:test`` or ``:train`` at its end, that split of it.
+        how: they are read.
+
+    Raises:
+        NaqshError: they cannot be had.
+    """
+    name, said = _split_of(source)
+    split: Split = "test" if said == ":test" else "train"
+    try:
+        return data.load(
+            name,
+            split=split,
+            size=how.size,
+            channels=how.channels,
+            home=how.home,
+            key=how.key,
+            range=how.range,
+            skip_broken=how.skip_broken,
+        )
+    except NoTestSplit as error:
+        raise NoTestSplit(
+            f"{name} has no test split; leave {said} out to take all of it"
+        ) from error
+
+
+def _split_of(source: str) -> tuple[str, str]:
+    """A source without the split at its end, and that: ``:test``, ``:train`` or nothing."""
+    name, colon, part = source.rpartition(":")
+    if not name or part not in ("train", "test") or places.is_there(source):
+        return source, ""
+    return name, colon + part
 
 
 def _features(

@@ -25,6 +25,14 @@ def expanded(path: Path | str) -> Path:
         ) from error
 
 
+def is_there(path: Path | str) -> bool:
+    """Whether there is such a file or folder; not where its name is one that no file can have."""
+    try:
+        return expanded(path).exists()
+    except OSError:
+        return False
+
+
 def data_homes(home: Path | str | None) -> list[Path]:
     """The folders, apart from the cache, in which files of named sets are looked for, in order."""
     given = (home, os.environ.get("NAQSH_DATA_HOME"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.machine import add_machine, at_work
-from naqsh.cli.parsing import add_run, none_left, verb
+from naqsh.cli.parsing import add_run, add_skip_broken, none_left, verb
 from naqsh.errors import NaqshError
 
 FOUND = 3
@@ -58,9 +58,7 @@ def add_detect(verbs: Any) -> None:
         help="keep the fitted detector, which needs neither the run nor normal pictures again",
     )
     parser.add_argument("--good", help="sub-folder of the good images (default good)")
-    parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out files that cannot be read"
-    )
+    add_skip_broken(parser)
     add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from naqsh import __version__
 from naqsh.cli import comparing, detecting, making, measuring, showing
-from naqsh.cli.parsing import Parser, apart, named, refuse_empty
+from naqsh.cli.parsing import Parser, apart, in_short, named, refuse_empty
 from naqsh.cli.streams import Steady, steady
 from naqsh.errors import CannotWrite, Interrupted, NaqshError
 from naqsh.foreign import shown
@@ -155,6 +155,8 @@ def _run(arguments: list[str]) -> int:
         add(verbs)
     refuse_empty(arguments)
     words, dotted = apart(arguments)
+    if words[:1] and words[0] in verbs.choices:
+        words, dotted = in_short(words, dotted, verbs.choices[words[0]].known())
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     if HELP & set(words):

@@ -6,7 +6,17 @@ from typing import Any
 
 from naqsh.cli import helping
 from naqsh.cli.machine import add_machine, at_work
-from naqsh.cli.parsing import Several, add_run, names, none_left, only, verb, whole_numbers
+from naqsh.cli.parsing import (
+    Several,
+    add_run,
+    add_skip_broken,
+    black_and_white,
+    names,
+    none_left,
+    only,
+    verb,
+    whole_numbers,
+)
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -188,7 +198,10 @@ def add_measure(verbs: Any) -> None:
         "Measure pictures against real ones: folders, .npz or .npy files, or data sets.",
         "  naqsh measure frechet mnist:test fakes/ --features mnist\n"
         "  naqsh measure fid real/ fakes/\n"
-        "  naqsh measure all real.npz fakes.npz --features pixels --n 2000",
+        "  naqsh measure all real.npz fakes.npz --features pixels --n 2000\n"
+        "  naqsh measure fid photos/:test fakes.npy --range 0,255 -1,1\n"
+        "NAME:test is the test split of a data set, folder or file; without it images for\n"
+        "training are read",
     )
     parser.add_argument(
         "metric",
@@ -199,6 +212,22 @@ def add_measure(verbs: Any) -> None:
     parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
     parser.add_argument("--size", type=int, help="resize both to SIZE x SIZE")
     parser.add_argument("--channels", type=int, help="bring both to 1 (grey) or 3 (colour)")
+    parser.add_argument(
+        "--range",
+        nargs="+",
+        type=black_and_white,
+        default=[],
+        metavar="BLACK,WHITE",
+        help="the values in files and folders that are black and white, as 0,1 or -1,1; twice "
+        "where they differ: of REAL, then of GENERATED (default: those of the type)",
+    )
+    parser.add_argument(
+        "--key",
+        nargs="+",
+        default=[],
+        help="the array of an .npz that holds the images; twice where they differ",
+    )
+    add_skip_broken(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_measure)
 
@@ -216,6 +245,9 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
             n=options.n,
             size=options.size,
             channels=options.channels,
+            ranges=options.range,
+            keys=options.key,
+            skip_broken=options.skip_broken,
             **machine,
         )
     if options.json:

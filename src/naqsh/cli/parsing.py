@@ -2,6 +2,8 @@
 
 import argparse
 import itertools
+import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +15,10 @@ from naqsh.foreign import short, shown
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line, as all of ours are."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # "-1,1" is no option either
 
     def error(self, message: str) -> NoReturn:
         """Raise the complaint; :func:`main` prints it."""
@@ -33,7 +39,12 @@ class Parser(argparse.ArgumentParser):
         try:
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError:
-            due = {int: "a whole number", float: "a number", whole_numbers: "whole numbers"}
+            due = {
+                int: "a whole number",
+                float: "a number",
+                whole_numbers: "whole numbers",
+                black_and_white: "black, then white, for example 0,1",
+            }
             if action.type not in due:
                 raise
             needs = f"{_called(action)} needs {due[action.type]}"
@@ -53,6 +64,14 @@ def names(text: str) -> list[str]:
 def whole_numbers(text: str) -> list[int]:
     """One whole number, or several with commas between."""
     return [int(part) for part in text.split(",")]
+
+
+def black_and_white(text: str) -> tuple[float, float]:
+    """Two numbers with a comma between, the lesser one first."""
+    low, high = (float(part) for part in text.split(","))
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(text)
+    return low, high
 
 
 class Several(argparse.Action):
@@ -164,6 +183,39 @@ def add_run(parser: argparse.ArgumentParser, what: str = "a run folder") -> None
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     """The option without which a verb replaces nothing that is not its own."""
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
+
+
+def add_skip_broken(parser: argparse.ArgumentParser) -> None:
+    """The option of verbs that read folders of images which belong to no recipe."""
+    parser.add_argument(
+        "--skip-broken", action="store_true", help="leave out images that cannot be read"
+    )
+
+
+def in_short(
+    words: list[str], dotted: list[str], known: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """Where a verb knows ``--range``, ``--data.range`` is the same, as messages about data say it.
+
+    Args:
+        words: of the command, without what `dotted` holds.
+        dotted: options with a dot in their names, and their values.
+        known: the verb's own options.
+
+    Returns:
+        both, with such options moved from the latter to the former.
+    """
+    moved: list[str] = []
+    left: list[str] = []
+    into = left
+    for word in dotted:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            own = "--" + name.removeprefix("--data.").replace("_", "-")
+            into = moved if name.startswith("--data.") and own in known else left
+            word = f"{own}{equals}{value}" if into is moved else word
+        into.append(word)
+    return words + moved, left
 
 
 def none_left(named: Mapping[str, str], options: argparse.Namespace) -> None:

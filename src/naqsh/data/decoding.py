@@ -78,11 +78,13 @@ class Decoded:
 
     Attributes:
         pixels: uint8 with shape (C, H, W).
-        largest: the largest value in the file.
+        least: the least value in the file.
+        largest: the largest.
         top: the largest value that its type can hold.
     """
 
     pixels: NDArray[np.uint8]
+    least: float
     largest: float
     top: float
 
@@ -127,13 +129,13 @@ def decode(
     try:
         with _open(file, name) as opened:
             grey = opened.mode in _GREY
-            picture, largest, top = _eight_bits(opened, file, name, range)
+            picture, *values = _eight_bits(opened, file, name, range)
             wanted = ("L" if grey else "RGB") if channels is None else {1: "L", 3: "RGB"}[channels]
             if picture.mode != wanted:
                 picture = picture.convert(wanted)
             if size is not None:
                 picture = pixels.fit(picture, size)
-            return Decoded(pixels.to_array(picture), largest, top)
+            return Decoded(pixels.to_array(picture), *values)
     except (NaqshError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
@@ -199,8 +201,8 @@ def _turned(picture: Image.Image) -> bool:
 
 def _eight_bits(
     opened: Image.Image, file: Path | IO[bytes], name: str, range: Range
-) -> tuple[Image.Image, float, float]:
-    """The image in modes that 8 bits hold, upright; the largest value, and that of its type."""
+) -> tuple[Image.Image, float, float, float]:
+    """The image in modes that 8 bits hold, upright; its least and largest value, and its type's."""
     deep_colours = _swapped(getattr(opened, "tile", []))
     top = float(2 ** _bits(opened) - 1)
     picture = ImageOps.exif_transpose(opened)
@@ -221,10 +223,11 @@ def _eight_bits(
     if range is not None:
         return _scaled(np.asarray(picture), name, range, 255.0)
     extrema: Any = picture.getextrema()
-    largest = extrema[1] if picture.mode == "L" else max(high for _, high in extrema)
+    bands = [extrema] if picture.mode == "L" else extrema
+    least, largest = min(low for low, _ in bands), max(high for _, high in bands)
     if deep_colours:  # of which these are the upper bytes
-        return picture, largest * 256.0 + 255, 65535.0
-    return picture, float(largest), 255.0
+        return picture, least * 256.0, largest * 256.0 + 255, 65535.0
+    return picture, float(least), float(largest), 255.0
 
 
 def _bits(opened: Image.Image) -> int:
@@ -250,8 +253,8 @@ def _swapped(tiles: list[Any]) -> list[Any] | None:
 
 def _scaled(
     values: NDArray[Any], name: str, range: Range, top: float
-) -> tuple[Image.Image, float, float]:
-    """Values of any type brought to 8 bits; also the largest of them and that of their type."""
+) -> tuple[Image.Image, float, float, float]:
+    """Values of any type brought to 8 bits; also their least and largest, and their type's."""
     if not np.isfinite(values).all():
         raise NaqshError(f"picture {name} has values that are no numbers; repair or remove it")
     least, largest = float(values.min()), float(values.max())
@@ -268,4 +271,4 @@ def _scaled(
             )
     low, high = (0.0, top) if range is None else range
     eight = np.clip((values.astype(np.float64) - low) * (255 / (high - low)), 0, 255)
-    return Image.fromarray(np.floor(eight + 0.5).astype(np.uint8)), largest, top
+    return Image.fromarray(np.floor(eight + 0.5).astype(np.uint8)), least, largest, top

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _CHUNK = 256
 _NAMED = 5
+_REPAIR = "repair or remove them"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Broken(NaqshError):
         parts = [str(error).partition("; ") for _, error in errors]
         shown = "; ".join(what for what, _, _ in parts[:_NAMED])
         more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
-        advice = parts[0][2] if len({how for _, _, how in parts}) == 1 else "repair or remove them"
+        advice = parts[0][2] if len({how for _, _, how in parts}) == 1 else _REPAIR
+        advice = _REPAIR if advice.removesuffix("it") == _REPAIR.removesuffix("them") else advice
         super().__init__(
             f"{len(errors)} images cannot be read: {shown}{more}; {advice}, or leave them out with "
             "--skip-broken"
@@ -139,7 +141,7 @@ def stored(folder: Path, listing: Listing, name: str, options: Options, least: i
         kept = listing.of(np.array([file not in broken for file in listing.files]))
         content = partial(_content, folder, listing, kept, options)
         try:
-            found = cache.pictures(place, cache.key(2, state), content)
+            found = cache.pictures(place, cache.key(3, state), content)
             break
         except Broken as error:
             broken |= set(error.files)
@@ -215,7 +217,7 @@ def _decoded(
         return decoding.decode(path, str(path), channels, options.size, options.range)
 
     errors: list[tuple[Path, NaqshError]] = []
-    largest, top = 0.0, 255.0
+    largest, top, cut = 0.0, 255.0, 0
     with progress(f"decoding {folder}", len(paths), "pictures") as advance:
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
@@ -225,10 +227,17 @@ def _decoded(
             if not errors:  # else the others are tried only to name all that is broken at once
                 yield np.stack([image.pixels for image in found])
             for image in found:
+                cut += _is_cut(image, options.range)
                 if image.largest * top > largest * image.top:
                     largest, top = image.largest, image.top
     if errors:
         raise Broken(errors)
+    if cut:
+        low, high = options.range or (0.0, top)
+        about["notes"].append(
+            f"{cut} of {len(paths)} images have values outside of data.range {low:g},{high:g} (the "
+            f"largest is {largest:g}), which become black or white"
+        )
     if options.range is None and largest <= top / 4:
         note = (
             "no image uses more than a quarter of the range of its values, they are dark: the "
@@ -237,6 +246,14 @@ def _decoded(
         if largest > 0:
             note += f"; name black and white, for example --data.range 0,{largest:g}"
         about["notes"].append(note)
+
+
+def _is_cut(image: Decoded, limits: Range) -> bool:
+    """Whether some values of an image lie further outside of a range than rounding goes."""
+    if limits is None:
+        return False
+    half = (limits[1] - limits[0]) / 510
+    return image.least < limits[0] - half or image.largest > limits[1] + half
 
 
 def _failures(paths: Sequence[Path], options: Options) -> list[tuple[Path, NaqshError]]:

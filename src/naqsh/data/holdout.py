@@ -17,6 +17,10 @@ from naqsh.errors import NaqshError
 from naqsh.seeds import derive
 
 
+class NoTestSplit(NaqshError):
+    """A set is asked for test images and has none."""
+
+
 def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
     """One side of the division: the images that stay for training, or those held out for the test.
 
@@ -53,9 +57,9 @@ def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
     return replace(chosen, notes=(*whole.notes, note))
 
 
-def no_test_split(name: str) -> NaqshError:
+def no_test_split(name: str) -> NoTestSplit:
     """The error for a set that is asked for test images and has none: says what would work."""
-    return NaqshError(
+    return NoTestSplit(
         f"{name} has no test split: train with --data.holdout 0.1 to hold out images by seed, "
         "measure against the training images with --reference train, or sort the images into "
         "sub-folders named train and test"
