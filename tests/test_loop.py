@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import nn
 
 from naqsh.core import Method, Phase
@@ -216,6 +217,24 @@ def test_the_best_on_held_out_pictures_is_kept(tmp_path, monkeypatch):
     assert note["value"] == 2.0
     told = [r["losses"] for r in read_lines(trainer.folder.metrics) if "speed" not in r]
     assert [losses["validation.total"] for losses in told[:4]] == [5.0, 4.0, 1.0, 2.0]
+
+
+def test_averaged_weights_are_scored_and_kept(tmp_path):
+    """Samples are drawn from the average, so it is what held-out images have to judge."""
+    trainer = make(tmp_path, Spec(lr=0.02), validation=0.34, steps=6, batch=8, ema=0.5)
+    trainer.run()
+    assert trainer.held_out is not None
+    images = torch.from_numpy(trainer.held_out.images).flatten(1).double() / 255
+    states = {"last": trainer.method.state_dict(), "best": load_file(trainer.folder.best)}
+    # The decay rises from 1/10 over 2/11 to 6/15, so the average is behind the last weights.
+    losses = {
+        name: float((images @ s["a.weight"].double().T + s["a.bias"] - 3).square().mean())
+        for name, s in states.items()
+    }
+    assert trainer.state.best == (pytest.approx(losses["best"], rel=1e-5), 6)
+    assert losses["best"] > 1.01 * losses["last"]
+    assert trainer.average is not None
+    assert torch.equal(states["best"]["a.weight"], trainer.average.method.a.weight)
 
 
 def test_a_method_without_a_validation_loss_holds_images_out_too(tmp_path, monkeypatch):
