@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from naqsh import codec
 from naqsh.codec import Text, decode, encode
 from naqsh.errors import NaqshError
-from naqsh.foreign import from_yaml, is_text
+from naqsh.printable import is_text
 from naqsh.spec import SGD, Adam, Optimizer, RMSprop
+from naqsh.values import from_yaml
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from naqsh.cli import main
-from naqsh.errors import ELSEWHERE, nearest, one_of
+from naqsh.errors import ELSEWHERE, NaqshError, nearest, one_of
 
 RECIPE = ["data.name", "data.size", "method.optimizer.lr", "method.latent", "training.batch"]
 RECIPE += ["training.steps", "training.clip_norm", "training.seed"]
@@ -79,3 +79,13 @@ def test_options_of_sampling_stand_beside_the_verbs_own(
 ) -> None:
     assert main([verb, str(finished), "--sede", "3"]) == 2
     assert "no option named '--sede'; did you mean '--seed'" in capsys.readouterr().err
+
+
+def test_a_message_is_one_line_that_commands_no_terminal():
+    said = str(NaqshError("a \x1b[31m name,\n  a library's\r\nlines, \u202eturned\x00 \udce3"))
+    assert said == r"a \x1b[31m name, a library's lines, \u202eturned\x00 \udce3"
+
+
+def test_the_message_stays_as_it_is_otherwise():
+    assert str(NaqshError("no  گربه at 'a'")) == "no  گربه at 'a'"
+    assert str(NaqshError()) == ""

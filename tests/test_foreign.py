@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import foreign
+from naqsh import foreign, printable, values
 from naqsh.errors import NaqshError
 
 BOMB = "a: &a [x]\n" + "".join(
@@ -34,16 +34,16 @@ BOMB = "a: &a [x]\n" + "".join(
         "5,000 digits": ("a: " + "9" * 5000, "digits"),
         "400 digits": ("a: " + "9" * 400, "digits"),
         "a control character": ("a: \x1b[31m", "x001b"),
-        "endless": ("a: " + "b" * foreign.YAML_LIMIT, "characters"),
+        "endless": ("a: " + "b" * values.YAML_LIMIT, "characters"),
         "cut short": ("a: [", "expected"),
     }.values(),
 )
 def test_yaml_of_more_than_plain_values_is_refused(text, why):
     with pytest.raises(ValueError, match=why) as refused:
-        foreign.from_yaml(text)
+        values.from_yaml(text)
     said = str(refused.value)
     assert len(said) < 400
-    assert said == foreign.shown(said)
+    assert said == printable.shown(said)
 
 
 def test_yaml_of_plain_values_is_read():
@@ -54,8 +54,8 @@ def test_yaml_of_plain_values_is_read():
         "day": "2001-01-01",
         "merged": {"<<": {"c": 1}},
     }
-    assert foreign.from_yaml(text) == {"a": inner, "\udce3": "گربه"}
-    assert foreign.from_yaml("") is None
+    assert values.from_yaml(text) == {"a": inner, "\udce3": "گربه"}
+    assert values.from_yaml("") is None
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_yaml_of_plain_values_is_read():
 )
 def test_json_of_more_than_plain_values_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
-        foreign.from_json(text)
+        values.from_json(text)
 
 
 def test_json_of_plain_values_is_read():
     wide = "[" + ",".join(["[1]"] * 100) + "]"
-    assert foreign.from_json(wide) == [[1]] * 100
-    assert foreign.from_json('{"a": [1e308, 12345678901234567890, "NaN", "\\udce3"]}') == {
+    assert values.from_json(wide) == [[1]] * 100
+    assert values.from_json('{"a": [1e308, 12345678901234567890, "NaN", "\\udce3"]}') == {
         "a": [1e308, 12345678901234567890, "NaN", "\udce3"]
     }
 
@@ -162,7 +162,7 @@ def test_an_unreadable_file_is_not_called_missing(tmp_path):
 def test_names_that_lead_elsewhere_are_refused(name):
     with pytest.raises(NaqshError, match=r"^the recipe's name .* cannot name a folder") as refused:
         foreign.plain_name(name, "the recipe's name")
-    assert str(refused.value) == foreign.shown(refused.value)
+    assert str(refused.value) == printable.shown(refused.value)
 
 
 @pytest.mark.parametrize("name", ["a", "vae-digits", "گربه", "نیم‌فاصله", "a b.c", "\udce3\udcd1"])
@@ -171,11 +171,11 @@ def test_other_names_stay(name):
 
 
 def test_what_is_shown_commands_no_terminal():
-    assert foreign.shown("a\x1b]0;title\x07\n\x9b31m\u202eb\udce3\u2028") == (
+    assert printable.shown("a\x1b]0;title\x07\n\x9b31m\u202eb\udce3\u2028") == (
         r"a\x1b]0;title\x07\n\x9b31m\u202eb\udce3\u2028"
     )
-    assert foreign.shown("گربه نیم‌فاصله 5 µm") == "گربه نیم‌فاصله 5 µm"
-    assert len(foreign.short(["x" * 10_000] * 1000)) < 600
-    assert len(foreign.short({str(n): [[[n]]] for n in range(1000)})) < 200
-    assert foreign.short(10**5000) == "a whole number of thousands of digits"
-    assert foreign.short("\x1b") == r"'\x1b'"
+    assert printable.shown("گربه نیم‌فاصله 5 µm") == "گربه نیم‌فاصله 5 µm"
+    assert len(printable.short(["x" * 10_000] * 1000)) < 600
+    assert len(printable.short({str(n): [[[n]]] for n in range(1000)})) < 200
+    assert printable.short(10**5000) == "a whole number of thousands of digits"
+    assert printable.short("\x1b") == r"'\x1b'"

@@ -13,7 +13,8 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("errors", "foreign", "places", "seeds", "terminal", "progress", "download"),
+    *("printable", "errors", "values"),
+    *("foreign", "places", "seeds", "terminal", "progress", "download"),
     *(
         "spec",
         "codec",
@@ -38,7 +39,9 @@ SIDE = {  # these stand beside: all that each may import
     "metrics": {"errors", "distances", "foreign", "places", "seeds", "download", "networks"},
     "report": {
         *(
+            "printable",
             "errors",
+            "values",
             "distances",
             "foreign",
             "runfolder",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from naqsh import recipe as recipe_module
 from naqsh.codec import Text
 from naqsh.errors import NaqshError
-from naqsh.foreign import is_text
 from naqsh.methods import gan, names, spec_class
+from naqsh.printable import is_text
 from naqsh.recipe import Data, Recipe, Training, from_dict, from_yaml
 from naqsh.recipes import all_recipes, by_name
 from naqsh.runfolder import flat

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from naqsh.errors import NaqshError, nearest, one_of
-from naqsh.foreign import is_text, short
+from naqsh.printable import is_text, short
 
 T = TypeVar("T")
 Kinds = Mapping[type, Callable[[str], type]]

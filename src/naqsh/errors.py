@@ -6,13 +6,22 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 
+from naqsh.printable import shown
+
 
 class NaqshError(Exception):
     """What was asked cannot be done; the message is one line: what, why, and what would work.
 
     The command line prints the message and leaves with exit code 2. Anything else that escapes is a
     fault of ours, exit code 1.
+
+    Whatever is quoted in the message (a name, a value, what a library says), the message stays one
+    line and commands no terminal.
     """
+
+    def __init__(self, message: object = "") -> None:
+        lines = str(message).splitlines()
+        super().__init__(shown(" ".join(line.strip() for line in lines)))
 
 
 class Interrupted(Exception):

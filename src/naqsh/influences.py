@@ -11,7 +11,6 @@ Nothing here needs PyTorch, so that a report opens at once.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from naqsh.errors import NaqshError
 from naqsh.results import Result
 from naqsh.runfolder import make_folder, read_json, write_json
+from naqsh.values import MISFIT
 
 FOLDER = "influences"
 
@@ -73,7 +73,7 @@ def read(run: Path, of: Mapping[str, Any]) -> dict[str, Influenced]:
         return {}
     try:
         return {str(name): _part(plain) for name, plain in read_json(file)["influences"].items()}
-    except (NaqshError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
+    except (NaqshError, *MISFIT):
         return {}
 
 

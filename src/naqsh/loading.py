@@ -15,12 +15,13 @@ from naqsh import environment
 from naqsh import recipe as recipe_module
 from naqsh.core import DrawsLabels, Method
 from naqsh.errors import NaqshError
-from naqsh.foreign import from_json, short
+from naqsh.printable import short
 from naqsh.recipe import SIDES, Recipe
 from naqsh.spec import Shape
 from naqsh.training import checkpoint, tensors
 from naqsh.training.blueprint import blueprint
 from naqsh.training.estimate import readable_bytes
+from naqsh.values import from_json
 
 
 @dataclass(frozen=True)

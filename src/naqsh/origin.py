@@ -15,6 +15,7 @@ from naqsh import data, places
 from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, read_json
+from naqsh.values import MISFIT
 
 Split = Literal["train", "test"]
 
@@ -158,7 +159,7 @@ def read(folder: RunFolder) -> Origin:
         if not isinstance(fingerprint, str) or not isinstance(place, str):
             raise TypeError("not a text")
         return Origin(fingerprint, int(told.get("count", 0)), place)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except MISFIT as error:
         raise NaqshError(f"{folder.about} is damaged: it names no data") from error
 
 

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from naqsh.foreign import shown
+from naqsh.printable import shown
 from naqsh.terminal import stderr
 
 _EVERY = 10.0

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import yaml
 
-from naqsh import codec, foreign, methods
+from naqsh import codec, foreign, methods, values
 from naqsh.errors import NaqshError
+from naqsh.printable import short
 from naqsh.runfolder import flat
 from naqsh.spec import MethodSpec, Precision
 
@@ -172,7 +173,7 @@ def from_dict(plain: Any) -> Recipe:
     for name, value in flat(codec.encode(decoded.method), "method").items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, int) and abs(number) > LARGEST:
-                raise NaqshError(f"{name} must be at most {LARGEST:,}, got {foreign.short(number)}")
+                raise NaqshError(f"{name} must be at most {LARGEST:,}, got {short(number)}")
     return decoded
 
 
@@ -183,7 +184,7 @@ def from_yaml(text: str) -> Recipe:
         NaqshError: no YAML, an unknown key or a value of another type.
     """
     try:
-        plain = foreign.from_yaml(text)
+        plain = values.from_yaml(text)
     except ValueError as error:
         raise NaqshError(f"this is not YAML as recipes have it: {error}") from error
     return from_dict(plain)

@@ -19,6 +19,7 @@ import filelock
 
 from naqsh.errors import NaqshError
 from naqsh.runfolder import read_json, write_json
+from naqsh.values import MISFIT
 
 FORMAT = 2
 """Of all files of results. Files of before held one result and were of format 1, or of none."""
@@ -83,7 +84,7 @@ class Store:
             return []
         try:
             return parse(read_json(self.path), self.upgrade)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except MISFIT as error:
             raise NaqshError(
                 f"{self.path} is damaged: {_said(error)}; move it away to measure anew"
             ) from error

@@ -8,7 +8,7 @@ from typing import Any
 from naqsh.cli import helping
 from naqsh.cli.machine import counting
 from naqsh.cli.parsing import add_overwrite, add_run, only, verb
-from naqsh.foreign import shown
+from naqsh.printable import shown
 
 
 def add_train(verbs: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from naqsh.errors import NaqshError, one_of
-from naqsh.foreign import short, shown
+from naqsh.printable import short, shown
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from naqsh.foreign import shown
+from naqsh.printable import shown
 
 
 class Steady:
@@ -86,7 +86,7 @@ def steady() -> Iterator[Steady]:
 
 
 def printable(text: str) -> str:
-    """The text as :func:`naqsh.foreign.shown` has it, but that line ends and tabs stay."""
+    """The text as :func:`naqsh.printable.shown` has it, but that line ends and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return re.sub(r"[^\n\t]+", lambda found: shown(found[0]), text)

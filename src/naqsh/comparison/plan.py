@@ -12,11 +12,13 @@ from typing import Any, Literal, get_args
 
 from naqsh import recipes
 from naqsh.errors import NaqshError, one_of
-from naqsh.foreign import plain_name, short
+from naqsh.foreign import plain_name
 from naqsh.launch import resolve
+from naqsh.printable import short
 from naqsh.recipe import Recipe
 from naqsh.run import open as open_run
 from naqsh.runfolder import read_json, write_json
+from naqsh.values import MISFIT
 
 FILE = "comparison.json"
 
@@ -177,7 +179,7 @@ def read(folder: Path, plan: Plan) -> tuple[Plan, dict[str, Entry]] | None:
         entries = [_entry(plain) for plain in there["entries"]]
         # What was left open is as it was settled when the comparison began.
         settled = replace(plan, **{name: plan.__dict__[name] or before[name] for name in OPEN})
-    except (TypeError, KeyError, ValueError) as error:
+    except MISFIT as error:
         raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
     for key, value in plain(plan, folder).items():
         if before.get(key) != value and (value is not None or key not in OPEN):

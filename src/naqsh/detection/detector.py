@@ -36,6 +36,7 @@ from naqsh.errors import NaqshError
 from naqsh.foreign import require_file
 from naqsh.runfolder import read_json, whole_folder, write_json
 from naqsh.spec import Shape
+from naqsh.values import MISFIT
 
 FORMAT = 1
 FILE, FITTED, WEIGHTS = "detector.json", "fitted.safetensors", "weights.safetensors"
@@ -68,7 +69,7 @@ class Detector:
             return None
         try:
             low, high = map(float, given)
-        except (TypeError, ValueError) as error:
+        except MISFIT as error:
             raise NaqshError(f"the detector's range {given!r:.40} is not two numbers") from error
         if not low < high:
             raise NaqshError(f"the detector's range {given!r:.40} is not black, then white")

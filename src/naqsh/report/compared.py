@@ -16,6 +16,7 @@ from naqsh.report.floor import Floor
 from naqsh.report.floor import parse as parse_floor
 from naqsh.report.measured import Measured, common
 from naqsh.runfolder import read_json
+from naqsh.values import MISFIT
 
 FILE = "comparison.json"
 
@@ -64,7 +65,7 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     try:
         plan, floor = dict(kept["plan"]), parse_floor(kept.get("floor"))
         entries = [_Entry.of(plain) for plain in kept["entries"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MISFIT as error:
         raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
     outside = {os.path.relpath(path, folders) for path in taken}
     done, failures = list[_Entry](), list[tuple[str, str]]()

@@ -23,6 +23,7 @@ from naqsh.report.facts import Facts, Histogram, Note, Problem, Record, Stage, s
 from naqsh.report.sampled import parse as parse_sampled
 from naqsh.results import Result, Store
 from naqsh.runfolder import FORMAT, RunFolder, read_json, read_lines
+from naqsh.values import MISFIT
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ def _read(
         return empty
     try:
         return parse(load(path))
-    except (NaqshError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (NaqshError, OSError, *MISFIT) as error:
         # The page must not tell where on a machine the folder lies.
         reason = str(error).replace(str(path), path.name)
         facts.problems.append(Problem(path.name, reason))

@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import from_json, opened, read_json, require_there, unreadable
+from naqsh.foreign import opened, read_json, require_there, unreadable
 from naqsh.runfolder import RunFolder, sync, whole_folder, write_json
 from naqsh.training import moments, tensors
+from naqsh.values import MISFIT, from_json
 
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 STATE = "state.json"
@@ -168,7 +169,7 @@ def read_state(folder: RunFolder, step: int) -> State:
             raise ValueError("no sums")
         if not math.isfinite(state.seconds) or state.seconds < 0 or (best and best[1] < 0):
             raise ValueError("a time or step below 0")
-    except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
+    except MISFIT as error:
         raise NaqshError(f"{path} is damaged: it says no step, seconds and best") from error
     if state.step != step:
         raise NaqshError(f"{path} is of step {state.step}: the checkpoint is not whole")

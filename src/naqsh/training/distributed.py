@@ -20,7 +20,7 @@ from torch.nn.functional import batch_norm
 
 from naqsh import ranks
 from naqsh.errors import NaqshError
-from naqsh.foreign import short
+from naqsh.printable import short
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import shown
+from naqsh.printable import shown
 from naqsh.terminal import stderr
 from naqsh.training.distributed import World
 

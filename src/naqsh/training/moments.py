@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import require_file, short, shown
+from naqsh.foreign import require_file
+from naqsh.printable import short, shown
 from naqsh.training import tensors
 from naqsh.training.distributed import World
 

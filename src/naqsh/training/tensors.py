@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import require_file, require_there, short, shown, unreadable
+from naqsh.foreign import require_file, require_there, unreadable
+from naqsh.printable import short, shown
 
 DIGEST = "sha256"
 """The text in a file's header that holds its digest; files of before there was one lack it."""

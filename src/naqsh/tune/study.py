@@ -24,6 +24,7 @@ from naqsh.noise import derive
 from naqsh.recipe import Recipe
 from naqsh.runfolder import flat, read_json, write_json
 from naqsh.tune.ranges import Range, is_whole, typed
+from naqsh.values import MISFIT
 
 PATIENCE = 120.0
 """Seconds that one process waits for another to take or tell a trial, which takes milliseconds."""
@@ -89,7 +90,7 @@ class Study:
         there = read_json(file)
         try:
             before, now = (_about(plain) for plain in (there, here))
-        except (KeyError, TypeError, AttributeError) as error:
+        except MISFIT as error:
             raise NaqshError(f"{file} is damaged: it names no search") from error
         for key in before | now:
             if before.get(key) != now.get(key):

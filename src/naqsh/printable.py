@@ -1,0 +1,41 @@
+"""Texts that may come from outside, made safe to be shown.
+
+Names of files, of classes and of runs reach terminals and pages. Control characters, among them the
+one that begins a terminal's commands, and characters that turn the direction of writing are written
+as Python would write them.
+"""
+
+import re
+import reprlib
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
+
+
+def shown(text: object) -> str:
+    """A text that may come from outside, safe to print on a terminal.
+
+    Control characters, among them the one that begins a terminal's commands, characters that turn
+    the direction of writing and halves of characters (a name that is not UTF-8 has them) are
+    written as Python would: ``\\x1b``.
+    """
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+def short(value: object) -> str:
+    """A value that may come from outside, for a message: as Python writes it, but short."""
+    try:
+        return shown(_SHORT.repr(value))
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
+
+
+def is_text(text: str) -> bool:
+    """Whether a text has no control characters, and can be a path.
+
+    Bytes that are not UTF-8, as paths may have them, are let pass: Python keeps them as halves of
+    characters.
+    """
+    return all("\udc80" <= unseen <= "\udcff" for unseen in _UNSEEN.findall(text))
