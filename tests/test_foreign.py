@@ -106,7 +106,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("case", STRANGE)
-@pytest.mark.parametrize("read", [foreign.read_json, foreign.read_lines, foreign.read_yaml])
+@pytest.mark.parametrize("read", [foreign.read_json, foreign.read_lines, foreign.read_text])
 def test_only_regular_files_inside_their_folder_are_read(case, read, tmp_path):
     make, why = STRANGE[case]
     path = tmp_path / "run" / "a"

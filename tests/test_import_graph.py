@@ -14,7 +14,7 @@ SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
     *("printable", "errors", "values"),
-    *("foreign", "places", "seeds", "terminal", "progress", "download"),
+    *("foreign", "headers", "places", "seeds", "terminal", "progress", "download"),
     *(
         "spec",
         "codec",

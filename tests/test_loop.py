@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
+from naqsh import headers
 from naqsh.core import Method, Phase
 from naqsh.data import DataSet
 from naqsh.errors import NaqshError
 from naqsh.recipe import Data, Recipe, Training
 from naqsh.runfolder import RunFolder, read_lines
 from naqsh.spec import SGD, MethodSpec
-from naqsh.training import loop, stages, tensors
+from naqsh.training import loop, stages
 from naqsh.training.distributed import World
 from naqsh.training.loop import Trainer
 
@@ -210,7 +211,7 @@ def test_the_best_on_held_out_pictures_is_kept(tmp_path, monkeypatch):
     trainer.run()
     assert trainer.state.best == (1.0, 3)
     assert trainer.folder.steps() == [11, 12]
-    assert tensors.read_header(trainer.folder.best)["step"] == "3"
+    assert headers.texts(trainer.folder.best)["step"] == "3"
     (note,) = read_lines(trainer.folder.diagnosis)
     assert note["rule"] == "overfitting"
     # Five epochs on end above the least, 1; the fifth is at 3.

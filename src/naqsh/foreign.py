@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from naqsh.errors import NaqshError
 from naqsh.printable import is_text, short, shown
-from naqsh.values import YAML_LIMIT, from_json, from_yaml
+from naqsh.values import YAML_LIMIT, from_json
 
 JSON_LIMIT = 64 << 20
 """Bytes of a JSON file; what a detection says of 100,000 images takes a third of it."""
@@ -167,15 +167,3 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             raise NaqshError(f"{path}, line {number} is damaged: it holds no named values")
         records.append(record)
     return records
-
-
-def read_yaml(path: Path, within: Path | None = None) -> Any:
-    """What a YAML file holds, as plain values.
-
-    Raises:
-        NaqshError: as :func:`opened`, or :func:`from_yaml` refuses it.
-    """
-    try:
-        return from_yaml(read_text(path, within=within))
-    except ValueError as error:
-        raise NaqshError(f"{path} is damaged: {error}") from error

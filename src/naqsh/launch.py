@@ -1,6 +1,7 @@
 """Training a recipe into a run folder: what is refused, what it costs, what is written first."""
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ def resolve(recipe: str | Recipe) -> Recipe:
         return recipe
     if recipe.endswith((".yaml", ".yml")):
         file = Path(recipe)
+        run = RunFolder(file.parent)
+        if file == run.recipe and not os.path.lexists(file) and run.exists():
+            return recipe_module.of_run(run)
         return recipe_module.read(file, within=file.resolve().parent)  # a link of the user's own
     if recipe not in recipes.all_recipes() and RunFolder(recipe).exists():
         file = RunFolder(recipe).recipe
@@ -101,6 +105,7 @@ def _train(
     begun: list[Recipe | None] = []
     world.leading(lambda: begun.append(_same_recipe(wanted, folder)))
     there = world.gathered(begun)[0][0]  # the folder may be seen by the first rank alone
+    restored = there is not None and not folder.recipe.exists()
 
     def prepared() -> tuple["data.DataSet", str, Estimate, Method]:
         _refuse_large(wanted, world)
@@ -134,6 +139,8 @@ def _train(
 
     world.leading(begin)
     if world.leads:
+        if restored:
+            trainer.display.say(f"{folder.recipe} was gone: the recipe is that of the weights")
         trainer.display.say(
             f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
@@ -155,7 +162,7 @@ def _same_recipe(wanted: Recipe, folder: RunFolder) -> Recipe | None:
         if folder.path.is_dir() and any(p.name[0] != "." for p in folder.path.iterdir()):
             raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
         return None
-    begun = recipe_module.read(folder.recipe)
+    begun = recipe_module.of_run(folder)
     there, here = flat(begun.to_dict()), flat(wanted.to_dict())
     may_differ = {"training.epochs", "training.steps"} | (
         {"data.name"} if folder.steps() else set()

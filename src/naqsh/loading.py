@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from naqsh import environment
+from naqsh import environment, headers
 from naqsh import recipe as recipe_module
 from naqsh.core import DrawsLabels, Method
 from naqsh.errors import NaqshError
@@ -51,9 +51,7 @@ def read_header(path: Path) -> Header:
     Raises:
         NaqshError: it is missing, damaged, not written by Naqsh, or its header does not fit.
     """
-    texts = tensors.read_header(path)
-    if not {"recipe", "shape", "classes"} <= texts.keys():
-        raise NaqshError(f"{path} was not written by Naqsh: its header names no recipe")
+    texts = headers.ours(path)
     try:
         channels, height, width = (_whole(side) for side in from_json(texts["shape"]))
         if channels not in (1, 3) or max(height, width) > SIDES:

@@ -17,7 +17,7 @@ import yaml
 from naqsh import codec, foreign, methods, values
 from naqsh.errors import NaqshError
 from naqsh.printable import short
-from naqsh.runfolder import flat
+from naqsh.runfolder import RunFolder, flat
 from naqsh.spec import MethodSpec, Precision
 
 SIDES = 1 << 14
@@ -197,7 +197,15 @@ def read(path: Path, within: Path | None = None) -> Recipe:
         path: the file.
         within: the folder that it must lie in, wherever links lead; its own by default.
     """
-    text = foreign.read_text(path, within=within)
+    return _of_file(foreign.read_text(path, within=within), path)
+
+
+def of_run(folder: RunFolder) -> Recipe:
+    """A run's recipe; raises NaqshError where its folder has none, or what is wrong in it."""
+    return _of_file(folder.recipe_text(), folder.recipe)
+
+
+def _of_file(text: str, path: Path) -> Recipe:
     try:
         return from_yaml(text)
     except NaqshError as error:

@@ -105,7 +105,7 @@ class Run:
                 "ended; take the last, or train with training.validation 0.1"
             )
         self.folder, self.weights = folder, weights
-        self.recipe = recipe_module.read(folder.recipe)
+        self.recipe = recipe_module.of_run(folder)
         self._method: Method | None = None
         self._step: int | None = None
 
@@ -152,9 +152,7 @@ class Run:
         steps = self.folder.steps()
         if not steps:
             raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
-        place = self.folder.checkpoint(steps[-1] if self._step is None else self._step)
-        averaged = place / checkpoint.AVERAGE
-        return averaged if averaged.exists() else place / checkpoint.WEIGHTS
+        return self.folder.weights(steps[-1] if self._step is None else self._step)
 
     @property
     def step(self) -> int:

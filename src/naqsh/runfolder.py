@@ -31,12 +31,17 @@ from typing import Any
 
 import filelock
 
+from naqsh import headers
 from naqsh.errors import NaqshError, nearest, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
-from naqsh.foreign import read_yaml, require_inside, unreadable
+from naqsh.foreign import read_text, require_inside, unreadable
+from naqsh.values import from_yaml
 
 FORMAT = 1
+
+WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
+"""The weights in a checkpoint, and their averages where a run keeps them."""
 
 
 class RunFolder:
@@ -59,8 +64,8 @@ class RunFolder:
         self.best = self.path / "best.safetensors"
 
     def exists(self) -> bool:
-        """Whether a run was begun here."""
-        return self.recipe.is_file()
+        """Whether a run was begun here: there is its recipe, or weights that hold it."""
+        return self.recipe.is_file() or bool(self._weights())
 
     def require(self) -> "RunFolder":
         """This folder, or a NaqshError when it holds no run."""
@@ -68,7 +73,8 @@ class RunFolder:
             raise NaqshError(f"no run at {self.path}: {self._instead()}")
         if not self.exists():
             raise NaqshError(
-                f"{self.path} is no run: it has no recipe.yaml; `naqsh train` makes one"
+                f"{self.path} is no run: it has no recipe.yaml and no weights; `naqsh train` "
+                "makes them"
             )
         self.require_own()
         return self
@@ -103,10 +109,39 @@ class RunFolder:
 
     def read_recipe(self) -> dict[str, Any]:
         """The recipe as plain data."""
-        plain = read_yaml(self.recipe)
+        try:
+            plain = from_yaml(self.recipe_text())
+        except ValueError as error:
+            raise NaqshError(f"{self.recipe} is damaged: {error}") from error
         if not isinstance(plain, dict):
             raise NaqshError(f"{self.recipe} is damaged: it holds no named values")
         return plain
+
+    def recipe_text(self) -> str:
+        """The recipe as YAML: of ``recipe.yaml``, or where that is gone of the newest weights.
+
+        Raises:
+            NaqshError: neither can be read.
+        """
+        if os.path.lexists(self.recipe):
+            return read_text(self.recipe)
+        why = ""
+        for file in self._weights():
+            try:
+                return headers.ours(file)["recipe"]
+            except NaqshError as error:
+                why = why or f": {error}"
+        raise NaqshError(f"{self.path} has no recipe.yaml, and no weights that hold it{why}")
+
+    def _weights(self) -> list[Path]:
+        """Every file of weights that samples can be drawn by, the newest first."""
+        files = [self.weights(step) for step in reversed(self.steps())]
+        return [file for file in (*files, self.best) if file.is_file()]
+
+    def weights(self, step: int) -> Path:
+        """The file of weights that samples of a step are drawn by: the averages where there are."""
+        averaged = self.checkpoint(step) / AVERAGE
+        return averaged if averaged.exists() else self.checkpoint(step) / WEIGHTS
 
     def steps(self) -> list[int]:
         """The steps that have a whole checkpoint, rising."""

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from naqsh import kept
 from naqsh.errors import NaqshError
-from naqsh.foreign import read_text
 from naqsh.report import measured
 from naqsh.report.bounded import parse as parse_bounded
 from naqsh.report.detected import Detected
@@ -62,7 +61,7 @@ def _recipe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
-    facts = Facts(label, recipe, read_text(folder.recipe), folder.path)
+    facts = Facts(label, recipe, folder.recipe_text(), folder.path)
     steps = folder.steps()
     facts.checkpoint = steps[-1] if steps else None
     facts.about = _read(facts, folder.about, read_json, _about, {})

@@ -21,11 +21,10 @@ from torch import nn
 
 from naqsh.errors import NaqshError
 from naqsh.foreign import opened, read_json, require_there, unreadable
-from naqsh.runfolder import RunFolder, sync, whole_folder, write_json
+from naqsh.runfolder import AVERAGE, WEIGHTS, RunFolder, sync, whole_folder, write_json
 from naqsh.training import moments, tensors
 from naqsh.values import MISFIT, from_json
 
-WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 STATE = "state.json"
 KEEP_LAST = 2
 COUNTS = "counts"

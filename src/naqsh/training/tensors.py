@@ -7,20 +7,18 @@ they are of another step are found too. It guards against accidents; whoever mak
 makes its digest as well.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from naqsh.errors import NaqshError
-from naqsh.foreign import require_file, require_there, unreadable
-from naqsh.printable import short, shown
+from naqsh.headers import opened
+from naqsh.printable import short
 
 DIGEST = "sha256"
 """The text in a file's header that holds its digest; files of before there was one lack it."""
@@ -58,19 +56,9 @@ def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
     return total.hexdigest()
 
 
-def read_header(path: Path) -> dict[str, str]:
-    """The texts in a file's header.
-
-    Raises:
-        NaqshError: it is missing, damaged, or no regular file in its folder.
-    """
-    with _open(path) as file:
-        return _texts(file)
-
-
 def shapes(path: Path) -> dict[str, list[int]]:
-    """The shape of each tensor in a file; raises as :func:`read_header`."""
-    with _open(path) as file:
+    """The shape of each tensor in a file; raises as :func:`naqsh.headers.opened`."""
+    with opened(path) as file:
         return {name: shape for name, (_, shape) in _outlines(file).items()}
 
 
@@ -82,9 +70,9 @@ def compare(path: Path, due: Mapping[str, Tensor]) -> None:
         due: what it must have, maybe on the meta device.
 
     Raises:
-        NaqshError: as :func:`read_header`, or what is in it is not what is due.
+        NaqshError: as :func:`naqsh.headers.opened`, or what is in it is not what is due.
     """
-    with _open(path) as file:
+    with opened(path) as file:
         _compare(path, due, _outlines(file))
 
 
@@ -98,30 +86,13 @@ def read(path: Path, due: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
     Raises:
         NaqshError: as :func:`compare`, or its content does not have the digest in its header.
     """
-    with _open(path) as file:
-        header = _texts(file)
+    with opened(path, "pt") as file:
+        header: dict[str, str] = file.metadata() or {}
         _compare(path, due, _outlines(file))
         found = {name: file.get_tensor(name) for name in due}
     if DIGEST in header and header[DIGEST] != digest(found, header):
         raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
     return found, header
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    require_there(path, "the checkpoint")
-    require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise NaqshError(f"{path} is damaged: {shown(error)}") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _texts(file: Any) -> dict[str, str]:
-    return file.metadata() or {}
 
 
 def _outlines(file: Any) -> dict[str, tuple[str, list[int]]]:
