@@ -59,7 +59,7 @@ def test_neighbour_is_scikit_learns():
 def test_a_flow_gives_everything_back():
     """Its reconstruction error is rounding for noise too; that says nothing of anomalies."""
     from naqsh import recipes
-    from naqsh.detection.result import is_rounding
+    from naqsh.detection.figures import is_rounding
     from naqsh.run import build
 
     try:

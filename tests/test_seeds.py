@@ -12,7 +12,6 @@ import naqsh
 from naqsh import cli, data, metrics
 from naqsh.data.holdout import held_out
 from naqsh.detection import choice
-from naqsh.metrics import detection
 from naqsh.noise import Noise
 from naqsh.seeds import derive
 
@@ -85,7 +84,6 @@ FUNCTIONS: dict[str, Callable[[int], object]] = {
     "noise": lambda seed: Noise(seed, 3).normal(4),
     "bootstrap": lambda seed: metrics.frechet_bootstrap(table(0), table(1), 3, seed),
     "fid infinity": lambda seed: metrics.frechet_infinity(table(0), table(1), seed),
-    "resampled": lambda seed: detection.resampled(np.arange(9.0), np.arange(9) % 2 > 0, 5, seed)[0],
     "pasted": lambda seed: choice.pasted(images().images, seed),
 }
 

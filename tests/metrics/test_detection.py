@@ -1,4 +1,4 @@
-"""AUROC, average precision, F1, thresholds and intervals, against scikit-learn and by hand."""
+"""AUROC, average precision, F1 and thresholds, against scikit-learn and by hand."""
 
 import math
 
@@ -17,7 +17,6 @@ from sklearn.metrics import (
 
 from naqsh.errors import NaqshError
 from naqsh.metrics import detection
-from naqsh.seeds import derive
 
 # Few values, so that most scores are tied.
 LABELLED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40).filter(
@@ -100,52 +99,6 @@ def test_threshold_by_hand():
     assert detection.threshold_at([7.0], 0.05) == 7
 
 
-def test_resamples_are_those_of_a_plain_loop():
-    """Counts of a resample give what sorting the resampled pictures gives, ties among them."""
-    random = np.random.default_rng(2)
-    labels = np.repeat([False, True], [13, 9])
-    scores = random.integers(0, 6, (2, 22)).astype(float)
-    seed, count = 5, 40
-    areas, precisions = detection.resampled(scores, labels, count, seed)
-    drawn = np.random.Generator(np.random.Philox(derive(seed, "bootstrap")))
-    weights = np.concatenate(
-        [drawn.multinomial(n, np.full(n, 1 / n), size=count) for n in (13, 9)], axis=1
-    )
-    for number, row in enumerate(scores):
-        for which in range(count):
-            chosen = np.repeat(np.arange(22), weights[which])
-            assert areas[number, which] == pytest.approx(
-                roc_auc_score(labels[chosen], row[chosen]), abs=1e-12
-            )
-            assert precisions[number, which] == pytest.approx(
-                average_precision_score(labels[chosen], row[chosen]), abs=1e-12
-            )
-    one, _ = detection.resampled(scores[0], labels, count, seed)
-    np.testing.assert_array_equal(one, areas[0])
-
-
-def test_the_interval_has_the_width_of_theory():
-    """Against Hanley and McNeil's standard error, exact for exponential scores."""
-    random = np.random.default_rng(3)
-    n, ratio = 400, 3.0
-    scores = np.concatenate([random.exponential(1, n), random.exponential(ratio, n)])
-    labels = np.repeat([False, True], n)
-    area = ratio / (1 + ratio)
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    error = math.sqrt((area * (1 - area) + (n - 1) * (q1 + q2 - 2 * area**2)) / n**2)
-    low, high = detection.interval(detection.resampled(scores, labels)[0])
-    # A quantile of 2,000 resamples is known to about 3 %, the sample's own spread to about 5 %.
-    assert (high - low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.15)
-    assert low < detection.auroc(scores, labels) < high
-
-
-def test_equal_scorers_do_not_differ():
-    scores = np.random.default_rng(4).normal(size=30)
-    labels = np.arange(30) < 10
-    areas, _ = detection.resampled(np.stack([scores, np.exp(scores)]), labels, 200)
-    assert (areas[0] == areas[1]).all()
-
-
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=30))
 def test_rank_correlation(rows):
     a, b = zip(*rows, strict=True)
@@ -163,7 +116,6 @@ def test_rank_correlation(rows):
         (lambda: detection.best_f1([1.0], [False]), "both"),
         (lambda: detection.threshold_at([], 0.1), "needs scores"),
         (lambda: detection.threshold_at([1.0], 0), "between 0 and 1"),
-        (lambda: detection.resampled([[1, 2], [1, math.nan]], [True, False]), "not a number"),
     ],
 )
 def test_bad_input(do, words):

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from naqsh.detection.scores import Floats, Pixels
-from naqsh.metrics import detection as measure
+from naqsh.metrics import areas
+from naqsh.metrics.detection import auroc
 from naqsh.noise import derive
 
 BASELINE = "pca"
@@ -128,15 +129,13 @@ def compare(
         untouched: what each gives held-out normal images, shape (N,).
         changed: what each gives the same images with a patch pasted, shape (N,).
     """
-    pairs = zip(untouched, changed, strict=True)
-    table = np.stack([np.concatenate(pair) for pair in pairs])
+    own, other = (np.concatenate(pair) for pair in zip(untouched, changed, strict=True))
     labels = np.repeat([False, True], len(untouched[0]))
-    aurocs = measure.auroc(table[0], labels), measure.auroc(table[1], labels)
-    areas, _ = measure.resampled(table, labels)
+    difference = areas.less(own, other, labels)
     return Choice(
         names,
         images=len(untouched[0]),
-        aurocs=aurocs,
-        difference=aurocs[0] - aurocs[1],
-        interval=measure.interval(areas[0] - areas[1]),
+        aurocs=(auroc(own, labels), auroc(other, labels)),
+        difference=difference.value,
+        interval=difference.interval,
     )

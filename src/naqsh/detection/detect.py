@@ -10,13 +10,14 @@ import torch
 
 from naqsh.core import Encodes, HasLogProb, Reconstructs
 from naqsh.data.dataset import fingerprint_of
-from naqsh.detection import caution, choice, heat, result
+from naqsh.detection import caution, choice, heat
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.detection.detector import Detector
 from naqsh.detection.examined import Suspects
+from naqsh.detection.figures import Figures, is_rounding, less, measured
 from naqsh.detection.maps import feature_maps
-from naqsh.detection.result import Detection, Figures
+from naqsh.detection.result import Detection
 from naqsh.detection.scores import Likelihood, Maps, Pixels, Reconstruction, Scorer, Scores, joined
 from naqsh.detection.suspects import Normal, normal, repeated, suspects
 from naqsh.errors import NaqshError, one_of
@@ -105,13 +106,13 @@ def detect(
         decides = picked.better or decides
     beside = choice.BASELINE if picked and picked.better is None else None
     rates = dict.fromkeys((decides, beside), false_alarms / 2) if beside else {}
-    found = _figures(scorers, scored, examined, rates, false_alarms, seed)
+    found = _figures(scorers, scored, examined, rates, false_alarms)
     likelihood = None
     if "likelihood" in scored:
         likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
         nats, bits = (scored[name][0].values for name in ("likelihood", "complexity"))
         likelihood = caution.check(likely, reference.held_out, nats, bits, examined.images)
-    if "reconstruction" in scored and result.is_rounding(scored["reconstruction"][0]):
+    if "reconstruction" in scored and is_rounding(scored["reconstruction"][0]):
         notes.append("round_trip")
     detection = Detection(
         step=run.step,
@@ -271,7 +272,6 @@ def _figures(
     examined: Suspects,
     rates: dict[str, float],
     false_alarms: float,
-    seed: int,
 ) -> dict[str, Figures]:
     """What each scorer found at its rate of false alarms, and how far it is above the plainest."""
     about = {scorer.name: (scorer.detail, scorer.baseline) for scorer in scorers}
@@ -284,11 +284,10 @@ def _figures(
     for name, (detail, baseline) in about.items():
         own, held = scored[name]
         threshold = measure.threshold_at(held.values, rates.get(name, false_alarms))
-        measured = result.measured(own.values, examined, own.maps, seed)
-        if measured and not baseline:
-            pca = scored["pca"][0].values
-            measured["less_pca"] = result.less(own.values, pca, examined, seed)
-        found[name] = Figures(name, detail, baseline, own, threshold, held.values, measured)
+        quality = measured(own.values, examined, own.maps)
+        if quality and not baseline:
+            quality["less_pca"] = less(own.values, scored["pca"][0].values, examined)
+        found[name] = Figures(name, detail, baseline, own, threshold, held.values, quality)
     return found
 
 
