@@ -13,7 +13,7 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
-    *("printable", "errors", "values"),
+    *("printable", "errors", "aside", "values"),
     *("foreign", "headers", "places", "seeds", "terminal", "progress", "download"),
     *(
         "spec",
@@ -35,8 +35,17 @@ LAYERS = [  # from the bottom: each may import those before it
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "foreign", "places", "seeds", "progress", "download"},
-    "metrics": {"errors", "distances", "foreign", "places", "seeds", "download", "networks"},
+    "data": {"errors", "aside", "foreign", "places", "seeds", "progress", "download"},
+    "metrics": {
+        "errors",
+        "aside",
+        "distances",
+        "foreign",
+        "places",
+        "seeds",
+        "download",
+        "networks",
+    },
     "report": {
         *(
             "printable",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,8 @@ def test_folders_that_may_be_written(make, run):
     if make == "empty":
         Path("f").mkdir()
     elif make == "left by a kill":
-        (Path("f") / ".naqsh-7.part").mkdir(parents=True)
-        (Path("f") / ".naqsh-7.part" / "000009.png").write_text("half")
+        (Path("f") / ".naqsh.7.part").mkdir(parents=True)
+        (Path("f") / ".naqsh.7.part" / "000009.png").write_text("half")
     elif make == "link":
         Path("elsewhere").mkdir()
         Path("f").symlink_to("elsewhere")
@@ -150,3 +151,19 @@ def test_progress_is_told(run):
     told = []
     naqsh.open(run).sample(7, batch=3, progress=lambda *words: told.append(words))
     assert told == [("samples", 3, 7), ("samples", 6, 7), ("samples", 7, 7)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked")
+def test_images_of_a_command_killed_while_it_moved_them(run, capsys):
+    """What it had moved is its own and is replaced; what is not stands in the way as ever."""
+    assert cli.main([*SAMPLE[:-4], "--n", "5", "--folder", "f"]) == 0
+    moving = Path("f/.naqsh-moving.7.part")
+    moving.mkdir()
+    assert cli.main(SAMPLE) == 0
+    assert sorted(p.name for p in Path("f").iterdir()) == [f"00000{n}.png" for n in range(3)]
+    moving.mkdir()
+    Image.new("L", (4, 4)).save("f/mine.png")
+    capsys.readouterr()
+    assert cli.main(SAMPLE) == 2
+    assert "f holds 1 file already" in capsys.readouterr().err
+    assert len(list(Path("f").glob("*.png"))) == 4

@@ -32,7 +32,8 @@ def noisy(images: Pixels, deviation: float) -> Pixels:
 def blurred(images: Pixels, radius: float) -> Pixels:
     """A Gaussian blur of so many pixels."""
     smooth = gaussian_filter(images.astype(np.float32), (0, 0, radius, radius))
-    return np.clip(np.rint(smooth), 0, 255).astype(np.uint8)
+    whole: Pixels = np.clip(np.rint(smooth), 0, 255).astype(np.uint8)
+    return whole
 
 
 def main() -> int:

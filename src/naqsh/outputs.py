@@ -7,10 +7,11 @@ the disk at each, and take their place together when the last is there.
 
 import contextlib
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from naqsh import aside
 from naqsh.errors import NaqshError, writing
 from naqsh.runfolder import make_folder, sync
 
@@ -19,7 +20,8 @@ MARKS = (b"Software\0Naqsh", b'name="generator" content="Naqsh"', b'"generator":
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _ENDS = 4096
-_ASIDE = ".naqsh-"
+_ASIDE, _MOVING = "naqsh", "naqsh-moving"
+_LEFT = re.compile(rf"\.({_ASIDE}|{_MOVING})\.[0-9-]+\.part")
 
 
 def require_file(path: Path, overwrite: bool = False) -> None:
@@ -92,31 +94,34 @@ def image_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     require_folder(path, overwrite)
     make_folder(path)
-    for left in path.glob(f"{_ASIDE}*.part"):  # of a command that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    aside = path / f"{_ASIDE}{os.getpid()}.part"
+    inside = path / _ASIDE
     with writing(path):
-        aside.mkdir()
-        try:
-            yield aside
+        old = _entries(path)
+        for left in _half_moved(path):
+            left.unlink()
+        with aside.folder(inside) as place:
+            yield place
             if hasattr(os, "sync"):
                 os.sync()  # once: to wait for each of 5,000 images takes longer than to draw them
-            for old in _entries(path):
-                old.unlink()
-            for new in aside.iterdir():
-                new.rename(path / new.name)
-            sync(path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            with aside.folder(path / _MOVING):
+                for image in old:
+                    image.unlink()
+                for new in place.iterdir():
+                    new.rename(path / new.name)
+                sync(path)
 
 
 def _entries(path: Path) -> list[Path]:
-    """What lies in a folder, but for what a killed command of ours has left aside."""
-    return [
-        entry
-        for entry in path.iterdir()
-        if not (entry.name.startswith(_ASIDE) and entry.name.endswith(".part"))
-    ]
+    """What lies in a folder, but for what a killed command of ours has left."""
+    left = _half_moved(path)
+    return [e for e in path.iterdir() if e not in left and not _LEFT.fullmatch(e.name)]
+
+
+def _half_moved(path: Path) -> set[Path]:
+    """Images of ours that a killed command had begun to move to their places."""
+    if not aside.leftovers(path, _MOVING):
+        return set()
+    return {e for e in path.iterdir() if e.suffix == ".png" and e.is_file() and _ours(e)}
 
 
 def _count(files: int) -> str:

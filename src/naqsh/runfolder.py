@@ -24,14 +24,13 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from naqsh import headers
+from naqsh import aside, headers
 from naqsh.errors import NaqshError, nearest, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
@@ -240,35 +239,30 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         NaqshError: it cannot be written; what stood there still stands.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with writing(path):
-        try:
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    with writing(path), aside.folder(path) as place:
+        with (place / "file").open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        (place / "file").replace(path)
 
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into that takes its name only when the block ends without an error."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    with writing(path):
-        aside.mkdir(parents=True)
-        try:
-            yield aside
-            for file in aside.iterdir():
-                sync(file)
-            if path.exists():
-                shutil.rmtree(path)
-            aside.rename(path)
-            sync(path.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    """A folder to write into that takes its name only when the block ends without an error.
+
+    What it lies in must be there: a run folder that was deleted is not made anew, half of it.
+    """
+    with writing(path), aside.folder(path) as place:
+        new = place / "folder"
+        new.mkdir()
+        yield new
+        for file in new.iterdir():
+            sync(file)
+        if path.exists():
+            path.rename(place / aside.BEFORE)
+        new.rename(path)
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

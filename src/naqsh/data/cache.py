@@ -16,7 +16,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from naqsh import places
+from naqsh import aside, places
 from naqsh.data import notes, npy
 from naqsh.data.dataset import FINGERPRINT, Fingerprint
 from naqsh.errors import NaqshError
@@ -88,17 +87,15 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
             if entry.exists():
                 notes.say([f"{entry} in the cache was damaged, or of an older form: built again"])
             _sweep(folder)
-            aside = Path(tempfile.mkdtemp(prefix=f"{place}-", suffix=".part", dir=folder))
-            try:
-                content = build()
+            with aside.folder(entry) as own:
+                content, new = build(), own / "new"
                 _check_room(folder, content)
-                _write(aside, content)
+                new.mkdir()
+                _write(new, content)
                 shutil.rmtree(entry, ignore_errors=True)
                 # Fails when another process without the lock was first; its entry is as good.
                 with contextlib.suppress(OSError):
-                    aside.rename(entry)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                    new.rename(entry)
             stored = _open(entry)
             for other in folder.glob(f"{place}-*"):
                 if other != entry and other.suffix != ".part":

@@ -34,7 +34,7 @@ from naqsh.detection.maps import feature_maps
 from naqsh.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
 from naqsh.errors import NaqshError
 from naqsh.foreign import require_file
-from naqsh.runfolder import read_json, whole_folder, write_json
+from naqsh.runfolder import make_folder, read_json, whole_folder, write_json
 from naqsh.spec import Shape
 from naqsh.values import MISFIT
 
@@ -116,6 +116,7 @@ class Detector:
             for key, tensor in scorer.state().items()
         }
         needs_method = any(isinstance(scorer, OF_METHOD) for scorer in self.scorers.values())
+        make_folder(place.absolute().parent)
         with whole_folder(place) as aside:
             save_file(state, aside / FITTED)
             if needs_method and self.weights is not None:

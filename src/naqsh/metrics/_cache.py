@@ -3,14 +3,13 @@
 import contextlib
 import hashlib
 import io
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import places
+from naqsh import aside, places
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -40,15 +39,11 @@ def save(path: Path, values: NDArray[np.float32]) -> None:
     A cache that cannot be written is no reason to lose an hour of features: the result is simply
     not kept.
     """
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     content = io.BytesIO()
     np.save(content, values, allow_pickle=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+    with contextlib.suppress(OSError), aside.folder(path) as folder:
+        new = folder / path.name
+        with new.open("wb") as file:
             file.write(content.getbuffer())
             file.write(hashlib.sha256(content.getbuffer()).digest())
-        aside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+        new.replace(path)

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from naqsh import aside
 from naqsh.errors import NaqshError
 from naqsh.foreign import opened, read_json, require_there, unreadable
 from naqsh.runfolder import AVERAGE, WEIGHTS, RunFolder, sync, whole_folder, write_json
@@ -66,20 +66,37 @@ def save(
         NaqshError: the disk is full or not writable; what stood before still stands.
     """
     texts = header | {"step": str(state.step)}
-    with (
-        _writing(folder, f"the checkpoint of step {state.step}", bool(folder.steps())),
-        whole_folder(folder.checkpoint(state.step)) as aside,
-    ):
-        tensors.save(aside / WEIGHTS, method.state_dict(), texts)
-        if average is not None:
-            tensors.save(aside / AVERAGE, average.state_dict(), texts)
-        moments.save(aside / moments.FILE, optimizers)
-        digests = {file.name: _sha256(file) for file in sorted(aside.iterdir())}
-        write_json(aside / STATE, vars(state) | {"sha256": digests})
+    with _writing(folder, f"the checkpoint of step {state.step}", bool(folder.steps())):
+        folder.checkpoints.mkdir(exist_ok=True)  # in the run's folder, which is never made anew
+        _save(folder.checkpoint(state.step), state, method, average, optimizers, texts)
     # One of a later step could not be read, or the run would have gone on from there.
-    done = [step for step in folder.steps() if step <= state.step]
-    for step in set(folder.steps()) - set(done[-KEEP_LAST:]):
-        shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
+    drop_old(folder, state.step)
+    for step in folder.steps():
+        if step > state.step:
+            shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
+
+
+def _save(
+    path: Path,
+    state: State,
+    method: nn.Module,
+    average: nn.Module | None,
+    optimizers: dict[str, torch.optim.Optimizer],
+    texts: dict[str, str],
+) -> None:
+    with whole_folder(path) as place:
+        tensors.save(place / WEIGHTS, method.state_dict(), texts)
+        if average is not None:
+            tensors.save(place / AVERAGE, average.state_dict(), texts)
+        moments.save(place / moments.FILE, optimizers)
+        digests = {file.name: _sha256(file) for file in sorted(place.iterdir())}
+        write_json(place / STATE, vars(state) | {"sha256": digests})
+
+
+def drop_old(folder: RunFolder, step: int) -> None:
+    """Remove all checkpoints until a step but for the last; a kill may have left some half gone."""
+    for old in [done for done in folder.steps() if done <= step][:-KEEP_LAST]:
+        shutil.rmtree(folder.checkpoint(old), ignore_errors=True)
 
 
 def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str, str]) -> None:
@@ -91,14 +108,14 @@ def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str,
     Raises:
         NaqshError: the disk is full or not writable; what stood before still stands.
     """
-    aside = folder.best.with_name(f".{folder.best.name}.{os.getpid()}.part")
-    with _writing(folder, f"the best weights, of step {step},", folder.best.exists()):
-        try:
-            tensors.save(aside, method.state_dict(), header | {"step": str(step)})
-            sync(aside)
-            aside.replace(folder.best)
-        finally:
-            aside.unlink(missing_ok=True)
+    with (
+        _writing(folder, f"the best weights, of step {step},", folder.best.exists()),
+        aside.folder(folder.best) as place,
+    ):
+        new = place / folder.best.name
+        tensors.save(new, method.state_dict(), header | {"step": str(step)})
+        sync(new)
+        new.replace(folder.best)
 
 
 @contextlib.contextmanager
@@ -203,10 +220,9 @@ def _sha256(path: Path) -> str:
 
 
 def sweep(folder: RunFolder) -> None:
-    """Remove what a kill left half written."""
+    """Remove what a kill left half written; the caller holds the folder."""
     for place in (folder.path, folder.checkpoints, folder.grids):
-        for part in place.glob(".*.part"):
-            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink()
+        aside.sweep(place, alone=True)
 
 
 def header(

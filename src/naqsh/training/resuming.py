@@ -43,6 +43,7 @@ def newest(
 def forget(folder: RunFolder, step: int) -> Records:
     """Drop what was recorded after `step`; returns the records of numbers that stay."""
     checkpoint.sweep(folder)
+    checkpoint.drop_old(folder, step)
     stay: Records = []
     for path in (folder.stages, folder.diagnosis, folder.metrics):
         stay = read_until(path, step)
