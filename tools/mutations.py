@@ -152,7 +152,7 @@ class Copy:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return FAILED, f"no end within {SECONDS} s"
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
         lines = said.strip().splitlines() or [""]
         return process.returncode, failed.group(1) if failed else lines[-1]
 

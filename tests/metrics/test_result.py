@@ -156,6 +156,14 @@ def test_small_samples_are_said():
     assert "30 pictures are few for 40 features" in str(wide["frechet"][0])
 
 
+@pytest.mark.parametrize(("n", "d"), [(100, 2), (40, 40), (30, 40)])
+def test_images_are_few_beside_the_features_at_hand(n, d):
+    """Not beside 2,048, which are Inception's."""
+    tables = np.random.default_rng(0).normal(size=(2, n, d)).astype(np.float32)
+    precision, _ = measure(["pr"], *tables, **WHERE)
+    assert [note.dimensions for note in precision.notes] == [d if n < d else None]
+
+
 @pytest.mark.parametrize(
     ("n", "d", "shift", "said"),
     [
