@@ -1,6 +1,7 @@
 """A saved detector gives the scores of the detection that made it, with nothing beside it."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_one_image_takes_milliseconds(run, discs, alone):
     with pytest.MonkeyPatch.context() as patch:
         for scorer in loaded.scorers.values():
             patch.setattr(scorer, "fit", None, raising=False)
-        patch.setattr(module, "load_file", None)
+        patch.setattr(module.tensors, "read", None)
         assert loaded.flag(np.full((1, 1, 16, 16), 255, np.uint8)).all()
 
 
@@ -174,6 +175,14 @@ class Damage:
         Damage.of_json(lambda plain: plain["scorers"][0].update(threshold="high")),
         Damage.of_tensors(lambda tensors: tensors.pop("pca.mean")),
         Damage.of_tensors(lambda tensors: tensors.update({"pca.directions": torch.zeros(3, 2)})),
+        Damage.of_tensors(lambda tensors: tensors.update({"pca.mean": torch.zeros(1)})),
+        Damage.of_tensors(lambda tensors: tensors.update({"pca.mean": tensors["pca.mean"].half()})),
+        Damage.of_tensors(lambda tensors: tensors["pca.mean"].fill_(torch.nan)),
+        Damage.of_tensors(lambda tensors: tensors.update({"pca.more": torch.zeros(1)})),
+        Damage.of_tensors(lambda tensors: tensors.update({"flow.mean": torch.zeros(1)})),
+        Damage.of_json(lambda plain: plain.update(shape=[1, 10**30, 16])),
+        Damage.of_json(lambda plain: plain["scorers"][0].update(threshold=math.inf)),
+        Damage.of_json(lambda plain: plain["scorers"].append(plain["scorers"][0])),
         lambda place: (place / "fitted.safetensors").write_bytes(b"no tensors"),
         lambda place: (place / "fitted.safetensors").unlink(),
         lambda place: _elsewhere(place / "fitted.safetensors"),
@@ -205,3 +214,29 @@ def test_features_of_another_network_are_refused(run, discs, alone):
     (kept / "detector.json").write_text(json.dumps(plain))
     with pytest.raises(NaqshError, match="not those that this detector was fitted to"):
         detection.load(kept)
+
+
+@pytest.mark.parametrize("score", ["flow-on-features", "gaussian-on-features"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name, tensor: tensor[..., :1] if tensor.dim() else tensor,
+        lambda name, tensor: tensor.double() if tensor.dtype == torch.float32 else tensor.float(),
+        lambda name, tensor: tensor + 10**6 if tensor.dtype == torch.int64 else tensor * torch.inf,
+        lambda name, tensor: None,
+    ],
+)
+def test_no_tensor_of_features_is_taken_unseen(score, change, run, discs, alone):
+    kept = run.detect(str(discs), score=score, features="digits").detector.save(alone / "kept")
+    whole = load_file(kept / "fitted.safetensors")
+    for name, tensor in whole.items():
+        changed = change(name, tensor)
+        others = {n: t for n, t in whole.items() if n != name}
+        save_file(
+            others if changed is None else others | {name: changed.contiguous()},
+            kept / "fitted.safetensors",
+        )
+        if changed is not None and torch.equal(changed, tensor) and changed.dtype == tensor.dtype:
+            continue
+        with pytest.raises(NaqshError):
+            detection.load(kept)

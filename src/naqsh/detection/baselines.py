@@ -8,12 +8,15 @@ mean square of what they leave over, :math:`x - m - V V^T (x - m)`.
 Both see pictures in [0, 1]; the map is the square, averaged over channels.
 """
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naqsh.detection.scores import Pixels, Scores, State, finite, smooth
+from naqsh.detection.scores import Pixels, Scores, Sizes, State, blank, finite, smooth
+from naqsh.spec import Shape
 
 COMPONENTS = 60
 
@@ -65,11 +68,14 @@ class Residual:
         """Mean and directions."""
         return {"mean": self.mean, "directions": self.directions}
 
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """Mean and directions, of as many components as are given."""
+        pixels, components = math.prod(shape), sizes["directions"][-1]
+        return {"mean": blank(pixels), "directions": blank(pixels, components)}
+
     def restore(self, state: State) -> None:
         """Take mean and directions."""
         self.mean, self.directions = state["mean"], state["directions"]
-        if len(self.directions) != len(self.mean):
-            raise ValueError("principal components of other images than their mean")
         self.components = self.directions.shape[1]
 
     def score(self, images: Pixels, first: int) -> Scores:
@@ -92,6 +98,10 @@ class Neighbour:
     def state(self) -> State:
         """The normal images, as rows."""
         return {"rows": self.rows}
+
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """Rows of pixels, as many as are given, at least one."""
+        return {"rows": blank(max(1, sizes["rows"][0]), math.prod(shape))}
 
     def restore(self, state: State) -> None:
         """Take normal images as rows."""

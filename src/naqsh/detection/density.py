@@ -25,26 +25,26 @@ References:
     PaDiM (Defard et al., 2020), arXiv:2011.08785, section III.
 """
 
-import numpy as np
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from naqsh.detection.conditional import CODE, ConditionalFlow, place_codes
 from naqsh.detection.maps import FeatureMaps
-from naqsh.detection.scores import Maps, Pixels, Scores, State, finite, smooth
+from naqsh.detection.scores import Pixels, Scores, Sizes, State, blank
+from naqsh.detection.standard import OnFeatures
 from naqsh.errors import NaqshError
 from naqsh.metrics.features import Progress
 from naqsh.noise import Noise, derive
+from naqsh.spec import Shape
 
 STEPS = 800
 PLACES = 1024
 """Vectors of features in one step of training."""
 
 RATE = 1e-3
-
-MOST_NUMBERS = 1 << 26
-"""Features that are held at once, 256 MiB; of more normal pictures some are taken."""
 
 GRID = 32
 """Longest side of the grid of Gaussians."""
@@ -54,111 +54,6 @@ MOST_CHANNELS = 100
 
 RIDGE = 0.01
 """What is added to each variance of a Gaussian (Defard et al., 2020, equation 1)."""
-
-SHRUNK = 0.1
-"""Part of a channel's mean variance that is added to its variance at each place."""
-
-BATCH = 32
-
-
-class Standard:
-    """Features less their mean, over their deviation, at each place.
-
-    Args:
-        mean: shape (1, D, h, w).
-        deviation: likewise.
-    """
-
-    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
-        self.mean, self.deviation = mean, deviation
-
-    @classmethod
-    def of(cls, features: Tensor) -> "Standard":
-        """The standard of normal images' features, shape (N, D, h, w).
-
-        Objects that always lie alike have their own look at each place. The variance of few images
-        is a rough guess, so a part of the channel's mean variance is added.
-        """
-        variance = features.var(0, keepdim=True)
-        typical = variance.mean((2, 3), keepdim=True)
-        return cls(features.mean(0, keepdim=True), (variance + SHRUNK * typical + 1e-12).sqrt())
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """Shape of `features`, (N, D, h, w)."""
-        return (features - self.mean) / self.deviation
-
-
-class OnFeatures:
-    """What both densities share: features of pictures, and from maps of places to scores.
-
-    Args:
-        features: the maps.
-        seed: of all choices.
-        progress: told how far the fit is.
-    """
-
-    baseline = False
-
-    def __init__(self, features: FeatureMaps, seed: int, progress: Progress | None = None) -> None:
-        self.features, self.seed = features, seed
-        self.told = progress or (lambda done, total: None)
-
-    def _maps(self, images: Pixels) -> list[Tensor]:
-        parts = [
-            self.features(torch.from_numpy(np.array(images[start : start + BATCH])))
-            for start in range(0, len(images), BATCH)
-        ]
-        return [torch.cat(scale) for scale in zip(*parts, strict=True)]
-
-    def _some_maps(self, normal: Pixels) -> list[Tensor]:
-        """Maps of as many normal pictures as there is room for, evenly chosen, standardised."""
-        one = sum(scale.numel() for scale in self._maps(normal[:1]))
-        most = max(2, MOST_NUMBERS // one)
-        if len(normal) > most:
-            normal = normal[np.linspace(0, len(normal) - 1, most).astype(int)]
-        maps = self._maps(normal)
-        self.standards = [Standard.of(scale) for scale in maps]
-        found = [standard(scale) for standard, scale in zip(self.standards, maps, strict=True)]
-        if not all(bool(scale.isfinite().all()) for scale in found):
-            raise NaqshError(f"features {self.features.name!r} of normal pictures are not finite")
-        return found
-
-    def state(self) -> State:
-        """Means and deviations of every scale's features."""
-        kept = {}
-        for number, standard in enumerate(self.standards):
-            kept[f"mean.{number}"] = standard.mean.contiguous()
-            kept[f"deviation.{number}"] = standard.deviation.contiguous()
-        return kept
-
-    def restore(self, state: State) -> None:
-        """Take means and deviations."""
-        count = sum(name.startswith("mean.") for name in state)
-        if not count:
-            raise ValueError("no features were standardised")
-        self.standards = [
-            Standard(state[f"mean.{number}"], state[f"deviation.{number}"])
-            for number in range(count)
-        ]
-
-    def _standardised(self, images: Pixels) -> list[Tensor]:
-        maps = zip(self.standards, self._maps(images), strict=True)
-        return [standard(scale) for standard, scale in maps]
-
-    @staticmethod
-    def _scores(places: list[Tensor], images: Pixels) -> Scores:
-        """From scores of places, each (N, h, w), to maps of the pictures' size and scores."""
-        size = tuple(images.shape[2:])
-        whole = torch.stack(
-            [
-                interpolate(scale[:, None].float(), size, mode="bilinear", align_corners=False)[
-                    :, 0
-                ]
-                for scale in places
-            ]
-        ).sum(0)
-        maps: Maps = smooth(whole.numpy())
-        return Scores(finite(maps.max((1, 2))), maps)
 
 
 class FlowOnFeatures(OnFeatures):
@@ -199,6 +94,15 @@ class FlowOnFeatures(OnFeatures):
         for number, flow in enumerate(self.flows):
             kept |= {f"flow.{number}.{name}": t for name, t in flow.everything().items()}
         return kept
+
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """As :meth:`state` gives it of these features."""
+        maps = self._of_black(shape)
+        due = super().due(shape, sizes) | {"typical": blank(len(maps), 2, dtype=torch.float64)}
+        for number, scale in enumerate(maps):
+            flow = ConditionalFlow(scale.shape[1], CODE)
+            due |= {f"flow.{number}.{name}": t for name, t in flow.everything().items()}
+        return due
 
     def restore(self, state: State) -> None:
         """Take trained flows."""
@@ -285,10 +189,21 @@ class GaussianOnFeatures(OnFeatures):
         own = {"channels": self.channels, "location": self.mean, "factor": self.factor}
         return super().state() | {name: tensor.contiguous() for name, tensor in own.items()}
 
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """As :meth:`state` gives it of these features."""
+        maps = self._of_black(shape)
+        places = math.prod(self._grid(maps))
+        chosen = min(MOST_CHANNELS, sum(scale.shape[1] for scale in maps))
+        own = {"location": blank(places, 1, chosen), "factor": blank(places, chosen, chosen)}
+        return super().due(shape, sizes) | own | {"channels": blank(chosen, dtype=torch.int64)}
+
     def restore(self, state: State) -> None:
         """Take Gaussians."""
         super().restore(state)
         self.channels = state["channels"]
+        channels = sum(standard.mean.shape[1] for standard in self.standards)
+        if not 0 <= self.channels.min() <= self.channels.max() < channels:
+            raise ValueError("channels that are not there")
         self.mean, self.factor = state["location"], state["factor"]
 
     def score(self, images: Pixels, first: int) -> Scores:

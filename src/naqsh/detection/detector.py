@@ -11,32 +11,36 @@ those of a run are looked for by its path and compared by their fingerprint, and
 user's (``module:function``) is never imported unless the caller names it again.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from naqsh import loading, places
 from naqsh.core import Encodes, HasLogProb, Method, Reconstructs
 from naqsh.data import folders
 from naqsh.detection.baselines import Neighbour, Residual
 from naqsh.detection.caution import Complexity, Corrected
-from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures, OnFeatures
+from naqsh.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.detection.examined import Suspects, of_path
 from naqsh.detection.maps import feature_maps
 from naqsh.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
+from naqsh.detection.standard import OnFeatures
 from naqsh.errors import NaqshError
-from naqsh.foreign import require_file
+from naqsh.printable import short
+from naqsh.recipe import SIDES
 from naqsh.runfolder import make_folder, read_json, whole_folder, write_json
 from naqsh.spec import Shape
+from naqsh.training import tensors
 from naqsh.values import MISFIT
+
+T = TypeVar("T")
 
 FORMAT = 1
 FILE, FITTED, WEIGHTS = "detector.json", "fitted.safetensors", "weights.safetensors"
@@ -118,7 +122,7 @@ class Detector:
         needs_method = any(isinstance(scorer, OF_METHOD) for scorer in self.scorers.values())
         make_folder(place.absolute().parent)
         with whole_folder(place) as aside:
-            save_file(state, aside / FITTED)
+            tensors.save(aside / FITTED, state, {})
             if needs_method and self.weights is not None:
                 shutil.copyfile(self.weights, aside / WEIGHTS)
             write_json(aside / FILE, self._plain())
@@ -184,30 +188,58 @@ def load(
     """
     place = Path(folder)
     plain = read_json(place / FILE, within=place)
-    require_file(place / FITTED, within=place)
     try:
         if plain["format"] != FORMAT:
             raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
-        channels, height, width = (int(size) for size in plain["shape"])
-        named = [(str(scorer["name"]), scorer) for scorer in plain["scorers"]]
-        thresholds = {name: float(scorer["threshold"]) for name, scorer in named}
-        weights = place / WEIGHTS if (place / WEIGHTS).exists() else None
-        if weights is not None:
-            require_file(weights, within=place)
-        method = None if weights is None else loading.load(weights)[0].to(device)
-        state = load_file(place / FITTED)
-        scorers: dict[str, Scorer] = {}
-        for name, scorer in named:
-            scorers[name] = _scorer(name, scorer, method, torch.device(device), features)
-            start = f"{name}."
-            own = {n.removeprefix(start): t for n, t in state.items() if n.startswith(start)}
-            scorers[name].restore(own)
-        if not scorers:
-            raise ValueError("it names no scores")
+        shape = _shape(plain["shape"])
+        named = {str(scorer["name"]): scorer for scorer in plain["scorers"]}
+        thresholds = {name: float(scorer["threshold"]) for name, scorer in named.items()}
         about = dict(plain["about"])
-    except (LookupError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        raise NaqshError(f"{place} is no whole detector: {error!r}") from error
-    return Detector((channels, height, width), scorers, thresholds, about, weights)
+        if not named or len(named) != len(plain["scorers"]):
+            raise ValueError("it names no scores, or one twice")
+        weights = place / WEIGHTS if os.path.lexists(place / WEIGHTS) else None
+        method = None if weights is None else loading.load(weights)[0].to(device)
+        if method is not None and method.shape != shape:
+            raise ValueError(f"its weights are of images of shape {method.shape}")
+        scorers = {
+            name: _scorer(name, scorer, method, torch.device(device), features)
+            for name, scorer in named.items()
+        }
+        _restore(scorers, place / FITTED, shape)
+    except MISFIT as error:
+        raise NaqshError(f"{place} is no whole detector: {short(str(error))}") from error
+    return Detector(shape, scorers, thresholds, about, weights)
+
+
+def _shape(plain: Any) -> Shape:
+    channels, height, width = plain
+    if any(type(size) is not int for size in plain) or channels not in (1, 3):
+        raise ValueError(f"no images are of shape {short(plain)}")
+    if not 0 < min(height, width) <= max(height, width) <= SIDES:
+        raise ValueError(f"no images are of shape {short(plain)}")
+    return channels, height, width
+
+
+def _restore(scorers: Mapping[str, Scorer], file: Path, shape: Shape) -> None:
+    """Give scorers what they learnt, once names, types and shapes of all of it are due."""
+    sizes = {name: _parts(tensors.shapes(file), name) for name in scorers}
+    due = {
+        f"{name}.{key}": tensor
+        for name, scorer in scorers.items()
+        for key, tensor in scorer.due(shape, sizes[name]).items()
+    }
+    state, _ = tensors.read(file, due, "other scores than detector.json names")
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise NaqshError(f"{file} is damaged: {short(name)} is not finite")
+    for name, scorer in scorers.items():
+        scorer.restore(_parts(state, name))
+
+
+def _parts(named: Mapping[str, T], scorer: str) -> dict[str, T]:
+    """What is of one scorer, by its names there."""
+    start = f"{scorer}."
+    return {name.removeprefix(start): v for name, v in named.items() if name.startswith(start)}
 
 
 def _scorer(

@@ -9,6 +9,7 @@ Maps are smoothed by a Gaussian with a standard deviation of 1/56 of the picture
 are larger. Scores of pictures by likelihood and reconstruction come from the maps before smoothing.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,9 +22,13 @@ from torch import Tensor
 from naqsh.core import Encodes, HasLogProb, Localises, Method, Reconstructs
 from naqsh.data import to_float
 from naqsh.noise import Noise, derive
+from naqsh.spec import Shape
 
 State = dict[str, Tensor]
 """What a scorer learnt from normal images, by name; enough to score without them."""
+
+Sizes = Mapping[str, Sequence[int]]
+"""The shapes of tensors, by name."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -74,11 +79,23 @@ class Scorer(Protocol):
         """What :meth:`fit` learnt."""
         ...
 
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """What :meth:`restore` takes: tensors of the names, types and shapes that it must have.
+
+        Args:
+            shape: (C, H, W) of the images to be scored.
+            sizes: the shapes that are given, for what depends on how many normal images there were.
+        """
+        ...
+
     def restore(self, state: State) -> None:
         """Take what another scorer of this kind learnt, instead of :meth:`fit`.
 
+        Args:
+            state: finite, with the names, types and shapes of :meth:`due`.
+
         Raises:
-            KeyError, ValueError: it is not of this kind.
+            ValueError: it is not of this kind.
         """
         ...
 
@@ -93,8 +110,17 @@ class LearntBefore:
         """Nothing."""
         return {}
 
+    def due(self, shape: Shape, sizes: Sizes) -> State:
+        """Nothing."""
+        return {}
+
     def restore(self, state: State) -> None:
         """Nothing to take."""
+
+
+def blank(*size: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A tensor that has a type and a shape and takes no memory."""
+    return torch.empty(size, dtype=dtype, device="meta")
 
 
 def finite(values: NDArray[np.floating]) -> Floats:

@@ -23,6 +23,8 @@ from naqsh.printable import short
 DIGEST = "sha256"
 """The text in a file's header that holds its digest; files of before there was one lack it."""
 
+OTHERS = "other networks than its recipe"
+
 _TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -76,19 +78,22 @@ def compare(path: Path, due: Mapping[str, Tensor]) -> None:
         _compare(path, due, _outlines(file))
 
 
-def read(path: Path, due: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(
+    path: Path, due: Mapping[str, Tensor], others: str = OTHERS
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors in a file, on the CPU, and the texts in its header.
 
     Args:
         path: the file.
         due: as for :func:`compare`.
+        others: what it holds where these are others than are due, for the message.
 
     Raises:
         NaqshError: as :func:`compare`, or its content does not have the digest in its header.
     """
     with opened(path, "pt") as file:
         header: dict[str, str] = file.metadata() or {}
-        _compare(path, due, _outlines(file))
+        _compare(path, due, _outlines(file), others)
         found = {name: file.get_tensor(name) for name in due}
     if DIGEST in header and header[DIGEST] != digest(found, header):
         raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
@@ -102,7 +107,10 @@ def _outlines(file: Any) -> dict[str, tuple[str, list[int]]]:
 
 
 def _compare(
-    path: Path, due: Mapping[str, Tensor], found: Mapping[str, tuple[str, list[int]]]
+    path: Path,
+    due: Mapping[str, Tensor],
+    found: Mapping[str, tuple[str, list[int]]],
+    others: str = OTHERS,
 ) -> None:
     why = ""
     if missing := sorted(due.keys() - found.keys()):
@@ -117,4 +125,4 @@ def _compare(
             wanted = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
             why = f"{short(name)} is {kind} {shape}, not {wanted}"
     if why:
-        raise NaqshError(f"{path} holds other networks than its recipe: {why}")
+        raise NaqshError(f"{path} holds {others}: {why}")
