@@ -91,6 +91,16 @@ class Method(nn.Module):
         super().__init__()
         self.shape = shape
 
+    @property
+    def level_width(self) -> float:
+        """How far apart neighbouring ones of 256 levels lie in what a density is of.
+
+        Levels reach from one end of the value range to the other, so that there are 255 steps. A
+        method whose density is of other numbers, as of dequantised ones, says its own.
+        """
+        low, high = self.value_range
+        return (high - low) / 255
+
     @abstractmethod
     def phases(self) -> list[Phase]:
         """How the method learns: the phases of one step, in order."""

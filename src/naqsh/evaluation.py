@@ -285,7 +285,7 @@ def _likelihood(
         int(np.prod(chosen.shape)),
         kind=method.log_prob_kind,
         of=method.log_prob_of,
-        value_range=method.value_range,
+        level_width=method.level_width,
         reference=reference,
     )
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
-from naqsh.flows.dequantise import Dequantise, bits_per_dimension
+from naqsh.flows.dequantise import LEVELS, Dequantise, bits_per_dimension
 from naqsh.noise import Noise
 from naqsh.precision import full_precision
 from naqsh.spec import Optimizer, Shape
@@ -77,6 +77,8 @@ class FlowMethod(Method):
 
     value_range = (0.0, 1.0)
     log_prob_kind: LogProbKind = "exact"
+    level_width = 1 / LEVELS
+    """Densities are of dequantised values, each level's in a bin of its own."""
 
     def __init__(
         self, shape: Shape, layers: Sequence[Bijection], logit: float | None, optimizer: Optimizer

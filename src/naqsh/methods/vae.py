@@ -152,10 +152,10 @@ class VAE(Method):
         self.log_prob_of = "black and white"
         if spec.likelihood == "gaussian":
             self.likelihood = Gaussian(spec.scale, spec.learn_scale)
+            self.log_prob_of = "density"
         self.flow: InverseAutoregressive | None = None
         if spec.posterior == "iaf":
             self.flow = InverseAutoregressive(spec.latent, spec.posterior_steps, context)
-            self.log_prob_of = "density"
 
     def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """What the KL adds to the loss in `step`.

@@ -4,11 +4,15 @@ A picture of D numbers with 256 levels each has a probability P; its bits a dime
 
 .. math:: -\frac{\log_2 P}{D}.
 
-A model that gives a density p of real numbers in [a, b] is taken for one of levels by
-:math:`P \approx p \left(\frac{b - a}{256}\right)^D`, the density times the volume of a level (its
-logarithm, averaged over a level, is never above that of P: Theis et al., 2016), hence
+A model that gives a density p of real numbers, on which neighbouring levels lie w apart, is taken
+for one of levels by :math:`P \approx p\, w^D`, the density times the volume of a level, hence
 
-.. math:: -\frac{\log_2 p}{D} + \log_2 \frac{256}{b - a}.
+.. math:: -\frac{\log_2 p}{D} - \log_2 w.
+
+How far apart they lie is the model's to say: levels k/255 in [0, 1] lie 1/255 apart, dequantised
+ones (k + u) / 256 in bins of 1/256, which differ by 0.0056 bits. The logarithm of a dequantised
+density, averaged over a level, is never above that of P (Theis et al., 2016); a density at the
+levels themselves may be, where it is narrower than they are.
 
 Black and white pixels have other probabilities; their bits must not be compared with these.
 
@@ -18,7 +22,6 @@ References:
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -70,7 +73,7 @@ def likelihood(
     *,
     kind: str,
     of: Literal["density", "levels", "black and white"],
-    value_range: Sequence[float],
+    level_width: float,
     reference: str,
 ) -> Likelihood:
     """What the log-likelihoods of single pictures come to.
@@ -80,7 +83,7 @@ def likelihood(
         dimensions: numbers in a picture, C * H * W.
         kind: exact, lower bound or estimate.
         of: what a value is the logarithm of.
-        value_range: of the pixels that a density is of.
+        level_width: how far apart neighbouring levels lie in what a density is of.
         reference: which pictures.
 
     Raises:
@@ -95,8 +98,7 @@ def likelihood(
             "some pictures no density"
         )
     nats, error = float(log_prob.mean()), float(log_prob.std(ddof=1) / math.sqrt(len(log_prob)))
-    low, high = value_range
-    level = math.log2(256 / (high - low)) if of == "density" else 0.0
+    level = -math.log2(level_width) if of == "density" else 0.0
     scale = dimensions * math.log(2)
     bits = -nats / scale + level
     return Likelihood(nats, error, bits, error / scale, kind, of, len(log_prob), reference)
