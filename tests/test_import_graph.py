@@ -67,6 +67,7 @@ USERS = {  # who may import what stands beside
         *("ready", "detection", "tune", "comparison", "cli"),
     },
     "metrics": {
+        "training",
         "run",
         "measuring",
         "ready",

@@ -13,6 +13,7 @@ from naqsh import report
 from naqsh.cli import main
 from naqsh.errors import NaqshError
 from naqsh.report.words import END, ISOLATE, LANGUAGES, Words
+from naqsh.training import astray
 from naqsh.training.diagnosis import watchers
 
 ENGLISH, PERSIAN = Words("en"), Words("fa")
@@ -173,6 +174,12 @@ def test_every_rule_of_the_diagnosis_has_its_sentence():
         key = f"diagnosis.rules.{watcher.rule}"
         own = ENGLISH.text(key, value="0.03", percent="3.0%", metric="x")
         assert own == watcher.words.format(value=0.03)
+        assert key in PERSIAN
+    for rule, words in astray.WORDS.items():
+        key = f"diagnosis.rules.{rule}"
+        assert ENGLISH.text(key, value="0.03", percent="3.0%", before="1") == words.format(
+            value=0.03, before="1"
+        )
         assert key in PERSIAN
     assert "diagnosis.rules.back" in PERSIAN
 

@@ -27,6 +27,7 @@ from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, append_line, read_lines
 from naqsh.training import changes, checkpoint, moments, resuming, stages
+from naqsh.training.astray import Watch
 from naqsh.training.batches import Batches
 from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
 from naqsh.training.distributed import World, synchronise_batch_norm
@@ -99,7 +100,7 @@ class Trainer:
         self.dtype = autocast_dtype(training.precision, world.device)
         self.plan = stages.plan(training, len(self.data), self.batches.per_step)
         self.state = checkpoint.State()
-        self.pending, self.diagnosis = Pending(), Diagnosis()
+        self.pending, self.diagnosis, self.watch = Pending(), Diagnosis(), Watch()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
         self.sink, self.notes = sink, notes
         self._begun: dict[str, str] = {}
@@ -287,7 +288,7 @@ class Trainer:
         return NaqshError(words)
 
     def _show(self) -> None:
-        """The grid and the weights' histograms of a stage."""
+        """The grid and the weights' histograms of a stage, and whether its samples are images."""
         caption = f"{self.recipe.name}, epoch {self.epoch:.3g}, step {self.state.step}"
         show = partial(
             stages.show,
@@ -300,7 +301,14 @@ class Trainer:
             self.training.seed,
             self.world.device,
         )
-        self.world.leading(lambda: append_line(self.folder.stages, self._record() | show()))
+
+        def lead() -> None:
+            record = self._record() | show()
+            append_line(self.folder.stages, record)
+            for said in self.watch.read(record, self.state.step == self.plan.total):
+                self._diagnose(said.words, asdict(said))
+
+        self.world.leading(lead)
 
     def _validate(self, held_out: DataSet) -> None:
         """Score the held-out pictures and remember the best step."""
@@ -357,9 +365,14 @@ class Trainer:
                 self.world.broadcast(average)
             moments.share(self.optimizers, self.world)
         self.pending.sums = dict(self.state.pending)
-        self.world.leading(
-            lambda: self.diagnosis.replay(resuming.forget(self.folder, self.state.step))
-        )
+        self.world.leading(self._hear_again)
+
+    def _hear_again(self) -> None:
+        """Drop what was recorded after the checkpoint; the rules hear the rest, which was told."""
+        numbers, shown = resuming.forget(self.folder, self.state.step)
+        self.diagnosis.replay(numbers)
+        for record in shown:
+            self.watch.read(record, record["step"] == self.plan.total)
 
     def _note_changes(self) -> None:
         """Note what is another than it was for the weights that the run goes on from."""

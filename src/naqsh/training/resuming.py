@@ -1,6 +1,7 @@
 """Where a run goes on: its newest whole checkpoint, and the records until then."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,12 +41,12 @@ def newest(
     return State(), {}
 
 
-def forget(folder: RunFolder, step: int) -> Records:
-    """Drop what was recorded after `step`; returns the records of numbers that stay."""
+def forget(folder: RunFolder, step: int) -> tuple[Records, Records]:
+    """Drop what was recorded after `step`; returns the records that stay: numbers, and stages."""
     checkpoint.sweep(folder)
     checkpoint.drop_old(folder, step)
-    stay: Records = []
+    stay: dict[Path, Records] = {}
     for path in (folder.stages, folder.diagnosis, folder.metrics):
-        stay = read_until(path, step)
-        rewrite_lines(path, stay)
-    return stay
+        stay[path] = read_until(path, step)
+        rewrite_lines(path, stay[path])
+    return stay[folder.metrics], stay[folder.stages]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,14 +20,13 @@ from naqsh.data import DataSet, to_float
 from naqsh.noise import Noise, derive
 from naqsh.recipe import Training
 from naqsh.runfolder import RunFolder
+from naqsh.training.astray import evenly, look
 
 GRID = 100
 """Pictures in a stage's grid."""
 
 SHOWN = 10
 """Real pictures that a method which shows more is given."""
-
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ def show(
         pixels = pictures.to_pixels(images.float().cpu().numpy())
         pictures.save_grid(folder.grid(step), pixels, caption)
         record |= {"grid": folder.grid(step).name, "diversity": diversity(pixels, real.images)}
+        record["nearness"] = look(pixels, real.images)
     if isinstance(method, Shows):
         record["shown"] = _shown(method, real, folder, step, seed, device)
     return record
@@ -95,7 +94,7 @@ def _shown(
 ) -> dict[str, str]:
     """Draw what a method shows beside samples; returns the files' names."""
     assert isinstance(method, Method)
-    images = torch.from_numpy(real.images[_evenly(len(real), SHOWN)]).to(device)
+    images = torch.from_numpy(real.images[evenly(len(real), SHOWN)]).to(device)
     noise = Noise(derive(seed, "show"), len(images), device=device)
     files = {}
     for name, (pictures_of_it, columns) in method.show(
@@ -106,11 +105,6 @@ def _shown(
         pictures.save_grid(file, pixels, columns=columns)
         files[name] = file.name
     return files
-
-
-def _evenly(count: int, wanted: int) -> Indices:
-    """`wanted` numbers from 0 to `count` - 1, evenly: folders come class by class."""
-    return np.linspace(0, count - 1, wanted).astype(np.int64)
 
 
 @torch.no_grad()
@@ -161,6 +155,6 @@ def gradient_norms(phase: Phase) -> dict[str, Tensor]:
 
 def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
     """Variance of generated pictures over that of as many real ones, summed over pixels."""
-    chosen = _evenly(len(real), min(len(pixels), len(real)))
+    chosen = evenly(len(real), min(len(pixels), len(real)))
     ours, theirs = pixels.astype(np.float64), real[chosen].astype(np.float64)
     return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
