@@ -36,7 +36,7 @@ SPLITS = [("train", "test"), ("Training", "VALID"), ("train", "eval"), ("", "tes
 
 
 @pytest.mark.parametrize(("train", "test"), SPLITS)
-@pytest.mark.parametrize("good", ["good", "Good", "OK"])
+@pytest.mark.parametrize("good", ["good", "Good", "OK", "Plain"])
 def test_the_test_split_is_examined(tmp_path: Path, train: str, test: str, good: str) -> None:
     places = {f"{test}/{good}": 2, f"{test}/NG": 3}
     if train:
@@ -45,11 +45,11 @@ def test_the_test_split_is_examined(tmp_path: Path, train: str, test: str, good:
     found = examined(folder)
     assert len(found) == 5
     assert all(path.startswith(test) for path in found.paths)
-    if good == "OK":
+    if good == "Plain":
         assert found.kinds is None
         (note,) = [note for note in found.notes if "none is called good" in note]
-        assert f"--good {'OK' if train else 'NG'}" in note
-        found = examined(folder, good="OK")
+        assert f"--good {'Plain' if train else 'NG'}" in note
+        found = examined(folder, good="Plain")
     assert sorted(found.kinds or ()) == ["NG"] * 3 + ["good"] * 2
     assert found.anomalous is not None
     assert any("masks of 0 of 3 faulty images" in note for note in found.notes)

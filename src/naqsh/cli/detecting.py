@@ -25,9 +25,11 @@ def add_detect(verbs: Any) -> None:
         "  naqsh detect runs/mine bottle/ --features classifier:runs/classifier-cifar10\n"
         "  naqsh detect runs/maf-fashion mnist --n 1000\n"
         "  naqsh detect runs/mine good/ --save detector; naqsh detect detector new/\n"
-        "folders: train/good, test/<kind> and ground_truth/<kind> as MVTec AD has them; or a\n"
-        "sub-folder for each kind, normal ones in good/; or pictures alone, then flagged ones are\n"
-        "listed. Written into RUN/detections/NAME: detection.json, detection.csv, heat maps.\n"
+        "folders: train/good, test/<kind> and ground_truth/<kind> as MVTec AD has them;\n"
+        "Data/Images and Data/Masks as VisA has them; a sub-folder for each kind, normal ones in\n"
+        "good/ (or ok, normal, …); images with masks beside them, empty for good ones; or images\n"
+        "alone, then flagged ones are listed. Written into RUN/detections/NAME: detection.json,\n"
+        "detection.csv, heat maps.\n"
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
     add_run(parser, "a run folder, trained on normal pictures; or a saved detector")
@@ -57,7 +59,7 @@ def add_detect(verbs: Any) -> None:
         metavar="FOLDER",
         help="keep the fitted detector, which needs neither the run nor normal pictures again",
     )
-    parser.add_argument("--good", help="sub-folder of the good images (default good)")
+    parser.add_argument("--good", help="sub-folder of good images (default good, ok, normal, …)")
     add_skip_broken(parser)
     add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from naqsh.data import cache, decoding
 from naqsh.data.decoding import Decoded, Header, Range
-from naqsh.data.listing import Listing, class_named, files, with_good_first
+from naqsh.data.inspection import good_one
+from naqsh.data.listing import Listing, files, with_good_first
 from naqsh.errors import NaqshError
 from naqsh.progress import progress
 
@@ -111,7 +112,7 @@ def read(folder: Path, split: str, options: Options, good: str | None = None) ->
 
 def _told_of_faulty(folder: Path, listing: Listing, split: str) -> Listing:
     """The listing with a note where good images and others are trained on together."""
-    good = class_named(listing, "good")
+    good = good_one(listing.classes)
     others = [name for name in listing.classes if name != good]
     if good is None or not others or split != "train":
         return listing

@@ -5,7 +5,6 @@ sub-folders in these are. Training and test split share one numbering of classes
 training split, sorted, then those that only the test split has.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.data import splits, walking
+from naqsh.data import beside, inspection, splits, walking
 from naqsh.data.decoding import SUFFIXES
 from naqsh.data.holdout import no_test_split
-from naqsh.data.masks import is_beside
 from naqsh.data.splits import Splits
 from naqsh.data.walking import Walk
 from naqsh.errors import NaqshError, one_of
-
-_MASKS = re.compile(r"(ground[\W_]*)?truths?|gts?|masks?|labels?|annotations?|segmentations?")
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,10 @@ class Listing:
 
 def has_test(folder: Path) -> bool:
     """Whether a folder has a test split of its own; raises NaqshError as :func:`files` does."""
-    found = splits.find(folder, walking.walk(folder).inside)
+    inside = walking.walk(folder).inside
+    if apart := inspection.find(folder, inside):
+        return bool(apart.of("test"))
+    found = splits.find(folder, inside)
     return found is not None and bool(found.test)
 
 
@@ -70,17 +69,19 @@ def files(folder: Path, split: str = "train", least: int = 2, masks: bool = Fals
     """
     tree = walking.walk(folder)
     inside = dict(tree.inside)
+    if apart := inspection.find(folder, inside, masks):
+        return _apart(folder, tree, apart, split, least)
     truth: list[Path] = []
     found = splits.find(folder, inside)
     if found is None:
         if split == "test":
             _no_splits_below(folder, tree.loose, inside, "train", splitted=False)
             raise no_test_split(str(folder))
-        if masks and any(not _MASKS.fullmatch(name.casefold()) for name in inside):
-            for name in [name for name in inside if _MASKS.fullmatch(name.casefold())]:
+        if masks and not all(map(beside.is_folder, inside)):
+            for name in filter(beside.is_folder, list(inside)):
                 truth += inside.pop(name)
         notes = tree.notes()
-        loose, classes = tree.loose, _without_masks(folder, inside, truth, masks)
+        loose, classes, among = beside.split_off(folder, tree.loose, inside, masks)
         names: Iterable[str] = classes
         parts: tuple[str, ...] = ()
     else:
@@ -95,14 +96,28 @@ def files(folder: Path, split: str = "train", least: int = 2, masks: bool = Fals
         other = found.test if split == "train" else found.train
         notes += _without_links(folder, tree, inside, parts, other)
         loose, classes = _inside(folder, inside, parts, found.domains)
-        classes = _without_masks(folder, classes, truth, masks)
-        train = _inside(folder, inside, found.train, found.domains)[1]
+        loose, classes, among = beside.split_off(folder, loose, classes, masks)
+        train = beside.split_off(
+            folder, *_inside(folder, inside, found.train, found.domains), masks
+        )[1]
         names = [*sorted(train), *sorted(classes.keys() - train.keys())]
     _no_splits_below(folder, loose, classes, split, len(parts) > 0)
+    truth += among
     if not masks:
-        notes += _taken_masks(folder, classes, parts)
+        notes += [*beside.left_out(folder, among), *beside.taken(folder, classes, parts)]
     top = folder / parts[0] if len(parts) == 1 else folder
     return _listing(top, loose, classes, tuple(names), tuple(notes), tuple(truth), least)
+
+
+def _apart(folder: Path, tree: Walk, found: inspection.Apart, split: str, least: int) -> Listing:
+    """The images of an inspection set whose masks lie apart."""
+    classes = found.of(split)
+    if not classes:
+        raise no_test_split(str(folder))
+    notes = [*tree.notes(), *found.notes]
+    if split == "train":
+        notes += found.left_out(folder)
+    return _listing(folder, [], classes, tuple(classes), tuple(notes), tuple(found.truth), least)
 
 
 def with_good_first(folder: Path, listing: Listing, good: str, alone: bool) -> Listing:
@@ -165,26 +180,6 @@ def _inside(
     return loose, classes
 
 
-def _without_masks(
-    folder: Path, classes: dict[str, list[Path]], truth: list[Path], masks: bool
-) -> dict[str, list[Path]]:
-    """The classes without masks in folders of their own or beside images; these go to `truth`."""
-    if not masks:
-        return classes
-    kept: dict[str, list[Path]] = {}
-    for name, images in classes.items():
-        known = frozenset((file.parent, file.stem.casefold()) for file in images)
-        for file in images:
-            below = file.relative_to(folder).parts[:-1]
-            below = below[below.index(name) + 1 :] if name in below else ()
-            in_place = any(_MASKS.fullmatch(part.casefold()) for part in below)
-            if in_place or is_beside(file, known):
-                truth.append(file)
-            else:
-                kept.setdefault(name, []).append(file)
-    return kept
-
-
 def _without_links(
     folder: Path,
     tree: Walk,
@@ -216,23 +211,6 @@ def _beside(folder: Path, tree: Walk, found: Splits) -> list[str]:
     return notes + (
         [f"{folder.resolve().name}: left out beside the splits: {', '.join(counts)}"] * bool(counts)
     )
-
-
-def _taken_masks(folder: Path, classes: dict[str, list[Path]], parts: Iterable[str]) -> list[str]:
-    """A note of images in folders that are named as if they held masks."""
-    named = {
-        part
-        for images in classes.values()
-        for file in images
-        for part in file.relative_to(folder).parts[:-1]
-        if part not in parts and _MASKS.fullmatch(part.casefold())
-    }
-    if not named:
-        return []
-    return [
-        f"{folder.resolve().name}: what is in {', '.join(sorted(named))} is taken as images; move "
-        "masks away"
-    ]
 
 
 def _no_splits_below(

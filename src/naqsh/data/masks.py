@@ -104,6 +104,18 @@ def read(
     return Masks(faulty, known, _notes(np.array(good), known, empty, outside, tiny, size))
 
 
+def tell_good(images: Sequence[Path], truth: Sequence[Path]) -> list[bool] | None:
+    """Which images are good by their masks, as these are empty; None unless each image has one.
+
+    Raises:
+        NaqshError: as :func:`read`.
+    """
+    found = _matched(images, truth)
+    if len(found) < len(images):
+        return None
+    return [not _joined(found[image], image).any() for image in images]
+
+
 def _notes(
     good: NDArray[np.bool_],
     known: NDArray[np.bool_],

@@ -1,6 +1,8 @@
 """Images to examine, as a folder or file has them: with kinds and masks where these are known."""
 
 import hashlib
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from naqsh.data import defects, folders, masks
 from naqsh.data import listing as lists
 from naqsh.data import notes as data_notes
 from naqsh.data.decoding import SUFFIXES
+from naqsh.data.inspection import good_one
 from naqsh.data.listing import Listing
 from naqsh.errors import NaqshError
 from naqsh.spec import Shape
@@ -101,32 +104,65 @@ def _of_folder(
 ) -> Suspects:
     """The images of a folder, `good` being asked for and `usual` taken where it is there."""
     listing = lists.files(path, "any", least=1, masks=True)
-    notes: list[str] = []
-    asked = [good] if good else [name for name in (usual, defects.GOOD) if name]
-    matches = [lists.class_named(listing, name) for name in asked]
-    named_good = next((name for name in matches if name is not None), None)
+    named_good, notes = _good_class(path, listing, good, usual)
     if named_good is not None:
         listing = lists.with_good_first(path, listing, named_good, alone=False)
-    elif good is not None:
-        lists.with_good_first(path, listing, good, alone=False)  # raises: there is none
-    elif listing.classes:
-        notes.append(
-            f"{path.resolve().name}: sub-folders {', '.join(listing.classes)}: none is called "
-            f"{defects.GOOD}, so which images are good is not known; name it, for example --good "
-            f"{listing.classes[0]}"
-        )
     read = folders.stored(path, listing, "examined", options, least=1)
-    files = read.listing.files
+    files, labels = read.listing.files, read.listing.labels
     paths = tuple(file.relative_to(path).as_posix() for file in files)
-    kinds = known = None
-    if named_good is not None and read.listing.labels is not None:
-        kinds = tuple(_kind(listing.classes[label], named_good) for label in read.listing.labels)
+    kinds: tuple[str, ...] | None = None
+    if named_good is not None and labels is not None:
+        kinds = tuple(_kind(listing.classes[label], named_good) for label in labels)
+    elif listing.truth:
+        kinds, note = _by_masks(path, files, listing.truth)
+        notes = notes if notes and kinds is None else [note]
+    known = None
+    if kinds is not None:
         are_good = [kind == defects.GOOD for kind in kinds]
         found = masks.read(files, are_good, listing.truth, shape[1:])
         notes += (f"{path.resolve().name}: {note}" for note in found.notes)
         known = (found.faulty, found.known) if found.faulty.any() else None
     said = data_notes.say((*read.notes, *notes))
     return Suspects(path.resolve().name, read.images, paths, kinds, known, said)
+
+
+def _good_class(
+    path: Path, listing: Listing, good: str | None, usual: str | None
+) -> tuple[str | None, list[str]]:
+    """The class of the good images, and what must be said of it."""
+    if good is not None:
+        lists.with_good_first(path, listing, good, alone=False)  # raises where there is none
+        return lists.class_named(listing, good), []
+    if usual and (found := lists.class_named(listing, usual)):
+        return found, []
+    name = path.resolve().name
+    if found := good_one(listing.classes):
+        plain = found.casefold() == defects.GOOD
+        note = f"{name}: {found} is taken for the good images; --good names others"
+        return found, [] if plain else [note]
+    if not listing.classes:
+        return None, []
+    return None, [
+        f"{name}: sub-folders {', '.join(listing.classes)}: none is called {defects.GOOD}, so "
+        "which images are good is not known; name it, for example --good "
+        f"{shlex.quote(listing.classes[0])}"
+    ]
+
+
+def _by_masks(
+    path: Path, files: Sequence[Path], truth: Sequence[Path]
+) -> tuple[tuple[str, ...] | None, str]:
+    """Kinds of images that only masks tell: good where that of an image is empty. And a note."""
+    name, faulty = path.resolve().name, "faulty"
+    told = masks.tell_good(files, truth)
+    if told is None:
+        return None, (
+            f"{name}: no sub-folder is called {defects.GOOD} and not every image has a mask, so "
+            "which images are good is not known; give good ones empty masks, or sort the images "
+            f"into {defects.GOOD} and {faulty}"
+        )
+    kinds = tuple(defects.GOOD if is_good else faulty for is_good in told)
+    return kinds, f"{name}: {sum(told)} of {len(told)} images are good, as their masks are empty"
 
 
 def _kind(name: str, good: str) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from naqsh import data, places
 from naqsh.data import defects, folders, named
 from naqsh.data import listing as lists
+from naqsh.data.inspection import good_one
 from naqsh.detection.examined import Suspects, no_good, of_path
 from naqsh.errors import NaqshError
 from naqsh.run import Run, load_data
@@ -123,8 +124,8 @@ def _given_normal(
     alone = None
     if given not in data.CATALOG and places.expanded(given).is_dir() and given.strip():
         listing = lists.files(places.expanded(given), masks=True)
-        names = (name for name in (good, told.good, defects.GOOD) if name)
-        alone = next((own for name in names if (own := lists.class_named(listing, name))), None)
+        named = (lists.class_named(listing, name) for name in (good, told.good) if name)
+        alone = next((name for name in named if name), None) or good_one(listing.classes)
     return data.load(
         given,
         size=size,
