@@ -124,6 +124,17 @@ def test_each_repeat_sees_fresh_pictures_and_phases_share_them(tmp_path):
             assert list(which) == by_step[step][:4]
 
 
+def test_noise_differs_wherever_the_update_does_and_parts_have_their_own(tmp_path):
+    whole, parts = (
+        make(tmp_path / str(count), Spec(repeats=2), accumulate=count).batches for count in (1, 2)
+    )
+    updates = [(phase, step, k) for phase in "ab" for step in (0, 1) for k in (0, 1)]
+    drawn = [whole.take(*update, 0).noise.uniform() for update in updates]
+    assert len(torch.cat(drawn).unique()) == len(updates) * 4
+    cut = [torch.cat([parts.take(*u, part).noise.uniform() for part in (0, 1)]) for u in updates]
+    assert torch.equal(torch.stack(cut), torch.stack(drawn))
+
+
 def test_one_step_is_plain_gradient_descent(tmp_path):
     trainer = make(tmp_path, steps=1, precision="float32")
     weight, bias = trainer.method.a.weight.detach().clone(), trainer.method.a.bias.detach().clone()
@@ -266,6 +277,17 @@ def test_validation_weighs_every_picture_alike(tmp_path):
     whole = stages.validate(trainer.method, trainer.data, COUNT, 0, torch.device("cpu"))
     cut = stages.validate(trainer.method, trainer.data, 5, 0, torch.device("cpu"))
     assert cut == pytest.approx(whole)
+
+
+def test_validation_gives_every_image_noise_of_its_own(tmp_path):
+    """So that the loss does not hang on how many images fit into a batch."""
+    trainer = make(tmp_path)
+    drawn = []
+    trainer.method.validation = lambda batch: {"total": drawn.append(batch.noise.uniform()) or 0.0}
+    for batch in (COUNT, 5):
+        stages.validate(trainer.method, trainer.data, batch, 0, torch.device("cpu"))
+    assert len(torch.cat(drawn[1:]).unique()) == COUNT
+    assert torch.equal(drawn[0], torch.cat(drawn[1:]))
 
 
 def test_a_score_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
