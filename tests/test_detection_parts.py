@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from naqsh import metrics
-from naqsh.detection import caution, conditional, density, heat, maps
+from naqsh.detection import caution, conditional, density, figures, heat, maps
 from naqsh.detection.baselines import Neighbour, Residual
+from naqsh.detection.examined import Suspects
 from naqsh.detection.scores import Reconstruction, Scores, smooth
 from naqsh.errors import NaqshError
 
@@ -301,3 +303,24 @@ def test_overlay_is_grey_where_nothing_is_and_red_where_all_is():
     shown = heat.overlay(image, np.array([[0.0, 1.0]], np.float32), 0.0, 1.0)
     assert shown[:, 0, 0].tolist() == [100, 100, 100]
     assert shown[:, 0, 1].tolist() == [204, 52, 36]  # a fifth of the grey, four fifths of the red
+
+
+def test_figures_of_kinds_and_pixels_are_scikit_learns():
+    """Each kind against the good ones; pixels of images whose faults are known alone."""
+    random = np.random.default_rng(0)
+    kinds = np.array(["good"] * 6 + ["dent"] * 4 + ["scratch"] * 5)
+    values, heat_maps = random.normal(size=15), random.normal(size=(15, 4, 4))
+    masks, known = random.random((15, 4, 4)) < 0.2, np.ones(15, np.bool_)
+    masks[kinds == "good"] = False
+    known[[7, 12]] = False  # their faults are hot, and marked nowhere
+    masks[~known], heat_maps[~known] = False, 5.0
+    images = np.zeros((15, 1, 4, 4), np.uint8)
+    examined = Suspects("x", images, tuple("abcdefghijklmno"), tuple(kinds), (masks, known))
+    found = figures.measured(values, examined, heat_maps)
+    assert found["auroc"] == pytest.approx(roc_auc_score(kinds != "good", values))
+    for kind in ("dent", "scratch"):
+        part = (kinds == "good") | (kinds == kind)
+        wanted = roc_auc_score(kinds[part] == kind, values[part])
+        assert found["kinds"][kind]["auroc"] == pytest.approx(wanted)
+    pixels = roc_auc_score(masks[known].ravel(), heat_maps[known].ravel())
+    assert found["pixel_auroc"] == pytest.approx(pixels)

@@ -16,6 +16,7 @@ from naqsh.metrics.evaluate import measure
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.influence import Influence, difference, wilson
 from naqsh.metrics.kernel import kernel_distance, kernel_influence
+from naqsh.metrics.manifold import manifold
 from naqsh.metrics.uncertainty import frechet_influence, frechet_standard_error
 
 REPLICATIONS, SOME = 1500, 600
@@ -78,6 +79,17 @@ def test_recall_given_the_samples() -> None:
     rng = np.random.default_rng(3)
     generated = made(rng, 100)
     check("recall", lambda: (real(rng, 400), generated))
+
+
+def test_coverages_error_is_its_spread() -> None:
+    """The plain jackknife's is 1.25 times that here, which an interval may hide."""
+    rng = np.random.default_rng(2)
+    reference, count = real(rng, 300), 450
+    found = [manifold(reference, made(rng, 150))["coverage"] for _ in range(count)]
+    errors = [influence.standard_error for _, influence in found]
+    spread = np.std([value for value, _ in found])
+    # A standard deviation of 450 values is known to 1 / sqrt(900): three of these.
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.1)
 
 
 def check(name: str, draw: Callable[[], tuple[Table, Table]]) -> None:

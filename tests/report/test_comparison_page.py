@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from folders import make_run
 from pages import Page
+from scipy import stats
 
 from naqsh import influences, report
 from naqsh.errors import NaqshError
@@ -161,7 +162,6 @@ def test_values_decide_and_not_the_middles_of_clipped_intervals(runs):
 
 @pytest.mark.parametrize("freedom", [1, 1.5, 2, 3, 4.7, 10, 30, 1000])
 def test_students_quantiles(freedom):
-    stats = pytest.importorskip("scipy.stats")
     assert verdicts.student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
 
 
@@ -176,7 +176,6 @@ def _trained(run, values):
 
 
 def test_trainings_are_told_apart_by_welchs_t(runs):
-    stats = pytest.importorskip("scipy.stats")
     first, second = [4.08, 5.19, 4.13, 4.52], [5.0, 5.4, 5.1]
     a, b = (_trained(run, values) for run, values in zip(runs, (first, second), strict=False))
     welch = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
@@ -198,6 +197,14 @@ def test_intervals_over_trainings_hold_the_truth_as_often_as_they_say(k, spread,
         apart, half = verdicts._welch(list(a), list(b))
         inside += abs(apart) <= half
     assert 0.93 <= inside / 2000 <= 0.97
+
+
+@pytest.mark.parametrize("values", [[4.1, 4.4], [4.0, 4.6, 4.1], [3.9, 5.2, 4.1, 4.4, 4.8]])
+def test_the_interval_of_a_mean_over_trainings_is_students(values):
+    mean, interval = verdicts.over_trainings(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean == pytest.approx(np.mean(values))
+    assert interval == pytest.approx(tuple(expected), rel=1e-6)
 
 
 def test_several_trainings_of_a_recipe_stand_as_one(folder, tmp_path):
