@@ -14,7 +14,7 @@ SOURCE = Path(naqsh.__file__).parent
 
 LAYERS = [  # from the bottom: each may import those before it
     *("printable", "errors", "aside", "values"),
-    *("foreign", "headers", "places", "seeds", "terminal", "progress", "download"),
+    *("foreign", "headers", "zips", "places", "seeds", "terminal", "progress", "download"),
     *(
         "spec",
         "codec",
@@ -23,6 +23,7 @@ LAYERS = [  # from the bottom: each may import those before it
         "distances",
         "inline",
         "runfolder",
+        "packed",
         "outputs",
         "results",
         "kept",
@@ -35,7 +36,7 @@ LAYERS = [  # from the bottom: each may import those before it
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "aside", "foreign", "places", "seeds", "progress", "download"},
+    "data": {"errors", "aside", "foreign", "zips", "places", "seeds", "progress", "download"},
     "metrics": {
         "errors",
         "aside",
@@ -54,6 +55,7 @@ SIDE = {  # these stand beside: all that each may import
             "distances",
             "foreign",
             "runfolder",
+            "packed",
             "results",
             "kept",
             "influences",

@@ -11,6 +11,7 @@ Nothing here needs PyTorch.
 """
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -125,6 +126,18 @@ def read_bytes(path: Path, limit: int, within: Path | None = None) -> bytes:
             return file.read()
         except OSError as error:
             raise unreadable(path, error) from error
+
+
+def sha256(path: Path, within: Path | None = None) -> str:
+    """The digest of a file, in hex digits; see :func:`opened` for arguments and errors."""
+    total = hashlib.sha256()
+    with opened(path, limit=1 << 62, within=within) as file:
+        try:
+            while piece := file.read(1 << 20):
+                total.update(piece)
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return total.hexdigest()
 
 
 def read_text(path: Path, limit: int = YAML_LIMIT, within: Path | None = None) -> str:

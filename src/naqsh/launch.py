@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import naqsh
-from naqsh import data, environment, origin, recipes
+from naqsh import data, environment, origin, packed, recipes
 from naqsh import recipe as recipe_module
 from naqsh.core import Method
 from naqsh.errors import NaqshError
@@ -17,7 +17,7 @@ from naqsh.recipe import Recipe
 from naqsh.run import Run, build, load_data, readable_size
 from naqsh.runfolder import FORMAT, RunFolder, flat, make_folder, write_json, write_text
 from naqsh.spec import Shape
-from naqsh.training import changes, distributed
+from naqsh.training import changes, distributed, moments
 from naqsh.training.blueprint import blueprint
 from naqsh.training.estimate import Estimate, estimate, readable_bytes
 from naqsh.training.log import readable_time
@@ -66,6 +66,8 @@ def train(
     changes |= {} if seed is None else {"training.seed": seed}
     wanted = resolve(recipe).override(changes)
     folder = RunFolder(out or Path("runs") / plain_name(wanted.name, "the recipe's name"))
+    if packed.is_packed(folder.path):
+        raise _is_packed(folder.path)
     with distributed.join(device) as world, contextlib.ExitStack() as held:
         world.leading(lambda: held.enter_context(folder.locked()))
         _train(wanted, folder, world, data_home, tracking, quiet)
@@ -86,12 +88,26 @@ def resolve(recipe: str | Recipe) -> Recipe:
         if file == run.recipe and not os.path.lexists(file) and run.exists():
             return recipe_module.of_run(run)
         return recipe_module.read(file, within=file.resolve().parent)  # a link of the user's own
-    if recipe not in recipes.all_recipes() and RunFolder(recipe).exists():
+    if recipe in recipes.all_recipes():
+        return recipes.by_name(recipe)
+    if packed.is_packed(recipe):
+        raise _is_packed(Path(recipe))
+    if RunFolder(recipe).exists():
         file = RunFolder(recipe).recipe
         raise NaqshError(
             f"{recipe} is a run; to train it further: naqsh train {file} --out {recipe}"
         )
     return recipes.by_name(recipe)
+
+
+def _is_packed(path: Path) -> NaqshError:
+    """Why a run in one file is not trained, and what would work."""
+    run = packed.folder(path)
+    if any(moments.there(run.checkpoint(step)) for step in run.steps()):
+        cure = "to train the run further, unpack it and train the folder"
+    else:
+        cure = f"it has no optimiser state. For a new training: naqsh train {run.recipe} --out NEW"
+    return NaqshError(f"{path} is a run in one file, which is not trained further; {cure}")
 
 
 def _train(
@@ -162,11 +178,15 @@ def _same_recipe(wanted: Recipe, folder: RunFolder) -> Recipe | None:
         if folder.path.is_dir() and any(p.name[0] != "." for p in folder.path.iterdir()):
             raise NaqshError(f"{folder.path} holds other files; give an empty or new --out")
         return None
+    steps = folder.steps()
+    if steps and not any(moments.there(folder.checkpoint(step)) for step in steps):
+        raise NaqshError(
+            f"{folder.path} has weights and no optimiser state, as a run that was exported: it "
+            "cannot be trained further; give another --out for a new training"
+        )
     begun = recipe_module.of_run(folder)
     there, here = flat(begun.to_dict()), flat(wanted.to_dict())
-    may_differ = {"training.epochs", "training.steps"} | (
-        {"data.name"} if folder.steps() else set()
-    )
+    may_differ = {"training.epochs", "training.steps"} | ({"data.name"} if steps else set())
     for key in here | there:
         if key not in may_differ and there.get(key) != here.get(key):
             raise NaqshError(

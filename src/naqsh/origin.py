@@ -94,7 +94,7 @@ def find(
     here, train, own = search(recipe, folder, given, home)
     note = None
     if own is None:
-        note = f"{folder.path} does not say which images it was trained on"
+        note = f"{folder.named} does not say which images it was trained on"
     elif not own:
         note = _differ(train, folder)
         if given is None:
@@ -133,8 +133,8 @@ def search(
     if first is None:
         images = f" ({origin.count:,} images)" if origin.count else ""
         raise NaqshError(
-            f"{folder.path} was trained on {recipe.data.name}{images}; it is not here: give --data "
-            "with where these images are now"
+            f"{folder.named} was trained on {recipe.data.name}{images}; it is not here: give "
+            "--data with where these images are now"
         )
     return *first, False if origin.fingerprint else None
 
@@ -142,7 +142,7 @@ def search(
 def _differ(images: "data.DataSet", folder: RunFolder) -> str:
     begun, here = read(folder).count, len(images)
     counts = f" ({begun:,}, here {here:,})" if begun != here else ""
-    return f"{folder.path} was trained on other images than {images.name} has{counts}"
+    return f"{folder.named} was trained on other images than {images.name} has{counts}"
 
 
 def read(folder: RunFolder) -> Origin:
@@ -197,8 +197,8 @@ def _places(recipe: Recipe, folder: RunFolder, origin: Origin) -> list[str]:
         return [name]
     named = [name]
     if origin.place:
-        named.append(os.path.normpath(folder.path.resolve() / origin.place))
-    named.append(str(folder.path.resolve().parent / Path(name).name))
+        named.append(os.path.normpath(folder.named.resolve() / origin.place))
+    named.append(str(folder.named.resolve().parent / Path(name).name))
     there: dict[Path, str] = {}
     for place in named:
         path = places.expanded(place)

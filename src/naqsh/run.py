@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from naqsh import inline, loading, origin, pictures, sampling
+from naqsh import inline, loading, origin, packed, pictures, sampling
 from naqsh import recipe as recipe_module
 from naqsh.core import Method
 from naqsh.errors import NaqshError, one_of
@@ -77,16 +77,17 @@ def readable_size(shape: tuple[int, int, int]) -> str:
 
 
 def open(path: Path | str, weights: str = "last") -> "Run":
-    """The run in a folder.
+    """The run in a folder, or in one file.
 
     Args:
-        path: the folder.
+        path: the folder; a zip of one, as `naqsh export` makes it; or a weights file. What is
+            measured of a file is kept in the cache, and one line says where.
         weights: the ``last``, or those that did ``best`` on held-out pictures.
 
     Raises:
         NaqshError: there is no run, or it kept no such weights.
     """
-    return Run(RunFolder(path).require(), weights)
+    return Run(packed.folder(path), weights)
 
 
 class _Gone(NaqshError):
@@ -110,7 +111,7 @@ class Run:
         self._step: int | None = None
 
     def __repr__(self) -> str:
-        return f"naqsh.open({str(self.folder.path)!r})"
+        return f"naqsh.open({str(self.folder.named)!r})"
 
     @property
     def method(self) -> Method:
@@ -303,7 +304,7 @@ class Run:
             "trained": f"{steps[-1]:,} steps" if steps else "no checkpoint yet",
             "weights": self.weights,
         }
-        piece = inline.facts(str(self.folder.path), about)
+        piece = inline.facts(str(self.folder.named), about)
         grid = self.folder.grid(steps[-1]) if steps else None
         if grid and grid.is_file():
             piece += inline.image(read_bytes(grid, 256 << 20), f"samples after {steps[-1]} steps")

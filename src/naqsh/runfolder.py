@@ -44,10 +44,16 @@ WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 
 
 class RunFolder:
-    """The files of one run, by name."""
+    """The files of one run, by name.
 
-    def __init__(self, path: Path | str) -> None:
+    Args:
+        path: the folder.
+        named: what the user named where it was unpacked from that file; by default the folder.
+    """
+
+    def __init__(self, path: Path | str, named: Path | None = None) -> None:
         self.path = Path(path)
+        self.named = named or self.path
         self.recipe = self.path / "recipe.yaml"
         self.about = self.path / "run.json"
         self.networks = self.path / "networks.json"

@@ -96,10 +96,11 @@ def add_report(verbs: Any) -> None:
 
 def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import outputs, report
+    from naqsh import outputs, packed, report
 
-    language = options.language
-    out = options.out or options.runs[0] / "report.html"
+    language, first = options.language, options.runs[0]
+    own = packed.folder(first).path if first.is_file() else first
+    out = options.out or own / "report.html"
     for file in filter(None, (options.out, options.notebook)):
         outputs.require_file(file, options.overwrite)
     if options.notebook:  # first: it may want packages that are missing

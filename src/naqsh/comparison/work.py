@@ -225,4 +225,5 @@ def _as_left(member: Member, there: dict[str, Entry]) -> Member:
 
 def _opened(folder: Path) -> Run:
     """A run with its best weights, where images were held out to tell: time may be too much."""
-    return open_run(folder, "best" if RunFolder(folder).best.exists() else "last")
+    run = open_run(folder)
+    return open_run(folder, "best") if run.folder.best.exists() else run

@@ -14,9 +14,10 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
+from naqsh import zips
 from naqsh.errors import NaqshError
 
 _LIMIT = 512 << 20
@@ -50,7 +51,7 @@ def members(
     except NaqshError:
         raise
     except Exception as error:  # both modules raise whatever a crafted archive leads them to
-        raise _damaged(path, error) from error
+        raise zips.damaged(path, error) from error
 
 
 class _Guarded(io.RawIOBase):
@@ -65,7 +66,7 @@ class _Guarded(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _PIECE:
-            raise _too_large(self._path, self._limit)
+            raise zips.too_large(self._path, self._limit)
         content = self._file.read(size)
         self._check(self._file.tell())
         return content
@@ -79,7 +80,7 @@ class _Guarded(io.RawIOBase):
 
     def _check(self, place: int) -> None:
         if place > self._limit:
-            raise _too_large(self._path, self._limit)
+            raise zips.too_large(self._path, self._limit)
 
 
 def _unpacked(path: Path) -> AbstractContextManager[IO[bytes]]:
@@ -101,13 +102,14 @@ def _tar_members(
     ):
         for member in archive:
             if not (member.isfile() or member.isdir()):
-                raise _refused(path, member.name, "is a link or a device")
+                raise zips.refused(path, member.name, "is a link or a device")
             if member.issparse():
-                raise _refused(path, member.name, "has holes, whose size the archive need not hold")
-            _check_name(path, member.name, member.isdir())
+                raise zips.refused(path, member.name, "has holes, of any size")
+            zips.check_name(path, member.name, member.isdir())
             total += member.size
-            _check_total(path, total, limit)
-            name = _plain(member.name)
+            if total > limit:
+                raise zips.too_large(path, limit)
+            name = zips.plain(member.name)
             if member.isfile() and wanted(name):
                 content = archive.extractfile(member)
                 assert content is not None  # it is a regular file
@@ -117,24 +119,10 @@ def _tar_members(
 def _zip_members(
     path: Path, wanted: Callable[[str], bool], limit: int
 ) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
-        total = 0
-        for info in archive.infolist():
-            # The upper half of the attributes is the Unix mode; kind 0 is "not said", 8 a file, 4 a
-            # folder, all else a link or a device.
-            if info.external_attr >> 28 not in (0, 4, 8):
-                raise _refused(path, info.filename, "is a link or a device")
-            if info.flag_bits & 1:
-                raise _refused(path, info.filename, "is locked by a password")
-            _check_name(path, info.filename, info.filename.endswith("/"))
-            total += info.file_size
-            _check_total(path, total, limit)
-        for info in archive.infolist():
-            name = _plain(info.filename)
-            if not info.is_dir() and wanted(name):
-                # Reads at most the announced size, so a lie about it cannot pass the limit.
-                with archive.open(info) as file:
-                    yield name, _whole(file, info.file_size)
+    with zips.opened(path, limit) as (archive, files):
+        for name, info in files.items():
+            if wanted(name):
+                yield name, b"".join(zips.pieces(path, archive, info))
 
 
 def _whole(file: IO[bytes], size: int) -> bytes:
@@ -145,40 +133,3 @@ def _whole(file: IO[bytes], size: int) -> bytes:
     if left:
         raise EOFError("it ends inside a member")
     return b"".join(parts)
-
-
-def _plain(name: str) -> str:
-    return str(PurePosixPath(name.replace("\\", "/")))
-
-
-def _check_name(path: Path, name: str, is_folder: bool) -> None:
-    parts = PurePosixPath(name.replace("\\", "/"))
-    # A colon makes a drive or an alternate stream of it on Windows.
-    if parts.is_absolute() or ".." in parts.parts or ":" in name or "\0" in name:
-        raise _refused(path, name, "lies outside it")
-    if not is_folder and not parts.name:
-        raise _refused(path, name, "has no name")
-
-
-def _check_total(path: Path, total: int, limit: int) -> None:
-    if total > limit:
-        raise _too_large(path, limit)
-
-
-def _too_large(path: Path, limit: int) -> NaqshError:
-    return NaqshError(
-        f"{path} is refused: it would unpack to more than {limit / 2**20:,.0f} MiB, and what it "
-        "should hold is smaller; get it from its own site"
-    )
-
-
-def _refused(path: Path, name: str, why: str) -> NaqshError:
-    return NaqshError(
-        f"{path} is refused: its member {name[:80]!r} {why}; get it from its own site"
-    )
-
-
-def _damaged(path: Path, error: Exception) -> NaqshError:
-    # tarfile lists what each decompressor said, a line each.
-    why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-    return NaqshError(f"{path} is cut short or no archive ({why}); remove it and fetch it again")

@@ -123,10 +123,10 @@ def _comparable(
     """Runs of which each stands by the evaluation wanted, else by the one that compares."""
     runs = gather.read(places)
     chosen = common([run.evaluations for run in runs])
-    for n, (run, place) in enumerate(zip(runs, places, strict=True)):
+    for n, run in enumerate(runs):
         of = wanted[n] if n < len(wanted) else None
         run.measured = next((m for m in run.evaluations if of and m.of == of), chosen[n])
-        run.influences = influences.read(place, run.measured.of) if run.measured else {}
+        run.influences = influences.read(run.path, run.measured.of) if run.measured else {}
     return runs
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naqsh import kept
+from naqsh import kept, packed
 from naqsh.errors import NaqshError
 from naqsh.report import measured
 from naqsh.report.bounded import parse as parse_bounded
@@ -33,9 +33,9 @@ def read(folders: Sequence[Path]) -> list[Facts]:
     Raises:
         NaqshError: a folder holds no run, or its recipe is damaged.
     """
-    places = [RunFolder(folder).require() for folder in folders]
+    places = [packed.folder(folder) for folder in folders]
     recipes = [_recipe(place) for place in places]
-    names = [place.path.resolve().name for place in places]
+    names = [place.named.resolve().name for place in places]
     labels = _labels([(str(r.get("name")), n) for r, n in zip(recipes, names, strict=True)])
     return [_facts(*found) for found in zip(places, recipes, labels, strict=True)]
 

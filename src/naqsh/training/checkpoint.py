@@ -6,7 +6,6 @@ compared before a run goes on from them. No generator state is kept: see :mod:`n
 """
 
 import contextlib
-import hashlib
 import json
 import math
 import shutil
@@ -20,7 +19,7 @@ from torch import nn
 
 from naqsh import aside
 from naqsh.errors import NaqshError
-from naqsh.foreign import opened, read_json, require_there, unreadable
+from naqsh.foreign import read_json, require_there, sha256
 from naqsh.runfolder import AVERAGE, WEIGHTS, RunFolder, sync, whole_folder, write_json
 from naqsh.training import moments, tensors
 from naqsh.values import MISFIT, from_json
@@ -89,7 +88,7 @@ def _save(
         if average is not None:
             tensors.save(place / AVERAGE, average.state_dict(), texts)
         moments.save(place / moments.FILE, optimizers)
-        digests = {file.name: _sha256(file) for file in sorted(place.iterdir())}
+        digests = {file.name: sha256(file) for file in sorted(place.iterdir())}
         write_json(place / STATE, vars(state) | {"sha256": digests})
 
 
@@ -204,19 +203,8 @@ def _compare(place: Path) -> None:
         if name not in digests:
             continue
         require_there(place / name, "the checkpoint")
-        if digests[name] != _sha256(place / name):
+        if digests[name] != sha256(place / name):
             raise NaqshError(f"{place / name} is damaged: it has changed since it was written")
-
-
-def _sha256(path: Path) -> str:
-    with opened(path, limit=1 << 62) as file:
-        try:
-            total = hashlib.sha256()
-            while piece := file.read(1 << 20):
-                total.update(piece)
-        except OSError as error:
-            raise unreadable(path, error) from error
-    return total.hexdigest()
 
 
 def sweep(folder: RunFolder) -> None:

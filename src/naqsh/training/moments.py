@@ -60,6 +60,11 @@ def share(optimizers: Optimizers, world: World) -> None:
     _fill(optimizers, found)
 
 
+def there(folder: Path) -> bool:
+    """Whether a checkpoint's folder has what optimisers remember; that of an export has not."""
+    return (folder / FILE).exists() or (folder / OLD_FILE).exists()
+
+
 def load(folder: Path, optimizers: Optimizers) -> None:
     """Fill the optimisers from a checkpoint's folder.
 
