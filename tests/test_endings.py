@@ -243,3 +243,74 @@ def test_writing_keeps_what_it_was():
     with pytest.raises(errors.CannotWrite) as caught, errors.writing(Path("a")):
         raise PermissionError(13, "Permission denied", "a.part")
     assert (caught.value.errno, caught.value.filename) == (13, "a")
+
+
+ALONE = """
+import os, signal, sys
+from naqsh import cli
+{within}
+code = cli.main()
+{after}
+sys.exit(code)
+"""
+PRESS = "os.kill(os.getpid(), signal.SIGINT)"
+IN_EXEC = f"""
+from naqsh.cli import entry
+def run(words):
+    exec("import os, signal\\n{PRESS}\\nfor _ in range(1000): pass")
+entry._run = run
+"""
+IN_FINALISER = f"""
+from naqsh.cli import entry
+class Dies:
+    def __del__(self):
+        {PRESS}
+        for _ in range(1000): pass
+def run(words):
+    Dies()
+    for _ in range(100_000_000): pass
+entry._run = run
+"""
+IN_IMPORT = f"""
+import importlib.abc
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "naqsh.cli.entry":
+            {PRESS}
+            for _ in range(1000): pass
+            raise ImportError("as a library makes of it")
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize("started", ["script", "-m"])
+@pytest.mark.parametrize(
+    ("within", "after", "code", "told"),
+    [
+        (IN_IMPORT, "", 130, ""),
+        (IN_EXEC, "", 130, "naqsh: stopped\n"),
+        (IN_FINALISER, "", 130, "naqsh: stopped\n"),
+        ("", PRESS, 0, ""),  # the work is done
+        (IN_EXEC, PRESS, 130, "naqsh: stopped\n"),
+    ],
+    ids=["import", "exec", "finaliser", "done", "stopped"],
+)
+def test_ctrl_c_at_any_moment_of_a_process(started, within, after, code, told, alone):
+    """Never a traceback, and never an end by the signal itself, which no caller expects."""
+    Path("once.py").write_text(ALONE.format(within=within, after=after))
+    how = ["once.py"] if started == "script" else ["-m", "once"]
+    done = subprocess.run(
+        [sys.executable, *how, "list", "recipes"], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stderr) == (code, told)
+    assert bool(done.stdout) == (code == 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_a_command_that_was_told_to_ignore_ctrl_c_still_does(alone):
+    words = f'trap "" INT; "{sys.executable}" -c "{{}}"'
+    code = f"import os,signal,sys; from naqsh import cli; sys.argv[1:]=['list']; {PRESS}; {{}}"
+    code = code.format("sys.exit(cli.main())")
+    done = subprocess.run(["sh", "-c", words.format(code)], capture_output=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -83,7 +83,7 @@ DETECT = ["detect", "run", "digits", *CPU, "--n"]
 BUDGET = ["--pictures", "640", "--n", "24", "--quiet"]
 
 COMMANDS = {
-    "train gan": Command([*GAN, *SHARED, "--method.spectral_norm", "true"]),
+    "train gan": Command([*GAN, *SHARED]),
     "train vae": Command([*VAE, *SHARED]),
     "train maf": Command(["train", "maf-digits", "--out", "run", *STEPS, *SHARED, *VALIDATED]),
     "train ddpm": Command([*DDPM, *STEPS, *SHARED[:4], *VALIDATED]),
@@ -223,8 +223,9 @@ def results(place: Path) -> set[str]:
     for path in place.rglob("*.json"):
         if any(part.endswith(".part") for part in path.parts):
             continue
-        plain = json.loads(path.read_bytes())
-        name = path.relative_to(place).as_posix()
+        plain, name = json.loads(path.read_bytes()), path.relative_to(place).as_posix()
+        if not isinstance(plain, dict):
+            continue
         if path.name in ("detection.json", "best.json", "run.json"):
             found.add(name)
         for result in plain.get("results", ()):

@@ -1,5 +1,6 @@
 """From a command's words to a verb, and from what happens to an exit code."""
 
+import _thread
 import argparse
 import contextlib
 import errno
@@ -100,24 +101,38 @@ def _told(error: Exception) -> str | None:
 
 @contextlib.contextmanager
 def _ctrl_c() -> Iterator[list[int]]:
-    """Notes Ctrl-C besides raising KeyboardInterrupt, which some libraries turn into their own."""
+    """Notes Ctrl-C besides raising KeyboardInterrupt, which some libraries turn into their own.
+
+    Where Python can only print an error (in a finaliser, in a callback of an import), it is raised
+    again as soon as it can be.
+    """
     pressed: list[int] = []
 
     def press(number: int, frame: object) -> None:
         pressed.append(number)
         raise KeyboardInterrupt
 
+    def unraisable(error: "sys.UnraisableHookArgs") -> None:
+        if pressed and issubclass(error.exc_type, KeyboardInterrupt):
+            threading.Timer(0.01, _thread.interrupt_main).start()  # once this has returned
+        else:
+            sys.__unraisablehook__(error)
+
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
-    if ours:
-        signal.signal(signal.SIGINT, press)
+    if not ours:
+        yield pressed
+        return
+    hook = sys.unraisablehook
+    signal.signal(signal.SIGINT, press)
+    sys.unraisablehook = unraisable
     try:
         yield pressed
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _complain(words: str, code: int) -> int:
