@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from naqsh.core import Batch
 from naqsh.methods import gan
-from naqsh.methods.gan import GAN, OBJECTIVES, Spec
+from naqsh.methods.gan import GAN, OBJECTIVES, Spec, variance
 from naqsh.networks import convnets
 from naqsh.noise import Noise
 
@@ -183,17 +183,28 @@ def test_accuracy_and_wasserstein_estimate() -> None:
     assert "accuracy" not in other
 
 
+def diversity(method: GAN, seen: Batch) -> float:
+    ours, theirs = method.generator_losses(seen, 0)["diversity"].tolist()
+    return ours / theirs
+
+
 def test_diversity_is_one_for_real_pictures_and_zero_for_a_single_one() -> None:
     method = GAN(Spec(), (1, 16, 16))
     seen = batch()
     method._generate = lambda noise: seen.images  # type: ignore[method-assign]
-    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(
-        1, rel=1e-5
-    )
+    assert diversity(method, seen) == 1
     method._generate = lambda noise: seen.images[:1].expand(8, -1, -1, -1)  # type: ignore[method-assign]
-    assert float(method.generator_losses(seen, 0)["diversity"].detach()) == pytest.approx(
-        0, abs=1e-6
-    )
+    assert diversity(method, seen) == 0
+    assert "diversity" not in method.generator_losses(seen, 1)
+
+
+def test_the_variance_is_the_variance() -> None:
+    """Of 20,000 normal images of 4 pixels: a relative standard error of sqrt(3 / 40,000)."""
+    images = 3 * torch.randn((20_000, 1, 2, 2), generator=torch.Generator().manual_seed(0))
+    assert float(variance(images)) == pytest.approx(36, rel=0.035)
+    for count in (1, 2, 3):
+        pair = (images[0] - images[1]).square().sum() / 2
+        assert float(variance(images[:count])) == pytest.approx(float(pair) * (count > 1))
 
 
 def test_impossible_numbers_are_refused() -> None:

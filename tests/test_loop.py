@@ -20,6 +20,7 @@ from naqsh.runfolder import RunFolder, read_lines
 from naqsh.spec import SGD, MethodSpec
 from naqsh.training import loop, stages
 from naqsh.training.distributed import World
+from naqsh.training.log import Pending
 from naqsh.training.loop import Trainer
 
 COUNT = 12
@@ -325,3 +326,16 @@ def test_the_plan(count, pictures, steps, epochs):
 
 def test_a_plan_of_a_billion_epochs_costs_nothing():
     assert stages.plan(Training(epochs=1e9), 60_000, 64).total == 937_500_000_000
+
+
+def test_a_ratio_is_divided_when_it_is_written():
+    """Of all steps together; one by 0 in all of them is left out."""
+    pending, world = Pending(), World(0, 1, torch.device("cpu"))
+    for step, (a, b) in enumerate([(1.0, 2.0), (0.0, 0.0), (5.0, 1.0)]):
+        pair = torch.tensor([a, b])
+        pending.add(step, "p", {"total": torch.tensor(a), "share": pair, "none": 0 * pair})
+    pending.check()
+    assert pending.take(world) == {"p.total": 2.0, "p.share": 2.0}
+    pending.add(7, "p", {"share": torch.tensor([1.0, torch.nan])})
+    with pytest.raises(NaqshError, match="share of phase p is nan in step 8"):
+        pending.check()

@@ -11,7 +11,11 @@ from naqsh.noise import Noise
 from naqsh.spec import Optimizer, Shape
 
 Losses = dict[str, Tensor]
-"""Named scalars, averaged over the batch. ``total`` is minimised; the rest is logged beside it."""
+"""Named scalars, averaged over the batch. ``total`` is minimised; the rest is logged beside it.
+
+What is no average over images but a ratio of two is given as both, with shape (2,): averaged over
+ranks, parts and steps, they are divided when a record is written, and left out where that is by 0.
+"""
 
 
 @dataclass(frozen=True)

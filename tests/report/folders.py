@@ -141,4 +141,4 @@ def _stage(path, step, random):
     for phase in ("critic", "generator"):
         counts, edges = np.histogram(random.normal(size=2000), bins=61)
         weights[phase] = {"edges": edges.tolist(), "counts": counts.astype(float).tolist()}
-    return _progress(step) | {"weights": weights, "grid": grid.name, "diversity": 0.9}
+    return _progress(step) | {"weights": weights, "grid": grid.name}

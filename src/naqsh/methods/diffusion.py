@@ -9,7 +9,7 @@ samplers take any of them. With DDPM's numbers the loss is
 .. math:: L_{simple} = E_{t, x_0, \epsilon} \lVert \epsilon - \epsilon_\theta(x_t, t) \rVert^2 / D,
 
 t even over 1..T. The loss says little by itself: nearly all of it is at times where the noise is
-easy to see. So it is logged by noise too: ``noise_1`` is the mean over the quarter of each batch
+easy to see. So it is logged by noise too: ``noise_1`` is the mean over the quarter of the times
 with the least noise over signal, ``noise_4`` over that with the most.
 
 Labels make it conditional. In training a label is replaced by "none" now and then, so that the same
@@ -41,6 +41,7 @@ from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weigh
 from naqsh.diffusion.guidance import Guided, drop
 from naqsh.diffusion.likelihood import log_likelihood
 from naqsh.diffusion.partial_bound import partial_bound
+from naqsh.diffusion.quarters import by_noise
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import ddim, invert
 from naqsh.diffusion.schedule import AnySchedule, Linear, Spacing
@@ -54,9 +55,6 @@ SamplerName = Literal["ancestral", "ddim", "euler", "heun", "dpm-solver++"]
 
 PAPERS = Linear()
 """The schedule of DDPM."""
-
-QUARTERS = 4
-"""Parts of a batch, by noise, whose losses are logged."""
 
 STRIP = 10
 """Pictures in a film strip."""
@@ -167,10 +165,8 @@ class Diffusion(Method):
     def _losses(self, batch: Batch, hidden: float) -> Losses:
         labels = self._seen_labels(batch, hidden)
         losses, t = self.denoiser.loss(batch.images, batch.noise, labels)
-        # Each loss four times in a row, so that quarters are equal whatever the batch's size.
-        rising = losses.detach()[t.argsort()].repeat_interleave(QUARTERS).view(QUARTERS, -1).mean(1)
-        by_noise = {f"noise_{i}": value for i, value in enumerate(rising, 1)}
-        return {"total": losses.mean(), **by_noise}
+        quarters = by_noise(losses.detach(), t, self.spec.schedule)
+        return {"total": losses.mean(), **quarters}
 
     def _seen_labels(self, batch: Batch, hidden: float) -> Tensor | None:
         if not self.classes:

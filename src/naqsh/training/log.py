@@ -29,6 +29,25 @@ Sums = dict[str, tuple[float, int]]
 """Of each number, the sum over the steps since the last record, and how many there were."""
 
 
+BY = "/by"
+"""Ends the name of what a number is divided by where a term is a ratio."""
+
+
+def apart(name: str, value: Tensor) -> dict[str, Tensor]:
+    """A term by its name; a ratio's two parts by two."""
+    return {name: value[0], name + BY: value[1]} if value.dim() else {name: value}
+
+
+def divided(means: dict[str, float]) -> dict[str, float]:
+    """Ratios instead of their two parts; none where one would be by 0."""
+    found = {}
+    for name, value in means.items():
+        by = 0.0 if name.endswith(BY) else means.get(name + BY, 1.0)
+        if by:
+            found[name] = value / by
+    return found
+
+
 class Pending:
     """Losses of the steps since the last record; they stay on the device until they are read.
 
@@ -45,9 +64,9 @@ class Pending:
     def add(self, step: int, phase: str, losses: dict[str, Tensor]) -> None:
         """Note a phase's losses in a step, without waiting for them."""
         for term, value in losses.items():
-            name = f"{phase}.{term}"
-            self._values.setdefault(name, []).append(value.detach())
-            self._steps.setdefault(name, []).append(step)
+            for name, part in apart(f"{phase}.{term}", value.detach()).items():
+                self._values.setdefault(name, []).append(part)
+                self._steps.setdefault(name, []).append(step)
 
     def check(self) -> None:
         """Raise a NaqshError naming the first step, phase and term that is not finite, if any."""
@@ -56,6 +75,7 @@ class Pending:
             if not bool(values.isfinite().all()):
                 first = int(values.isfinite().logical_not().nonzero()[0])
                 phase, _, term = name.partition(".")
+                term = term.removesuffix(BY)
                 raise NotFinite(self._steps[name][first] + 1, phase, term, float(values[first]))
 
     def settle(self, world: World) -> Sums:
@@ -75,7 +95,7 @@ class Pending:
         """The mean of each number over steps and ranks; begins anew."""
         means = {name: total / count for name, (total, count) in self.settle(world).items()}
         self.sums = {}
-        return means
+        return divided(means)
 
 
 class NotFinite(NaqshError):

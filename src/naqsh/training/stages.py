@@ -21,6 +21,7 @@ from naqsh.noise import Noise, derive
 from naqsh.recipe import Training
 from naqsh.runfolder import RunFolder
 from naqsh.training.astray import evenly, look
+from naqsh.training.log import apart, divided
 
 GRID = 100
 """Pictures in a stage's grid."""
@@ -82,8 +83,7 @@ def show(
         images = method.sample(Noise(derive(seed, "grid"), GRID, device=device))
         pixels = pictures.to_pixels(images.float().cpu().numpy())
         pictures.save_grid(folder.grid(step), pixels, caption)
-        record |= {"grid": folder.grid(step).name, "diversity": diversity(pixels, real.images)}
-        record["nearness"] = look(pixels, real.images)
+        record |= {"grid": folder.grid(step).name, "nearness": look(pixels, real.images)}
     if isinstance(method, Shows):
         record["shown"] = _shown(method, real, folder, step, seed, device)
     return record
@@ -124,7 +124,8 @@ def validate(
         for name, value in method.validation(seen).items():
             share = value * (len(images) / len(data))
             sums[name] = sums[name] + share if name in sums else share
-    return {f"validation.{name}": float(value) for name, value in sums.items()}
+    named = {n: v for name, value in sums.items() for n, v in apart(name, value).items()}
+    return divided({f"validation.{name}": float(value) for name, value in named.items()})
 
 
 def histograms(phases: Sequence[Phase]) -> dict[str, dict[str, list[float]]]:
@@ -151,10 +152,3 @@ def gradient_norms(phase: Phase) -> dict[str, Tensor]:
     ]
     norms = torch._foreach_norm([gradient for _, gradient in named])
     return {f"gradient/{name}": norm for (name, _), norm in zip(named, norms, strict=True)}
-
-
-def diversity(pixels: pictures.Pixels, real: pictures.Pixels) -> float:
-    """Variance of generated pictures over that of as many real ones, summed over pixels."""
-    chosen = evenly(len(real), min(len(pixels), len(real)))
-    ours, theirs = pixels.astype(np.float64), real[chosen].astype(np.float64)
-    return float(ours.var(axis=0).sum() / max(theirs.var(axis=0).sum(), 1e-12))
