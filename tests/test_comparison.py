@@ -326,7 +326,7 @@ def test_the_floor_is_the_distance_of_real_images(finished: Path) -> None:
 
     floor = json.loads((finished / "comparison.json").read_text())["floor"]
     assert (floor["split"], floor["n"]) == ("train", 40)
-    train = data.load("digits").hold_out(40 / 1500, SMALL.seed)[1]
+    train = data.load("digits").some(40, 0)
     pixels = [
         metrics.extract(metrics.by_name("pixels"), images)
         for images in (data.load("digits", split="test").images, train.images)

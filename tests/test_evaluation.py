@@ -12,7 +12,9 @@ import naqsh
 from contract import tiny, tiny_data, trainer
 from naqsh import data, kept, measuring, metrics, pictures, recipes
 from naqsh.cli import main
+from naqsh.data.dataset import Split
 from naqsh.errors import NaqshError
+from naqsh.floor import floor
 from naqsh.noise import Noise
 from naqsh.report import gather
 
@@ -48,6 +50,78 @@ def test_evaluation_is_kept_as_json(run: naqsh.Run) -> None:
     assert metrics.Measure.from_dict(kept.measure_of(stored)) == result.measures[0]
     assert (stored.of["step"], stored.of["weights"]) == (20, "last")
     assert stored.of["reference_fingerprint"] == data.load("digits", split="test").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("reference", "split", "wanted", "n"),
+    [("test", "train", 60, 60), ("train", "test", 400, 297)],
+)
+def test_the_floor_is_what_real_images_come_to(
+    run: naqsh.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reference: Split,
+    split: Split,
+    wanted: int,
+    n: int,
+) -> None:
+    """Of the other split as many as were generated; it has no more than 297 for the test."""
+    monkeypatch.setenv("NAQSH_CACHE", str(tmp_path))
+    of = {"features": "pixels", "n": wanted}
+    found = run.evaluate("frechet", reference=reference, seed=7, **of)
+    assert found.floor
+    assert (found.floor.split, found.floor.n, found.no_floor) == (split, n, None)
+    images = data.load("digits", split=reference), data.load("digits", split=split).some(n, 0)
+    real, other = (metrics.extract(metrics.by_name("pixels"), side.images) for side in images)
+    value = found.floor.measures[0].value
+    assert value == pytest.approx(metrics.frechet_distance_features(real, other), rel=1e-9)
+    assert found.to_dict()["floor"]["measures"][0]["value"] == value
+    assert f"floor {value:.4g}" in measuring.table(found.measures, found.floor)
+    (stored,) = kept.evaluations(run.folder).find(metric="floor", **of)
+    assert stored.found == json.loads(json.dumps(found.floor.to_dict()))
+    (facts,) = gather.read([run.folder.path])
+    (measured,) = [m for m in facts.evaluations if (m.generated, m.seed) == (wanted, 7)]
+    assert measured.floor
+    assert measured.floor.values["frechet"][0] == value
+
+
+def test_a_floor_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the run and its samples' seed; a further metric is added to what is known."""
+    monkeypatch.setenv("NAQSH_CACHE", str(tmp_path))
+    real, other = data.load("digits", split="test"), data.load("digits")
+    of = {"split": "train", "n": 50, "reference": "digits test"}
+    pixels = metrics.by_name("pixels")
+    first = floor(["kernel"], pixels, real, other, **of)
+    more = floor(["all"], pixels, real, other, **of)
+    assert more.measures[0].name == "kernel"
+    assert {m.name for m in more.measures} > {"frechet", "recall", "coverage"}
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "measure", None)
+        again = floor(["all"], pixels, real, other, **of)
+    assert again == more
+    (place,) = (tmp_path / "floors").iterdir()
+    for damage in (b"{", b"[]", b'{"of": {}}', place.read_bytes().replace(b'"value"', b'"v"')):
+        place.write_bytes(damage)
+        assert floor(["kernel"], pixels, real, other, **of) == first
+
+
+def test_where_there_is_no_floor_it_is_said(
+    run: naqsh.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = run.evaluate("kernel", features="pixels", n=20, reference="digits")
+    assert elsewhere.floor is None
+    assert elsewhere.no_floor == "digits is no split of the images that the run was trained on"
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 16, 16), np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    changes = {"data.name": str(tmp_path / "mine.npy"), "training.steps": 1, "training.batch": 8}
+    out = str(tmp_path / "r")
+    naqsh.train("gan-digits", out=out, overrides=changes, device="cpu", quiet=True)
+    told = ["--reference", "train", "--n", "20", "--metrics", "kernel", "--features", "pixels"]
+    assert main(["evaluate", out, *told]) == 0
+    assert "note: no floor: " in (said := capsys.readouterr().out)
+    assert "no test split" in said
+    likely = run.evaluate("nearest", n=20)
+    assert (likely.floor, likely.no_floor) == (None, None)
 
 
 def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:

@@ -32,7 +32,8 @@ LAYERS = [  # from the bottom: each may import those before it
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),
     *("loading", "origin", "sampling", "run"),
-    *("launch", "measuring", "ready", "evaluation", "samplers", "bounds", "detection", "tune"),
+    *("launch", "floor", "measuring", "ready", "evaluated", "evaluation"),
+    *("samplers", "bounds", "detection", "tune"),
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
@@ -65,14 +66,17 @@ SIDE = {  # these stand beside: all that each may import
 }
 USERS = {  # who may import what stands beside
     "data": {
-        *("training", "origin", "run", "launch", "measuring", "evaluation", "samplers", "bounds"),
+        *("training", "origin", "run", "launch", "floor", "measuring", "evaluation"),
+        *("samplers", "bounds"),
         *("ready", "detection", "tune", "comparison", "cli"),
     },
     "metrics": {
         "training",
         "run",
+        "floor",
         "measuring",
         "ready",
+        "evaluated",
         "evaluation",
         "samplers",
         "detection",

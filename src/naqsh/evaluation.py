@@ -1,7 +1,6 @@
 """Measuring runs: samples in, measures with all that they depend on out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from naqsh import data as datasets
-from naqsh import influences, inline, kept, metrics, pictures, places
+from naqsh import influences, kept, metrics, pictures, places
 from naqsh.core import HasLogProb, Samples
 from naqsh.distances import kind
 from naqsh.errors import NaqshError, one_of
+from naqsh.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
+from naqsh.floor import under
 from naqsh.measuring import Progress, Reading, extractor, features_for, images_of, silent
-from naqsh.metrics import Likelihood, Measure, Nearness, Speed
+from naqsh.metrics import Likelihood, Nearness
 from naqsh.noise import Noise, derive
-from naqsh.results import Result
 from naqsh.run import Run, data_of, sample_options
-
-LIKELIHOOD = "likelihood"
-NEAREST = "nearest"
-OWN = (LIKELIHOOD, NEAREST)
-"""What is measured of a run beside the metrics of features."""
 
 NEAR = 100
 """Samples whose nearest training image is looked for, and as many test images."""
@@ -36,65 +31,6 @@ LIKELIHOOD_PICTURES = 500
 """Pictures, at most, whose likelihood is taken."""
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a run was measured to be.
-
-    Attributes:
-        step: the checkpoint that was measured.
-        weights: its last or best.
-        seed: of the samples.
-        measures: in a fixed order.
-        speed: of sampling, on the device that was asked for.
-        sampling: options that the pictures were drawn with, where they are not the recipe's.
-        likelihood: of the reference, where the method has one and it was asked for.
-        nearness: of samples to the training images, where there are test images to compare with.
-        notes: what a reader must know of the images that the run was measured against.
-    """
-
-    step: int
-    weights: str
-    seed: int
-    measures: list[Measure]
-    speed: Speed
-    likelihood: Likelihood | None = None
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    nearness: Nearness | None = None
-    notes: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        rows: list[tuple[object, ...]] = [
-            (
-                m.name,
-                f"{m.value:.4g}",
-                "" if m.interval is None else "{:.4g} to {:.4g}".format(*m.interval),
-                f"{m.n_generated:,} against {m.n_real:,} of {m.reference}, features {m.features}",
-            )
-            for m in self.measures
-        ]
-        if self.likelihood:
-            rows.append(("likelihood", self.likelihood, "", ""))
-        if self.nearness:
-            rows.append(("nearest", self.nearness, "", ""))
-        rows.append(("speed", self.speed, "", ""))
-        rows += [("note", note, "", "") for note in self.notes]
-        return inline.table(("measure", "value", "95 % interval", "of"), rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "step": self.step,
-            "weights": self.weights,
-            "seed": self.seed,
-            "measures": [measure.to_dict() for measure in self.measures],
-            "speed": self.speed.to_dict(),
-            "sampling": dict(self.sampling),
-            "likelihood": self.likelihood and self.likelihood.to_dict(),
-            "nearness": self.nearness and self.nearness.to_dict(),
-            "notes": list(self.notes),
-        }
 
 
 def evaluate(
@@ -151,8 +87,9 @@ def evaluate(
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
     drawn = draw(run, n, seed, batch, device, told, options)
     generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
+    asked = [name for name in names if name not in OWN]
     measures = metrics.measure(
-        [name for name in names if name not in OWN],
+        asked,
         real_features,
         generated,
         features=measured_by.name,
@@ -161,6 +98,9 @@ def evaluate(
         reference_fingerprint=real.fingerprint,
         seed=seed,
     )
+    floor, no_floor = None, None
+    if asked:
+        floor, no_floor = under(run, asked, measured_by, real, reference, n, data, data_home)
     likelihood = _likelihood(run, real, called, seed, batch, device, told) if likely else None
     near = None
     if {NEAREST, "all"} & set(names):
@@ -170,14 +110,23 @@ def evaluate(
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
-    notes = (note,) if note else ()
     result = Evaluation(
-        run.step, run.weights, seed, measures, speed, likelihood, options, near, notes
+        run.step,
+        run.weights,
+        seed,
+        measures,
+        speed,
+        likelihood,
+        sampling=options,
+        nearness=near,
+        notes=(note,) if note else (),
+        floor=floor,
+        no_floor=no_floor,
     )
-    results = _results(result, real.fingerprint, batch)
-    store.keep(results)
+    found = results(result, real.fingerprint, batch)
+    store.keep(found)
     if moved := {kind(m.name): influences.part(*m.influence) for m in measures if m.influence}:
-        of = {name: value for name, value in results[0].of.items() if name != "metric"}
+        of = {name: value for name, value in found[0].of.items() if name != "metric"}
         influences.write(run.folder.path, of, moved)
     return result
 
@@ -224,30 +173,6 @@ def look_near(
     except NaqshError:
         return None
     return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, seed).images)
-
-
-def _results(found: Evaluation, real: str, batch: int) -> list[Result]:
-    """An evaluation as results of which each is kept by itself.
-
-    Args:
-        found: what was measured.
-        real: the fingerprint of the real images.
-        batch: images drawn at a time, on which speed depends.
-    """
-    drawn = {"sampling": dict(found.sampling), "weights": found.weights, "step": found.step}
-    common = {**drawn, "seed": found.seed}
-    said = {"remarks": list(found.notes)} if found.notes else {}
-    results = [kept.measured(measure.to_dict() | said, common) for measure in found.measures]
-    if likely := found.likelihood:
-        of = {"metric": LIKELIHOOD, "n": likely.n, "reference": likely.reference}
-        of |= {"reference_fingerprint": real, **common}
-        results.append(Result(of, likely.to_dict() | said))
-    if near := found.nearness:
-        of = {"metric": NEAREST, "n": len(near.samples), **common}
-        results.append(Result(of, near.to_dict() | said))
-    speed = found.speed
-    of = {"metric": "speed", "n": speed.n, "batch": batch, "device": speed.device, **drawn}
-    return [*results, Result(of, speed.to_dict())]
 
 
 def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:

@@ -13,9 +13,13 @@ from naqsh.data.dataset import Split
 from naqsh.data.holdout import NoTestSplit
 from naqsh.distances import PUBLISHED, title
 from naqsh.errors import NaqshError
+from naqsh.floor import Floor
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
 from naqsh.run import open as open_run
+
+SPLITS = {"train": "training", "test": "test"}
+"""In words."""
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -225,9 +229,15 @@ def _features(
     return metrics.extract(measured_by, side.images, batch=batch, progress=told, cache=n is None)
 
 
-def table(measures: Sequence[Measure]) -> str:
-    """Measures of one pair of collections as lines: what they share once, then a row each."""
+def table(measures: Sequence[Measure], floor: Floor | None = None) -> str:
+    """Measures of one pair of collections as lines: what they share once, then a row each.
+
+    Args:
+        measures: at least one.
+        floor: what real images come to when they are measured alike.
+    """
     first = measures[0]
+    real = {measure.name: measure.value for measure in floor.measures} if floor else {}
     lines = [
         f"{first.n_generated:,} generated against {first.n_real:,} of {first.reference}; "
         f"features {first.features} ({first.fingerprint[:8]})"
@@ -237,7 +247,8 @@ def table(measures: Sequence[Measure]) -> str:
             "" if measure.interval is None else "95 % {:.4g} to {:.4g}".format(*measure.interval)
         )
         words = title(measure.name)
-        lines.append(f"  {words:<24} {measure.value:<10.4g} {low_high}".rstrip())
+        below = f"floor {real[measure.name]:.4g}" if measure.name in real else ""
+        lines.append(f"  {words:<24} {measure.value:<10.4g} {low_high:<26} {below}".rstrip())
     notes = {
         note: [title(m.name) for m in measures if note in m.notes]
         for m in measures
@@ -245,6 +256,11 @@ def table(measures: Sequence[Measure]) -> str:
     }
     if any(measure.interval for measure in measures):
         lines.append(COVERS)
+    if floor:
+        lines.append(
+            f"floor: {floor.n:,} images of the {SPLITS[floor.split]} split, measured alike; a "
+            "distance is to be read against theirs, not against 0"
+        )
     return "\n".join([*lines, *(f"note on {', '.join(n)}: {note}" for note, n in notes.items())])
 
 

@@ -22,7 +22,7 @@ from naqsh.training import checkpoint, distributed
 
 if TYPE_CHECKING:
     from naqsh.detection import Detection
-    from naqsh.evaluation import Evaluation
+    from naqsh.evaluated import Evaluation
 
 __all__ = ["WEIGHTS", "Run", "build", "data_of", "load_data", "open", "sample_options"]
 

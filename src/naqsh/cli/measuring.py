@@ -82,13 +82,15 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
         print(json.dumps(result.to_dict(), indent=1))
         return 0
     if result.measures:
-        print(measuring.table(result.measures))
+        print(measuring.table(result.measures, result.floor))
     if result.likelihood:
         print(f"  {'likelihood':<24} {result.likelihood}")
     print(result.speed)
     if result.nearness:
         print(result.nearness)
     said = measuring.renamed(options.metrics, result.measures)
+    if result.no_floor:
+        said.append(f"no floor: {result.no_floor}")
     for note in (*said, *result.notes, *(result.nearness.notes if result.nearness else ())):
         print(f"note: {note}")
     return 0

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from naqsh import data, kept, metrics, ready
+from naqsh import data, kept, ready
 from naqsh.comparison.plan import LEAST, Member, N, Plan
 from naqsh.core import Samples
 from naqsh.distances import called
 from naqsh.errors import NaqshError
+from naqsh.floor import floor
 from naqsh.launch import check
 from naqsh.metrics import FeatureExtractor
 from naqsh.run import data_of, load_data
@@ -118,19 +119,8 @@ def _floor(
     except NaqshError:
         return {}
     assert plan.n is not None
-    if len(images) > plan.n:
-        images = images.hold_out(plan.n / len(images), plan.seed)[1]
+    reference = f"{real.name} {plan.reference}"
     if len(images) < LEAST:
         return {}
-    measures = metrics.measure(
-        ["all"],
-        metrics.extract(features, real.images, cache=True),
-        metrics.extract(features, images.images),
-        features=features.name,
-        fingerprint=features.fingerprint,
-        reference=f"{real.name} {plan.reference}",
-        reference_fingerprint=real.fingerprint,
-        seed=plan.seed,
-    )
-    plain = [measure.to_dict() for measure in measures]
-    return {"split": other, "n": len(images), "measures": plain}
+    found = floor(["all"], features, real, images, split=other, n=plan.n, reference=reference)
+    return found.to_dict()

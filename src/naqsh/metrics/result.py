@@ -25,8 +25,8 @@ SHARES = {"precision": "n_generated", "recall": "n_real", "coverage": "n_real"}
 """Measures that are shares, and of how many images where their error says nothing (0 or 1)."""
 
 COVERS = (
-    "intervals: another n images of the same model against this reference; of recall other real "
-    "images against these samples; none covers training again"
+    "intervals: another n images of the same model against this reference; of recall and "
+    "coverage other real images against these samples; none covers training again"
 )
 """What an interval says: the expected value at this n, not what infinitely many images would give
 (`influence.py`)."""

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from naqsh import kept
 from naqsh.distances import called, kind
 from naqsh.report import nearness
+from naqsh.report.floor import Floor
+from naqsh.report.floor import parse as parse_floor
 from naqsh.results import Result, groups
 
 
@@ -75,6 +78,7 @@ class Measured:
         sampling: options that the images were drawn with, if any.
         nearest: how near samples lie to training images, where that was looked at.
         remarks: on the real images, in English.
+        floor: what real images come to when they are measured alike, where that is known.
     """
 
     of: dict[str, Any]
@@ -94,6 +98,7 @@ class Measured:
     sampling: str | None
     nearest: nearness.Nearest | None
     remarks: tuple[str, ...]
+    floor: Floor | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -106,7 +111,7 @@ class Measured:
         return called(name, str(self.of["features"]))
 
 
-OTHERS = ("likelihood", "speed", "nearest")
+OTHERS = ("likelihood", "speed", "nearest", "floor")
 """Results of an evaluation that are no measures of samples against real images."""
 
 Results = Sequence[Result]
@@ -153,6 +158,8 @@ def _evaluation(
     named = [(caution(note), str(r.of["metric"])) for r in group for note in r.found["notes"]]
     speed = [result.found for result in others["speed"] if result.fits(**drawn)]
     near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
+    alike = {name: first[name] for name in kept.MEASURE if name in first and name != "metric"}
+    floors = [parse_floor(r.found) for r in others["floor"] if r.fits(**alike)]
     if not speed:
         raise ValueError("it has measures without the speed of sampling")
     memory = speed[-1]["peak_memory"]
@@ -177,6 +184,7 @@ def _evaluation(
         options(first),
         near[-1] if near else None,
         tuple(dict.fromkeys(str(said) for r in group for said in r.found.get("remarks", ()))),
+        floors[-1] if floors else None,
     )
 
 
