@@ -28,6 +28,7 @@ LAYERS = [  # from the bottom: each may import those before it
         "results",
         "kept",
         "influences",
+        "export",
     ),
     *("pictures", "environment", "ranks", "precision", "core"),
     *("networks", "flows", "diffusion", "methods", "recipe", "recipes", "training"),

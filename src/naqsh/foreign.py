@@ -131,13 +131,22 @@ def read_bytes(path: Path, limit: int, within: Path | None = None) -> bytes:
 def sha256(path: Path, within: Path | None = None) -> str:
     """The digest of a file, in hex digits; see :func:`opened` for arguments and errors."""
     total = hashlib.sha256()
-    with opened(path, limit=1 << 62, within=within) as file:
-        try:
-            while piece := file.read(1 << 20):
-                total.update(piece)
-        except OSError as error:
-            raise unreadable(path, error) from error
+    for piece in pieces(path, within):
+        total.update(piece)
     return total.hexdigest()
+
+
+def pieces(path: Path, within: Path | None = None) -> Iterator[bytes]:
+    """What a file of any size holds, 1 MiB at a time; see :func:`opened` for the rest."""
+    with opened(path, limit=1 << 62, within=within) as file:
+        while True:
+            try:
+                piece = file.read(1 << 20)
+            except OSError as error:
+                raise unreadable(path, error) from error
+            if not piece:
+                return
+            yield piece
 
 
 def read_text(path: Path, limit: int = YAML_LIMIT, within: Path | None = None) -> str:

@@ -100,11 +100,8 @@ class Run:
     def __init__(self, folder: RunFolder, weights: str = "last") -> None:
         if weights not in WEIGHTS:
             raise one_of("weights", weights, WEIGHTS)
-        if weights == "best" and not folder.best.exists():
-            raise NaqshError(
-                f"{folder.path} has no best weights: no pictures were held out, or no epoch has "
-                "ended; take the last, or train with training.validation 0.1"
-            )
+        if weights == "best":
+            folder.require_best()
         self.folder, self.weights = folder, weights
         self.recipe = recipe_module.of_run(folder)
         self._method: Method | None = None
@@ -149,7 +146,7 @@ class Run:
     def weights_file(self) -> Path:
         """The file that the method is read from."""
         if self.weights == "best":
-            return self.folder.best
+            return self.folder.require_best()
         steps = self.folder.steps()
         if not steps:
             raise NaqshError(f"{self.folder.path} has no checkpoint yet; train it further")
@@ -335,6 +332,18 @@ class Run:
         from naqsh import detection
 
         return detection.detect(self, source, **options)
+
+    def export(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the run to one file, without optimiser state; see :mod:`naqsh.export`.
+
+        Args:
+            path: ``.zip`` takes the recipe, weights, logs, results and the images of reports;
+                ``.safetensors`` the weights alone, by which it opens too.
+            overwrite: replace a file that stands there and is no such zip.
+        """
+        from naqsh import export
+
+        return export.write(self.folder, Path(path), weights=self.weights, overwrite=overwrite).path
 
     def report(
         self,

@@ -42,6 +42,9 @@ FORMAT = 1
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 """The weights in a checkpoint, and their averages where a run keeps them."""
 
+STATE = "state.json"
+"""What a checkpoint says beside tensors."""
+
 
 class RunFolder:
     """The files of one run, by name.
@@ -142,6 +145,15 @@ class RunFolder:
         """Every file of weights that samples can be drawn by, the newest first."""
         files = [self.weights(step) for step in reversed(self.steps())]
         return [file for file in (*files, self.best) if file.is_file()]
+
+    def require_best(self) -> Path:
+        """The file of the weights that did best, or a NaqshError where there is none."""
+        if not self.best.exists():
+            raise NaqshError(
+                f"{self.path} has no best weights: no images were held out, or no epoch has ended; "
+                "take the last, or train with training.validation 0.1"
+            )
+        return self.best
 
     def weights(self, step: int) -> Path:
         """The file of weights that samples of a step are drawn by: the averages where there are."""
@@ -245,11 +257,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         NaqshError: it cannot be written; what stood there still stands.
     """
+    with whole_file(path) as new:
+        new.write_bytes(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes its name only when the block ends without an error."""
     with writing(path), aside.folder(path) as place:
-        with (place / "file").open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield place / "file"
+        sync(place / "file")
         (place / "file").replace(path)
 
 

@@ -31,7 +31,12 @@ def add_compare(verbs: Any) -> None:
         default=[],
         help="recipes to train (default: one of each family)",
     )
-    parser.add_argument("--runs", nargs="+", default=[], help="trained runs, taken as they are")
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        default=[],
+        help="trained runs (folders, zips or weights files), taken as they are",
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--minutes", type=float, default=3.5, help="of training for all together (default 3.5)"

@@ -32,7 +32,7 @@ def add_detect(verbs: Any) -> None:
         "detection.csv, heat maps.\n"
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
-    add_run(parser, "a run folder, trained on normal pictures; or a saved detector")
+    add_run(parser, ", trained on normal images; or a saved detector")
     parser.add_argument("pictures", help="what to examine: a folder, a picture, a data set's name")
     parser.add_argument("--normal", help="normal pictures instead of those the run was trained on")
     parser.add_argument(

@@ -164,6 +164,7 @@ def _run(arguments: list[str]) -> int:
         measuring.add_bound,
         detecting.add_detect,
         showing.add_report,
+        making.add_export,
         comparing.add_compare,
         making.add_tune,
     ):

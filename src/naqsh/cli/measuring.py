@@ -29,7 +29,7 @@ def add_evaluate(verbs: Any) -> None:
         "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000\n"
         "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
     )
-    add_run(parser, "a run folder; RUN/evaluation.json is written")
+    add_run(parser, "; RUN/evaluation.json is written")
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -107,7 +107,7 @@ def add_samplers(verbs: Any) -> None:
         "  naqsh samplers runs/ddpm-mnist --precision auto\n"
         "what was measured before is kept; RUN/samplers.json grows; other options are the method's",
     )
-    add_run(parser, "a run folder; RUN/samplers.json is written")
+    add_run(parser, "; RUN/samplers.json is written")
     parser.add_argument(
         "--samplers",
         nargs="+",
@@ -161,7 +161,7 @@ def add_bound(verbs: Any) -> None:
         "one core for 16 pictures of ddpm-mnist; --likelihood adds 200 evaluations, each with its\n"
         "backward pass. Memory grows with --batch alone",
     )
-    add_run(parser, "a run folder; RUN/bound.json is written")
+    add_run(parser, "; RUN/bound.json is written")
     parser.add_argument("--n", type=int, default=16, help="held-out pictures (default 16)")
     parser.add_argument(
         "--reference", choices=["test", "train"], default="test", help="pictures (default test)"

@@ -169,9 +169,13 @@ def named(rest: list[str]) -> dict[str, str]:
     return named
 
 
-def add_run(parser: argparse.ArgumentParser, what: str = "a run folder") -> None:
-    """The run that a verb opens, and with which weights."""
-    parser.add_argument("run", type=Path, help=what)
+RUN = "a run folder, or a zip of one, or a weights file"
+"""What a verb takes for a run."""
+
+
+def add_run(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The run that a verb opens, and with which weights; `more` is said of it in its help."""
+    parser.add_argument("run", type=Path, help=RUN + more)
     parser.add_argument(
         "--weights",
         choices=["last", "best"],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.helping import aligned
-from naqsh.cli.parsing import add_overwrite, none_left, verb
+from naqsh.cli.parsing import RUN, add_overwrite, none_left, verb
 
 FEATURES = {
     "digits": "a small classifier of the digits set; weights come with the package",
@@ -82,7 +82,7 @@ def add_report(verbs: Any) -> None:
         "  naqsh report runs/wgan-mnist runs/wgan-gp-mnist --out compare.html\n"
         "  naqsh report runs/gan-digits --language fa --notebook gan-digits.ipynb",
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=RUN)
     parser.add_argument("--out", type=Path, help="the page (default: report.html in the first run)")
     parser.add_argument(
         "--language", default="en", metavar="en|fa", help="English or Persian (default: en)"

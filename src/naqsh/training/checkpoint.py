@@ -20,11 +20,10 @@ from torch import nn
 from naqsh import aside
 from naqsh.errors import NaqshError
 from naqsh.foreign import read_json, require_there, sha256
-from naqsh.runfolder import AVERAGE, WEIGHTS, RunFolder, sync, whole_folder, write_json
+from naqsh.runfolder import AVERAGE, STATE, WEIGHTS, RunFolder, sync, whole_folder, write_json
 from naqsh.training import moments, tensors
 from naqsh.values import MISFIT, from_json
 
-STATE = "state.json"
 KEEP_LAST = 2
 COUNTS = "counts"
 """The text in a header that holds how many training images have each label."""
