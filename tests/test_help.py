@@ -13,7 +13,7 @@ from naqsh.sampling import described, sample_names
 
 VERBS = [
     *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),
-    *("compare", "tune"),
+    *("export", "compare", "tune"),
 ]
 
 pytestmark = pytest.mark.usefixtures("alone")
