@@ -38,7 +38,10 @@ LAYERS = [  # from the bottom: each may import those before it
     *("comparison", "cli"),
 ]
 SIDE = {  # these stand beside: all that each may import
-    "data": {"errors", "aside", "foreign", "zips", "places", "seeds", "progress", "download"},
+    "data": {
+        *("printable", "errors", "aside", "foreign", "zips", "places", "seeds", "progress"),
+        "download",
+    },
     "metrics": {
         "errors",
         "aside",

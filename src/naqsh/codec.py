@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from naqsh.errors import NaqshError, nearest, one_of
-from naqsh.printable import is_text, short
+from naqsh.printable import is_text, short, whole
 
 T = TypeVar("T")
 Kinds = Mapping[type, Callable[[str], type]]
@@ -180,7 +180,7 @@ def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
     if isinstance(plain, str) and not is_text(plain):
         raise NaqshError(f"{path}: need a text without control characters, got {short(plain)}")
     if (hint is str and isinstance(plain, str)) or type(plain) is hint:
-        return str(plain) if hint is str else plain
+        return whole(plain) if isinstance(plain, str) else plain
     raise wrong
 
 

@@ -1,5 +1,6 @@
 """Where Naqsh keeps and looks for files of the user's: one rule for data and measures alike."""
 
+import contextlib
 import functools
 import os
 import stat
@@ -13,16 +14,28 @@ from naqsh.errors import NaqshError
 def expanded(path: Path | str) -> Path:
     """A path with a leading ``~`` or ``~user`` replaced by that home folder.
 
+    Its characters are brought to the bytes of UTF-8 that names of files have, whatever the locale.
+
     Raises:
         NaqshError: nobody knows that home folder.
     """
     try:
-        return Path(path).expanduser()
+        return Path(native(str(path))).expanduser()
     except RuntimeError as error:
         raise NaqshError(
             f"{path}: the home folder that {Path(path).parts[0]} stands for is not known here; "
             "write the whole path"
         ) from error
+
+
+def native(path: str) -> str:
+    """A path as Python holds it here: where the locale is ASCII, characters are bytes of UTF-8."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeEncodeError):
+            return os.fsdecode(path.encode("utf-8", "surrogateescape"))
+    return path
 
 
 def is_there(path: Path | str) -> bool:

@@ -7,11 +7,42 @@ as Python would write them.
 
 import re
 import reprlib
+from typing import Any
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BYTES = re.compile("[\udc80-\udcff]+")
+_HALVES = re.compile("[\ud800-\udfff]")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 3
+
+
+def whole(text: str) -> str:
+    """A text whose bytes are read as UTF-8 where they are that.
+
+    Where the locale is not UTF-8 (``LC_ALL=C``), Python keeps every byte of a Persian name as half
+    of a character. Bytes that are no UTF-8 either stay as they are, so that the name can be opened.
+    """
+    return _BYTES.sub(
+        lambda found: (
+            found[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape")
+        ),
+        text,
+    )
+
+
+def legible(value: Any) -> Any:
+    """Plain values whose texts are :func:`whole`, other halves of characters being replaced.
+
+    For pages and figures, which no such text can be written into.
+    """
+    if isinstance(value, str):
+        return _HALVES.sub("\ufffd", whole(value))
+    if isinstance(value, list):
+        return [legible(item) for item in value]
+    if isinstance(value, dict):
+        return {legible(name): legible(item) for name, item in value.items()}
+    return value
 
 
 def shown(text: object) -> str:
@@ -21,7 +52,7 @@ def shown(text: object) -> str:
     the direction of writing and halves of characters (a name that is not UTF-8 has them) are
     written as Python would: ``\\x1b``.
     """
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(text))
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], whole(str(text)))
 
 
 def short(value: object) -> str:

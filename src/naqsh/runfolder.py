@@ -35,6 +35,7 @@ from naqsh.errors import NaqshError, nearest, writing
 from naqsh.foreign import read_json as read_json
 from naqsh.foreign import read_lines as read_lines
 from naqsh.foreign import read_text, require_inside, unreadable
+from naqsh.printable import whole
 from naqsh.values import from_yaml
 
 FORMAT = 1
@@ -243,7 +244,7 @@ def write_text(path: Path, text: str) -> None:
 
     What of a name is not UTF-8 is written as ``\\udce3``, which JSON reads back as it was.
     """
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    write_bytes(path, whole(text).encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -21,6 +21,7 @@ from naqsh.data import cache, choice, conversion, npy, pixels
 from naqsh.data.dataset import DataSet, fingerprint_of
 from naqsh.data.npy import Array
 from naqsh.errors import NaqshError
+from naqsh.printable import whole
 
 _LOOKED_AT = 64 << 20
 
@@ -93,7 +94,7 @@ def read(
             place,
             cache.key(1, stat.st_size, stat.st_mtime_ns, marked),
         )
-    return DataSet(path.stem, found.images, found.labels, classes, found.fingerprint, notes)
+    return DataSet(whole(path.stem), found.images, found.labels, classes, found.fingerprint, notes)
 
 
 @dataclass(frozen=True)

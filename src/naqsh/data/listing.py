@@ -18,6 +18,7 @@ from naqsh.data.holdout import no_test_split
 from naqsh.data.splits import Splits
 from naqsh.data.walking import Walk
 from naqsh.errors import NaqshError, one_of
+from naqsh.printable import whole
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def with_good_first(folder: Path, listing: Listing, good: str, alone: bool) -> L
 
 def class_named(listing: Listing, name: str) -> str | None:
     """The class of that name, or the one that differs in case alone."""
+    name = whole(name)
     same = [known for known in listing.classes if known.casefold() == name.casefold()]
     return name if name in same else next(iter(same), None)
 
@@ -256,4 +258,5 @@ def _listing(
     order = [(number, sorted(classes.get(name, ()))) for number, name in enumerate(names)]
     labels = np.repeat([number for number, _ in order], [len(images) for _, images in order])
     found = tuple(file for _, images in order for file in images)
-    return Listing(found, labels.astype(np.int64), names, notes, truth)
+    classes_named = tuple(whole(name) for name in names)
+    return Listing(found, labels.astype(np.int64), classes_named, notes, truth)

@@ -10,6 +10,8 @@ import logging
 import os
 from collections.abc import Iterable
 
+from naqsh.printable import shown, whole
+
 _LOGGER = logging.getLogger("naqsh.data")
 _said: set[str] = set()
 
@@ -20,9 +22,9 @@ def say(notes: Iterable[str]) -> tuple[str, ...]:
     Returns:
         all of them, without those that stand twice.
     """
-    found = tuple(dict.fromkeys(notes))
+    found = tuple(dict.fromkeys(map(whole, notes)))
     for note in found:
         if note not in _said and os.environ.get("RANK", "0") == "0":
             _said.add(note)
-            _LOGGER.warning("note: %s", note)
+            _LOGGER.warning("note: %s", shown(note))
     return found

@@ -10,6 +10,7 @@ from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.holdout import held_out, no_test_split
 from naqsh.errors import NaqshError, one_of
+from naqsh.printable import whole
 
 _KINDS = f"give a folder of pictures, a .npy or .npz file, or one of {', '.join(CATALOG)}"
 
@@ -102,7 +103,7 @@ def load(
 def _of_folder(path: Path, split: Split, good: str | None, options: folders.Options) -> DataSet:
     found = folders.read(path, split, options, good)
     files = found.listing
-    name = path.resolve().name
+    name = whole(path.resolve().name)
     return DataSet(name, found.images, files.labels, files.classes, found.fingerprint, found.notes)
 
 

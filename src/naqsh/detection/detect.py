@@ -22,6 +22,7 @@ from naqsh.detection.scores import Likelihood, Maps, Pixels, Reconstruction, Sco
 from naqsh.detection.suspects import Normal, normal, repeated, suspects
 from naqsh.errors import NaqshError, one_of
 from naqsh.metrics import detection as measure
+from naqsh.printable import whole
 from naqsh.run import Run
 from naqsh.runfolder import make_folder, whole_folder, write_json, write_text
 
@@ -89,6 +90,7 @@ def detect(
         raise NaqshError(f"draws, batch and n must be at least 1, got {draws}, {batch} and {n}")
     if not 0 < false_alarms < 1:
         raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
+    source, given_normal = whole(source), given_normal and whole(given_normal)
     told = progress or (lambda what, done, total: None)
     place = torch.device(device)
     scorers = _scorers(run, features, draws, seed, place, told)

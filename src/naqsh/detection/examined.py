@@ -17,6 +17,7 @@ from naqsh.data.decoding import SUFFIXES
 from naqsh.data.inspection import good_one
 from naqsh.data.listing import Listing
 from naqsh.errors import NaqshError
+from naqsh.printable import whole
 from naqsh.spec import Shape
 
 
@@ -85,12 +86,12 @@ def of_path(
         no_good(source, good)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         read = folders.stored(path.parent, Listing((path,), None, ()), "one", options, least=1)
-        return Suspects(path.parent.resolve().name, read.images, (path.name,), None)
+        return Suspects(whole(path.parent.resolve().name), read.images, (whole(path.name),), None)
     if path.is_dir():
         return _of_folder(path, shape, good, usual, options)
-    whole = data.load(source, size=size, channels=shape[0], range=options.range)
-    paths = tuple(str(number) for number in range(len(whole)))
-    return Suspects(whole.name, whole.images, paths, None)
+    found = data.load(source, size=size, channels=shape[0], range=options.range)
+    paths = tuple(str(number) for number in range(len(found)))
+    return Suspects(found.name, found.images, paths, None)
 
 
 def no_good(source: str, good: str | None) -> None:
@@ -109,7 +110,7 @@ def _of_folder(
         listing = lists.with_good_first(path, listing, named_good, alone=False)
     read = folders.stored(path, listing, "examined", options, least=1)
     files, labels = read.listing.files, read.listing.labels
-    paths = tuple(file.relative_to(path).as_posix() for file in files)
+    paths = tuple(whole(file.relative_to(path).as_posix()) for file in files)
     kinds: tuple[str, ...] | None = None
     if named_good is not None and labels is not None:
         kinds = tuple(_kind(listing.classes[label], named_good) for label in labels)
@@ -123,7 +124,7 @@ def _of_folder(
         notes += (f"{path.resolve().name}: {note}" for note in found.notes)
         known = (found.faulty, found.known) if found.faulty.any() else None
     said = data_notes.say((*read.notes, *notes))
-    return Suspects(path.resolve().name, read.images, paths, kinds, known, said)
+    return Suspects(whole(path.resolve().name), read.images, paths, kinds, known, said)
 
 
 def _good_class(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import pictures
+from naqsh import pictures, places
 from naqsh.detection.result import SHOWN, Detection
 from naqsh.detection.scores import Maps
 from naqsh.runfolder import write_bytes
@@ -65,7 +65,7 @@ def save(folder: Path, found: Detection, maps: Maps | None) -> dict[str, str]:
         return names
     flagged = [number for number in order if found.flagged[number]]
     for rank, number in enumerate(flagged[:MOST], start=1):
-        file = folder / f"{rank:04}-{_stem(found.suspects.paths[number])}.png"
+        file = folder / places.native(f"{rank:04}-{_stem(found.suspects.paths[number])}.png")
         pair = np.stack([np.broadcast_to(images[number], (3, *images.shape[2:])), heated(number)])
         write_bytes(file, pictures.to_png(pictures.grid(pair, columns=2)))
     return names

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from naqsh import kept, packed
 from naqsh.errors import NaqshError
+from naqsh.printable import legible
 from naqsh.report import measured
 from naqsh.report.bounded import parse as parse_bounded
 from naqsh.report.detected import Detected
@@ -61,7 +62,7 @@ def _recipe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
-    facts = Facts(label, recipe, folder.recipe_text(), folder.path)
+    facts = Facts(legible(label), recipe, folder.recipe_text(), folder.path)
     steps = folder.steps()
     facts.checkpoint = steps[-1] if steps else None
     facts.about = _read(facts, folder.about, read_json, _about, {})
@@ -119,7 +120,7 @@ def _read(
             facts.problems.append(Problem(path.name, None))
         return empty
     try:
-        return parse(load(path))
+        return parse(legible(load(path)))
     except (NaqshError, OSError, *MISFIT) as error:
         # The page must not tell where on a machine the folder lies.
         reason = str(error).replace(str(path), path.name)
