@@ -10,7 +10,13 @@ import logging
 import os
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from naqsh.printable import shown, whole
+
+STEP = 256
+"""Images that are compared at a time."""
 
 _LOGGER = logging.getLogger("naqsh.data")
 _said: set[str] = set()
@@ -28,3 +34,21 @@ def say(notes: Iterable[str]) -> tuple[str, ...]:
             _said.add(note)
             _LOGGER.warning("note: %s", shown(note))
     return found
+
+
+def all_equal(images: NDArray[np.uint8]) -> bool:
+    """Whether two images or more (N, C, H, W) are all the same; ends at the first that is not."""
+    starts = range(0, len(images), STEP)
+    return len(images) > 1 and all((images[i : i + STEP] == images[0]).all() for i in starts)
+
+
+def of_equal(name: str, images: NDArray[np.uint8]) -> tuple[str, ...]:
+    """The note of images that are all the same, which a set is by mistake; none of others."""
+    if not all_equal(images):
+        return ()
+    low, high = int(images[0].min()), int(images[0].max())
+    flat = f" and have the one value {low}" if low == high else ""
+    return (
+        f"{name}: all {len(images)} images are equal{flat}: there is one image to learn, and "
+        "figures of them say nothing; look at the files and at --data.range",
+    )

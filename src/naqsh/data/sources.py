@@ -97,7 +97,8 @@ def load(
         found = _of_array(path, part, size, channels, options)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
-    return replace(found, notes=notes.say(found.notes))
+    equal = notes.of_equal(found.name, found.images)
+    return replace(found, notes=notes.say((*found.notes, *equal)))
 
 
 def _of_folder(path: Path, split: Split, good: str | None, options: folders.Options) -> DataSet:

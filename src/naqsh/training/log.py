@@ -99,11 +99,19 @@ class Pending:
 
 
 class NotFinite(NaqshError):
-    """A loss that is not a number or infinite; says where it was first seen."""
+    """A loss or a weight that is not a number or infinite; says where it was first seen.
 
-    def __init__(self, step: int, phase: str, term: str, value: float) -> None:
+    Attributes:
+        step: of training, from 1.
+        phase: of the step.
+        weight: whether it is a weight.
+    """
+
+    def __init__(
+        self, step: int, phase: str, term: str, value: float, weight: bool = False
+    ) -> None:
         super().__init__(f"{term} of phase {phase} is {value} in step {step}")
-        self.step = step
+        self.step, self.phase, self.weight = step, phase, weight
 
 
 def check_weights(method: nn.Module, step: int) -> None:
@@ -113,7 +121,7 @@ def check_weights(method: nn.Module, step: int) -> None:
     for name, value in zip(named, largest.tolist(), strict=True):
         if not math.isfinite(value):
             phase, _, term = name.partition(".")
-            raise NotFinite(step, phase, term, value)
+            raise NotFinite(step, phase, term, value, weight=True)
 
 
 class Words(ProgressColumn):

@@ -27,6 +27,7 @@ from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
 from naqsh.runfolder import RunFolder, append_line, read_lines
 from naqsh.training import changes, checkpoint, moments, resuming, stages
+from naqsh.training.advice import advice
 from naqsh.training.astray import Watch
 from naqsh.training.batches import Batches
 from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
@@ -283,7 +284,8 @@ class Trainer:
         """The error with what is left and what may help, noted for the report too."""
         steps = self.folder.steps()
         good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved yet"
-        words = f"{error}; {good}. Try a lower learning rate, clip_norm or precision float32."
+        tried = advice(error, self.training, self.phases, self.dtype, self.data)
+        words = f"{error}; {good}. {tried}"
         self._diagnose(words)
         return NaqshError(words)
 
