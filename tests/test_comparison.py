@@ -381,7 +381,7 @@ def test_best_weights_are_measured_where_there_are_any(which: str, finished: Pat
 
 
 def test_each_recipe_gets_its_equal_share_of_the_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = []
 
@@ -393,6 +393,10 @@ def test_each_recipe_gets_its_equal_share_of_the_time(
     plan = Plan(recipes=SMALL.recipes, minutes=3.0, n=20, features="pixels")
     compare(plan, tmp_path / "one", device="cpu", quiet=True)
     assert shares == [90.0, 90.0]
+    shares.clear()
+    taken = replace(plan, recipes=SMALL.recipes[:1], runs=(str(finished / "gan-digits"),))
+    compare(replace(taken, n=40), tmp_path / "taken", device="cpu", quiet=True)
+    assert shares == [180.0]  # a run that is trained already takes none of it
     shares.clear()
     compare(replace(plan, seeds=3), tmp_path / "three", device="cpu", quiet=True)
     assert shares == [30.0, 30.0]  # of each recipe once, for all of its seeds

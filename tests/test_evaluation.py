@@ -154,6 +154,19 @@ def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
     assert len(shown) == 1 + len(ways)
 
 
+def test_samples_drawn_otherwise_are_another_result(tmp_path: Path) -> None:
+    recipe = tiny(recipes.by_name("maf-digits"), training__steps=2)
+    trainer(recipe, data.load("digits"), tmp_path).run()
+    one = naqsh.open(tmp_path)
+    for temperature in (1.0, 0.5, 0.5):
+        sampling = {"temperature": temperature} if temperature < 1 else {}
+        one.evaluate(["frechet", "nearest"], features="pixels", n=20, sampling=sampling)
+    store = kept.evaluations(one.folder)
+    for name in ("frechet", "nearest", "speed"):
+        there = [result.of["sampling"] for result in store.find(metric=name)]
+        assert there == [{}, {"temperature": 0.5}]
+
+
 def test_who_asks_for_fid_is_told_what_it_is(
     run: naqsh.Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,11 @@ def test_draws_seeds_pictures_and_purposes_differ():
     assert len(set(purposes)) == len(purposes)
 
 
+def test_a_purpose_does_not_run_into_the_next_or_into_the_seed():
+    asked = [(1, 23), (12, 3), (123,), (1, 2, 3), (0, "a", "b"), (0, "ab"), (0, "a", 1), (0, "a1")]
+    assert len({derive(*words) for words in asked}) == len(asked)
+
+
 def test_derive_is_pinned():
     # Every run folder's pictures depend on these: a change breaks resuming and reproduction.
     assert derive(0) == 0x5FECEB66FFC86F38 >> 1

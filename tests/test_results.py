@@ -85,6 +85,15 @@ MEASURE |= {"fingerprint": "f" * 16, "reference": "d test", "standard_error": No
 EVALUATION = {"step": 3, "seed": 1, "measures": [MEASURE], "speed": {"n": 8}, "sampling": {}}
 
 
+@pytest.mark.parametrize("name", [*MEASURE, "reference_fingerprint"])
+def test_a_measure_is_of_all_that_it_depends_on(name: str) -> None:
+    """And of none of what was found: a second measurement of the same replaces the first."""
+    plain = MEASURE | {"name": "frechet", "reference_fingerprint": "a" * 16}
+    one, other = (kept.measured(it, {"seed": 0}) for it in (plain, plain | {name: "other"}))
+    assert (one.of != other.of) == (name not in ("value", "standard_error", "notes"))
+    assert kept.measure_of(other) == plain | {name: "other"}
+
+
 def test_files_of_before_are_read(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.evaluation.write_text(json.dumps(EVALUATION))
