@@ -255,6 +255,17 @@ def test_real_images_stand_beside_the_samples_and_what_to_know_is_said(folder, t
     assert "equally" not in header
 
 
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_runs_measured_before_differences_were_kept_are_named(folder, tmp_path, language):
+    place = tmp_path / "c"
+    shutil.copytree(folder, place)
+    shutil.rmtree(place / "gan-x" / influences.FOLDER)
+    page = Page(report.write_comparison(place, tmp_path / "p.html", language).read_text("utf-8"))
+    text = page.by_id("compared").text().replace("\u2068", "").replace("\u2069", "")
+    assert {"en": "was not kept of", "fa": "نگه داشته نشده است"}[language] in text
+    assert "gan-x" in text[text.index("naqsh evaluate") - 250 :]
+
+
 def test_only_what_was_measured_alike_is_in_the_figures(page):
     for name in ("trilemma", "cost"):
         for panel in page.by_id(f"figure-{name}").all("ul"):

@@ -7,8 +7,10 @@ import pytest
 from folders import forget, make_run, write_lines
 from pages import Page
 
-from naqsh import report
+from naqsh import kept, report
 from naqsh.report.words import Words
+from naqsh.results import Result
+from naqsh.runfolder import RunFolder
 
 
 def _page(folder, out):
@@ -315,6 +317,33 @@ EVALUATION = {
         "device": "cpu",
     },
 }
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+@pytest.mark.parametrize(("n", "fits"), [(500, True), (300, True), (500, False)])
+def test_the_floor_and_what_intervals_cover_are_said(tmp_path, language, n, fits):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    (run / "evaluation.json").write_text(json.dumps(EVALUATION))
+    store = kept.evaluations(RunFolder(run))
+    of = {key: store.read()[0].of[key] for key in kept.MEASURE} | {"metric": "floor"}
+    if not fits:
+        of["fingerprint"] = "other features"
+    measures = [{"name": "frechet", "value": 0.375, "interval": [0.25, 0.5]}]
+    store.keep([Result(of, {"split": "train", "n": n, "measures": measures})])
+    place = report.write([run], tmp_path / "page.html", language=language)
+    page = Page(place.read_text("utf-8"))
+    text = page.by_id("quality").text().replace("\u2068", "").replace("\u2069", "")
+    assert {"en": "do not cover training again", "fa": "آموزش دوباره را"}[language] in text
+    floor = [
+        json.loads(e.get("value"))
+        for row in page.rows("table-measured").values()
+        for cell in row
+        for e in cell.all("data")
+    ]
+    assert (0.375 in floor) == fits
+    fewer = {"en": "fewer than the 500 samples", "fa": "کم‌تر از ۵۰۰ نمونه"}[language]
+    assert (fewer in text) == (n < 500)
+    assert ({"en": "the floor", "fa": "کف آن"}[language] in text) == fits
 
 
 def test_an_evaluation_is_shown_with_all_it_depends_on(tmp_path):

@@ -15,6 +15,7 @@ from naqsh.report import (
     anomalies,
     bound,
     comparing,
+    floor,
     losses,
     page,
     panels,
@@ -135,19 +136,20 @@ def cautions(words: Words, found: Comparison) -> list[Markup]:
         said.append(words.text("comparison.covers.trainings"))
     if len(several) < len(ranked):
         said.append(words.text("comparison.covers.samples", **counts))
+        said.append(words.text("comparison.covers.bold"))
     unknown = [
         name for name in comparing.MEASURES if len(ranked) > 1 and not verdicts.best(name, ranked)
     ]
     if unknown:
         names = [comparing.called(name, ranked, [True] * len(ranked)) for name in unknown]
         told = words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names)
-        said.append(words.text("comparison.unknown", metrics=told))
-    if found.floor:
-        split = words.text(f"comparison.splits.{found.floor.split}")
-        count = words.number(found.floor.n)
-        fewer = found.floor.n < measured.generated
-        key = "comparison.floor_fewer" if fewer else "comparison.floor"
-        said.append(words.text(key, split=split, count=count, **counts))
+        old = [
+            run for run in ranked if not run.trainings and not set(unknown) <= set(run.influences)
+        ]
+        runs = words.text("list_comma").join(escape(words.own(run.label)) for run in old)
+        key = "comparison.not_kept" if old else "comparison.unknown"
+        said.append(words.text(key, metrics=told, runs=runs))
+    said += floor.said(words, found.floor, measured.generated, measured.real)
     notes: dict[Caution, set[str]] = {}
     for run in ranked:
         for note, names_of in (run.measured.notes if run.measured else {}).items():

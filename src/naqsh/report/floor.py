@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from naqsh.distances import kind
+from naqsh.report.words import Words
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,13 @@ def parse(plain: Any) -> Floor | None:
         interval = None if bounds is None else (float(bounds[0]), float(bounds[1]))
         values[kind(str(measure["name"]))] = float(measure["value"]), interval
     return Floor(str(plain["split"]), int(plain["n"]), values)
+
+
+def said(words: Words, floor: Floor | None, generated: int, real: int) -> list[Markup]:
+    """What the floor is for, beside measures of so many samples against so many real images."""
+    if floor is None:
+        return []
+    key = "comparison.floor_fewer" if floor.n < generated else "comparison.floor"
+    split = words.text(f"comparison.splits.{floor.split}")
+    counts = {"generated": words.number(generated), "real": words.number(real)}
+    return [words.text(key, split=split, count=words.number(floor.n), **counts)]

@@ -6,7 +6,17 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from naqsh.report import anomalies, bound, losses, nearness, plots, samplers, tables
+from naqsh.report import (
+    anomalies,
+    bound,
+    floor,
+    losses,
+    measures,
+    nearness,
+    plots,
+    samplers,
+    tables,
+)
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.facts import Facts, Note, Record, studies
 from naqsh.report.measured import Caution, Measured
@@ -125,7 +135,7 @@ def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     found = [study for run in runs for study in studies(run, run.evaluations)]
-    table = tables.measured(maker, runs, found)
+    table = measures.measured(maker, runs, found)
     if table is None and not any(run.likelihoods for run in runs):
         lost = any(run.lost("evaluation.json") for run in runs)
         return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
@@ -134,13 +144,18 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         for run, measured in found
         if (said := _said_of(maker.words, measured))
     ]
-    return [*_present([table, tables.likelihood(maker, runs)]), *notes]
+    return [*_present([table, measures.likelihood(maker, runs)]), *notes]
 
 
 def _said_of(words: Words, measured: Measured) -> list[Markup]:
     """Each note with the metrics that it is about, and how near training images lie."""
     near = nearness.said(words, measured.nearest) if measured.nearest else []
-    return [*map(words.foreign, measured.remarks), *cautions(words, measured.notes), *near]
+    counts = {"generated": words.number(measured.generated), "real": words.number(measured.real)}
+    known = any(interval for _, interval in measured.values.values())
+    said = [words.text("comparison.covers.samples", **counts)] if known else []
+    said += floor.said(words, measured.floor, measured.generated, measured.real)
+    remarks = map(words.foreign, measured.remarks)
+    return [*said, *remarks, *cautions(words, measured.notes), *near]
 
 
 def cautions(words: Words, notes: Mapping[Caution, Sequence[str]]) -> list[Markup]:

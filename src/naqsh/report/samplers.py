@@ -129,9 +129,12 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         features=sampled.features,
     )
     near = nearness.said(words, sampled.nearest) if sampled.nearest else []
+    known = any(point.interval for point in sampled.points)
+    covers = [words.text("samplers.covers", n=words.number(sampled.n))] if known else []
     shared = [words.text("samplers.options", options=sampled.sampling)] if sampled.sampling else []
     return [
         measured,
+        *covers,
         *shared,
         *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
         *near,

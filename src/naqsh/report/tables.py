@@ -9,7 +9,6 @@ from markupsafe import Markup, escape
 from naqsh.report.document import Maker, Row, Table
 from naqsh.report.facts import Facts
 from naqsh.report.losses import NAMED, family, groups
-from naqsh.report.measured import Likelihood, Measured
 from naqsh.report.words import Words
 from naqsh.runfolder import flat
 
@@ -38,11 +37,11 @@ def glance(maker: Maker, runs: Sequence[Facts]) -> Table:
         "memory": lambda size: words.data(size, words.bytes(size)),
     }
     rows = [
-        Row(key, [words.text(f"tables.glance.rows.{key}"), *_cells(words, show, summaries, key)])
+        Row(key, [words.text(f"tables.glance.rows.{key}"), *cells_of(words, show, summaries, key)])
         for key, show in shown.items()
         if key not in ("planned", "planned_steps") or any(s[key] is not None for s in summaries)
     ]
-    return maker.table("glance", _head(words, runs), rows)
+    return maker.table("glance", head_of(words, runs), rows)
 
 
 def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
@@ -61,7 +60,7 @@ def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
         if others:
             title = words.text("tables.results.others", family=family(group[0]), count=len(others))
             rows.append(Row("", [title, *[_range(words, terms, others) for terms in found]]))
-    return maker.table("results", _head(words, runs), rows, numeric=1)
+    return maker.table("results", head_of(words, runs), rows, numeric=1)
 
 
 def _large(
@@ -82,91 +81,6 @@ def _range(words: Words, terms: dict[str, dict[str, float]], names: Sequence[str
         return words.text("absent")
     low, high = words.data(min(means)), words.data(max(means))
     return words.text("tables.results.range", low=low, high=high)
-
-
-def measured(
-    maker: Maker, runs: Sequence[Facts], evaluations: Sequence[tuple[Facts, Measured]]
-) -> Table | None:
-    """Each metric with its interval and all that it depends on, a column an evaluation."""
-    words = maker.words
-    columns: list[tuple[Facts, Measured | None]] = [*evaluations]
-    columns += [(run, None) for run in runs if not run.evaluations]
-    found = [m for _, m in columns]
-    names = list(dict.fromkeys(name for m in found if m for name in m.values))
-    if not names:
-        return None
-    rows = [
-        Row(
-            called,
-            [words.known(f"metrics.{called}", called), *[_value(words, m, name) for m in found]],
-        )
-        for name in names
-        for called in [_called(found, name)]
-    ]
-    shown: dict[str, Callable[[Any], Markup | str]] = {
-        "generated": words.data,
-        "real": words.data,
-        "reference": str,
-        "features": str,
-        "sampling": str,
-        "weights": str,
-        "step": words.data,
-        "seed": words.data,
-        "pictures_per_second": words.data,
-        "evaluations": words.data,
-        "memory": lambda size: words.data(size, words.bytes(size)),
-    }
-    known = [vars(m) if m else {} for m in found]
-    rows += [
-        Row(key, [words.text(f"tables.measured.rows.{key}"), *_cells(words, show, known, key)])
-        for key, show in shown.items()
-        if any(values.get(key) is not None for values in known)
-    ]
-    return maker.table("measured", _head(words, [run for run, _ in columns]), rows)
-
-
-def _called(found: Sequence[Measured | None], name: str) -> str:
-    """What a metric is called where all its values are by features that call it so."""
-    names = {m.called(name) for m in found if m and name in m.values}
-    return names.pop() if len(names) == 1 else name
-
-
-def _value(words: Words, found: Measured | None, name: str) -> Markup:
-    if found is None or name not in found.values:
-        return words.text("absent")
-    value, interval = found.values[name]
-    if interval is None:
-        return words.data(value)
-    low, high = (words.data(bound) for bound in interval)
-    return words.text("tables.measured.cell", value=words.data(value), low=low, high=high)
-
-
-def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
-    """How likely real pictures are, with the kind of number that says so."""
-    words = maker.words
-    columns: list[tuple[Facts, Likelihood | None]] = [
-        (run, found) for run in runs for found in run.likelihoods
-    ]
-    if not columns:
-        return None
-    columns += [(run, None) for run in runs if not run.likelihoods]
-    shown: dict[str, Callable[[Any], Markup | str]] = {
-        "bits": words.data,
-        "bits_error": words.data,
-        "nats": words.data,
-        "nats_error": words.data,
-        "kind": lambda kind: words.known(f"kinds.{kind}", kind),
-        "of": lambda of: words.known(f"likelihood_of.{of}", of),
-        "n": words.data,
-        "reference": str,
-        "step": words.data,
-    }
-    known = [vars(found) if found else {} for _, found in columns]
-    rows = [
-        Row(key, [words.text(f"tables.likelihood.rows.{key}"), *_cells(words, show, known, key)])
-        for key, show in shown.items()
-    ]
-    return maker.table("likelihood", _head(words, [run for run, _ in columns]), rows)
 
 
 def _measured(words: Words, term: dict[str, float] | None) -> Markup:
@@ -212,10 +126,10 @@ def data(maker: Maker, runs: Sequence[Facts]) -> Table:
         "classes": lambda names: _classes(words, names),
     }
     rows = [
-        Row(key, [words.text(f"tables.data.rows.{key}"), *_cells(words, show, known, key)])
+        Row(key, [words.text(f"tables.data.rows.{key}"), *cells_of(words, show, known, key)])
         for key, show in shown.items()
     ]
-    return maker.table("data", _head(words, runs), rows)
+    return maker.table("data", head_of(words, runs), rows)
 
 
 def _classes(words: Words, names: list[str]) -> Markup:
@@ -283,7 +197,7 @@ def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> Table:
         ]
         rows.append(Row(name, [name, *cells], marked=len(set(cells)) > 1))
     name = "hyperparameters_of" if len(runs) > 1 else "hyperparameters"
-    return maker.table(name, _head(words, runs), rows)
+    return maker.table(name, head_of(words, runs), rows)
 
 
 def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
@@ -297,10 +211,10 @@ def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
     for name in dict.fromkeys(name for values in known for name in values):
         key = f"tables.environment.rows.{name}"
         title = words.text(key) if key in words else name
-        cells = _cells(words, words.value, known, name)
+        cells = cells_of(words, words.value, known, name)
         rows.append(Row(name, [title, *cells], marked=len(set(cells)) > 1))
     name = "environment_of" if len(runs) > 1 else "environment"
-    return maker.table(name, _head(words, runs), rows)
+    return maker.table(name, head_of(words, runs), rows)
 
 
 def command(run: Facts) -> str:
@@ -313,15 +227,17 @@ def command(run: Facts) -> str:
     return f"{start} train recipe.yaml --out DIR{where}"
 
 
-def _head(words: Words, runs: Sequence[Facts]) -> list[str]:
+def head_of(words: Words, runs: Sequence[Facts]) -> list[str]:
+    """The head of a table with a column a run."""
     return ["", *[run.label for run in runs]] if len(runs) > 1 else ["", words.text("value")]
 
 
-def _cells(
+def cells_of(
     words: Words,
     show: Callable[[Any], Markup | str],
     known: Sequence[dict[str, Any]],
     key: str,
 ) -> list[Markup | str]:
+    """A row's cells: a value of each of several things, as it is shown."""
     values = [plain.get(key) for plain in known]
     return [words.text("absent") if value is None else show(value) for value in values]
