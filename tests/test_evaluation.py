@@ -10,7 +10,7 @@ import torch
 
 import naqsh
 from contract import tiny, tiny_data, trainer
-from naqsh import data, kept, measuring, metrics, pictures, recipes
+from naqsh import data, evaluation, kept, measuring, metrics, pictures, recipes
 from naqsh.cli import main
 from naqsh.data.dataset import Split
 from naqsh.errors import NaqshError
@@ -351,3 +351,27 @@ def test_shipped_digits_classifier_is_as_good_as_it_says() -> None:
     assert test.labels is not None
     right = float((named.numpy() == test.labels).mean())
     assert right == pytest.approx(origin.test_accuracy, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ({"reference": "val"}, "the splits test and train, not val"),
+        ({"reference": "tset"}, "did you mean 'test'"),
+        ({"reference": "no/such"}, "no reference named"),
+        ({"n": 1}, "at least 2 pictures"),
+        ({"names": "fidd"}, "no metric named 'fidd'"),
+        ({"features": "pixel"}, "did you mean 'pixels'"),
+        ({"sampling": {"sampler": "x"}}, "sampler"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_loaded(
+    how: dict[str, Any], line: str, run: naqsh.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*arguments: object, **named: object) -> None:
+        raise AssertionError("this is work")
+
+    for name in ("data_of", "images_of", "draw"):
+        monkeypatch.setattr(f"naqsh.evaluation.{name}", work)
+    with pytest.raises(NaqshError, match=line):
+        evaluation.evaluate(run, **{"features": "pixels", **how})

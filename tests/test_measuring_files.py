@@ -115,3 +115,22 @@ def test_one_range_is_for_arrays_first(levels: np.ndarray) -> None:
         ["kernel"], "plain", "ones.npy", ranges=[None, (-1, 1)], features="pixels"
     )
     assert measured.value == told.value
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull` in its repository"),
+        (b"<!doctype html>", "download the file again"),
+        (b"", "it is empty.; write or download it again"),
+        (b"\x80\x04N.", "save it again with numpy.save"),
+    ],
+)
+@pytest.mark.parametrize("name", ["in.npy", "in.npz"])
+def test_the_advice_fits_what_a_file_is(
+    content: bytes, line: str, name: str, levels: np.ndarray
+) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(NaqshError, match=line) as refused:
+        images_of(name, Reading())
+    assert ("numpy" in str(refused.value)) == ("numpy" in line)

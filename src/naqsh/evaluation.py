@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from naqsh import data as datasets
 from naqsh import influences, kept, metrics, pictures, places
 from naqsh.core import HasLogProb, Samples
+from naqsh.data import splits
 from naqsh.distances import kind
 from naqsh.errors import NaqshError, one_of
 from naqsh.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
@@ -20,6 +21,9 @@ from naqsh.measuring import Progress, Reading, extractor, features_for, images_o
 from naqsh.metrics import Likelihood, Nearness
 from naqsh.noise import Noise, derive
 from naqsh.run import Run, data_of, sample_options
+
+SPLITS = ("test", "train")
+"""The splits of a run's own images, as `reference` names them."""
 
 NEAR = 100
 """Samples whose nearest training image is looked for, and as many test images."""
@@ -78,6 +82,9 @@ def evaluate(
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
     told = progress or silent
+    _require_known(reference)
+    if n < 2:
+        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {})
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
@@ -131,17 +138,26 @@ def evaluate(
     return result
 
 
+def _require_known(reference: str) -> None:
+    """Refuse a reference that is none, before anything is loaded."""
+    bare = reference.removesuffix(":test").removesuffix(":train")
+    if reference.lower() in SPLITS or bare in datasets.CATALOG or places.is_there(bare):
+        return
+    if splits.role(reference):
+        raise NaqshError(
+            f"a run's images have the splits test and train, not {reference}; name one"
+        )
+    raise one_of("reference", reference, (*SPLITS, *datasets.CATALOG))
+
+
 def _reference(
     run: Run, reference: str, given: str | None, home: Path | str | None
 ) -> tuple["datasets.DataSet", str, str | None]:
     """The real images, what they are in words, and what must be known of them."""
     split = reference.lower()
-    if split in ("train", "test"):
+    if split in SPLITS:
         found = data_of(run, "train" if split == "train" else "test", given, home)
         return found.images, f"{found.images.name} {split}", found.note
-    bare = reference.removesuffix(":test").removesuffix(":train")
-    if bare not in datasets.CATALOG and not places.is_there(bare):
-        raise one_of("reference", reference, ("test", "train", *datasets.CATALOG))
     if given:
         raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
     wanted = run.recipe.data

@@ -37,7 +37,12 @@ def with_test_split(recipe: Recipe, home: Path | str | None) -> Recipe:
     else:
         return recipe
     divided = recipe.override({"data.holdout": HOLDOUT})
-    load_data(divided, "test", home)
+    held = load_data(divided, "test", home)
+    if len(held) < 2:
+        raise NaqshError(
+            f"{held.name} has no test split, and a tenth of its images is only {len(held)}, "
+            "too few to measure against: give more images or a larger share (--data.holdout 0.3)"
+        )
     return divided
 
 

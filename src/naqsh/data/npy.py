@@ -23,14 +23,23 @@ _PIECE = 32 << 20
 _ZIP = (b"PK\3\4", b"PK\5\6")  # with members, and without
 _LONGEST_HEADER = 10_000  # as NumPy has it
 _POINTER = b"version https://git-lfs"
+_SAVE = "save it again with numpy.save or numpy.savez"
 
 
 class Refused(NaqshError):
     """A file that is damaged or none of NumPy's; `why` says it in a few words."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path} is refused ({why}); save it again with numpy.save or numpy.savez")
+    def __init__(self, path: Path, why: str, advice: str = _SAVE) -> None:
+        super().__init__(f"{path} is refused ({why}); {advice}")
         self.why = why
+
+
+class _Another(ValueError):
+    """A file is something else than it is called: what it is, and what to do about it."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.advice = advice
 
 
 @dataclass(frozen=True)
@@ -190,11 +199,15 @@ def _skip(file: IO[bytes], count: int) -> None:
 def _recognise(begin: bytes) -> None:
     """Raise ValueError for what often lies under such a name without being it."""
     if not begin:
-        raise ValueError("it is empty")
+        raise _Another("it is empty", "write or download it again")
     if begin.startswith(_POINTER):
-        raise ValueError("it is a pointer of Git LFS, not the file itself: run `git lfs pull`")
+        what = "it is a pointer of Git LFS, not the file itself"
+        raise _Another(what, "fetch the file: run `git lfs pull` in its repository")
     if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise ValueError("it is a web page, not the file: download it again and look at the page")
+        what = "it is a web page, not the file"
+        raise _Another(
+            what, "open it in a browser to see what it says, and download the file again"
+        )
     if not begin.startswith(np.lib.format.MAGIC_PREFIX):
         pickled = begin[:1] == b"\x80" and begin[1:2] <= b"\x05"
         raise ValueError(
@@ -212,4 +225,4 @@ def _refusing(path: Path) -> Iterator[None]:
     except Exception as error:  # zipfile has many ways to fail, among them NotImplementedError
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         why = why.strip("'\"") or type(error).__name__
-        raise Refused(path, why) from error
+        raise Refused(path, why, getattr(error, "advice", _SAVE)) from error

@@ -155,7 +155,12 @@ def _judged(base: Recipe, device: str, home: Path | str | None) -> "data.DataSet
         raise NaqshError(f"{base.name} cannot be judged: it has no validation loss and no samples")
     images = load_data(base, "train", home)
     if isinstance(method, Samples):
-        ready.features(_features(base), images, "cpu", ready.say)
+        features = ready.features(_features(base), images, "cpu", ready.say)
+        if features.name != features_for(base.data.name):
+            ready.say(
+                "samples are measured by the pixels themselves: Inception's features are too slow "
+                "for many short trials"
+            )
     return images
 
 
