@@ -32,7 +32,7 @@ def trained(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("export") / "mine"
     run = launch.train("vae-digits", out=place, overrides=MORE, device="cpu", quiet=True)
     run.evaluate("frechet", n=40, features="pixels")
-    run.detect("digits", n=20)
+    run.detect("digits", n=20, draws=1)
     (place / "samplers.json").write_text("{}")  # damaged on purpose: it is taken along as it is
     (place / "nearest-a.png").write_bytes(b"png")
     (place / "notes.txt").write_text("what somebody else laid there")
@@ -247,3 +247,17 @@ def test_it_needs_no_torch(run):
         [sys.executable, "-c", LIGHT, str(run)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_exports_are_compared_and_examine_images(run):
+    """What a comparison or a detection finds is kept where the export is opened."""
+    assert cli.main(["export", "mine", "a.zip"]) == 0
+    assert cli.main(["export", "mine", "b.safetensors"]) == 0
+    words = ["--runs", "a.zip", "b.safetensors", "--n", "20", "--features", "pixels", "--quiet"]
+    assert cli.main(["compare", *words, "--out", "c", "--device", "cpu"]) == 0
+    for name in ("a.zip", "b.safetensors"):
+        assert name in Path("c/report.html").read_text()
+        assert naqsh.open(name).folder.evaluation.is_file()
+    words = ["digits", "--n", "9", "--draws", "1", "--device", "cpu"]
+    assert cli.main(["detect", "a.zip", *words]) == 0
+    assert len(list(naqsh.open("a.zip").folder.detections.iterdir())) == 2
