@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from naqsh.errors import NaqshError
 from naqsh.results import Result
-from naqsh.runfolder import make_folder, read_json, write_json
+from naqsh.runfolder import make_part, read_json, write_json
 from naqsh.values import MISFIT
 
 FOLDER = "influences"
@@ -52,7 +52,7 @@ def write(run: Path, of: Mapping[str, Any], parts: Mapping[str, Influenced]) -> 
         of: what the measures are of, without the metric.
         parts: by the metric's kind, such as ``frechet``.
     """
-    make_folder(run / FOLDER)
+    make_part(run / FOLDER)
     plain = {
         name: {
             "generated": kept.generated,

@@ -71,7 +71,8 @@ def train(
     with distributed.join(device) as world, contextlib.ExitStack() as held:
         world.leading(lambda: held.enter_context(folder.locked()))
         _train(wanted, folder, world, data_home, tracking, quiet)
-    return Run(folder)
+    # Of several machines, one that does not see the run's folder has its recipe alone.
+    return Run(folder, recipe=None if folder.exists() else wanted)
 
 
 def resolve(recipe: str | Recipe) -> Recipe:

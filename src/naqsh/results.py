@@ -18,7 +18,7 @@ from typing import Any
 import filelock
 
 from naqsh.errors import NaqshError
-from naqsh.runfolder import read_json, write_json
+from naqsh.runfolder import read_json, require_there, write_json
 from naqsh.values import MISFIT
 
 FORMAT = 2
@@ -102,6 +102,7 @@ class Store:
         Raises:
             NaqshError: as :meth:`read`, or another process holds the file for a minute.
         """
+        require_there(self.path.parent)
         new = list(results)
         lock = filelock.FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=WAIT)
         try:

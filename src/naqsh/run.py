@@ -97,13 +97,15 @@ class _Gone(NaqshError):
 class Run:
     """A run folder, opened: it samples and reports without anything beside it."""
 
-    def __init__(self, folder: RunFolder, weights: str = "last") -> None:
+    def __init__(
+        self, folder: RunFolder, weights: str = "last", recipe: Recipe | None = None
+    ) -> None:
         if weights not in WEIGHTS:
             raise one_of("weights", weights, WEIGHTS)
         if weights == "best":
             folder.require_best()
         self.folder, self.weights = folder, weights
-        self.recipe = recipe_module.of_run(folder)
+        self.recipe = recipe or recipe_module.of_run(folder)
         self._method: Method | None = None
         self._step: int | None = None
 

@@ -207,6 +207,20 @@ def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return level
 
 
+def require_there(folder: Path) -> None:
+    """Refuse to go on in a folder that was moved or deleted meanwhile, and to make half of it."""
+    if not folder.is_dir():
+        raise NaqshError(
+            f"{folder} is gone: it was moved or deleted while it was written to; nothing more is"
+        )
+
+
+def make_part(path: Path) -> None:
+    """Make a folder in one that is there; raises as :func:`require_there` where it is not."""
+    require_there(path.parent)
+    make_folder(path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its parents; raises NaqshError where something else stands."""
     with writing(path):

@@ -24,7 +24,7 @@ from naqsh.errors import NaqshError, one_of
 from naqsh.metrics import detection as measure
 from naqsh.printable import whole
 from naqsh.run import Run
-from naqsh.runfolder import make_folder, whole_folder, write_json, write_text
+from naqsh.runfolder import make_part, whole_folder, write_json, write_text
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
@@ -300,7 +300,7 @@ def _kept(run: Run, found: Detection) -> Detection:
         if figures.scores.maps is not None:
             shown, found.pictures["maps_of"] = figures.scores.maps, name
             break
-    make_folder(run.folder.detections)
+    make_part(run.folder.detections)
     place = run.folder.detections / found.slug
     with whole_folder(place) as aside:
         found.pictures.update(heat.save(aside, found, shown))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 from naqsh import ranks
-from naqsh.errors import NaqshError
+from naqsh.errors import CannotWrite, NaqshError
 from naqsh.printable import short
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class World:
             result = work()
         except Exception as error:
             failed = error
-        words = None if failed is None else str(failed) or type(failed).__name__
+        words = None if failed is None else _said(failed)
         told = next((said for said in self.gathered(words) if said is not None), None)
         if failed is not None:
             raise failed
@@ -133,6 +133,13 @@ class World:
     def leading(self, work: Callable[[], None]) -> None:
         """Do some work on the first rank alone; where it fails there, it fails on all of them."""
         self.together(work if self.leads else lambda: None)
+
+
+def _said(error: Exception) -> str:
+    """What went wrong on a rank, for the others."""
+    if isinstance(error, CannotWrite):
+        return f"cannot write {error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager

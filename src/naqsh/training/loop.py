@@ -6,13 +6,15 @@ method, the optimisers, the average and one number, the step. That is why a run 
 on to the same weights to the bit.
 """
 
+import contextlib
 import gc
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ from naqsh.errors import Interrupted, NaqshError
 from naqsh.noise import derive
 from naqsh.precision import autocast, autocast_dtype
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, append_line, read_lines
+from naqsh.runfolder import RunFolder, append_line, read_lines, require_there
 from naqsh.training import changes, checkpoint, moments, resuming, stages
 from naqsh.training.advice import advice
 from naqsh.training.astray import Watch
@@ -248,11 +250,9 @@ class Trainer:
             if ".gradient/" in name
         }
         record = self._record() | {"speed": speed, "losses": losses, "gradients": gradients}
-        self.world.leading(lambda: append_line(self.folder.metrics, record))
+        self._write(self.folder.metrics, record, lambda: self.diagnosis.read(losses))
         if self.sink:
             self.sink.log(self.state.step, losses | {"speed": speed})
-        for said in self.diagnosis.read(losses):
-            self._diagnose(said.words, asdict(said))
         self.display.update(self.state.step, self.epoch, speed, losses)
 
     def _record(self) -> dict[str, float]:
@@ -264,10 +264,34 @@ class Trainer:
             "seconds": self.state.seconds,
         }
 
-    def _diagnose(self, words: str, made_of: dict[str, Any] | None = None) -> None:
-        self.display.say(f"note at step {self.state.step}: {words}")
-        if self.world.leads:
-            append_line(self.folder.diagnosis, self._record() | {"words": words} | (made_of or {}))
+    def _lead(self, work: Callable[[], None]) -> None:
+        """Write to the folder on the first rank, unless it is gone; all ranks hear of an error.
+
+        Whether this is called must not depend on the rank: the others wait for it.
+        """
+
+        def checked() -> None:
+            require_there(self.folder.path)
+            work()
+
+        self.world.leading(checked)
+
+    def _write(
+        self, path: Path, record: dict[str, Any], notes: Callable[[], Sequence[Said]]
+    ) -> None:
+        """Add a record, and what the diagnosis, which only the first rank has whole, says of it."""
+
+        def written() -> None:
+            append_line(path, record)
+            self._diagnose(notes())
+
+        self._lead(written)
+
+    def _diagnose(self, notes: Sequence[Said]) -> None:
+        """Say and write notes; on the first rank alone."""
+        for said in notes:
+            self.display.say(f"note at step {self.state.step}: {said.words}")
+            append_line(self.folder.diagnosis, self._record() | asdict(said))
 
     def _check(self) -> None:
         """Stop at the first loss that is not finite, before it reaches a checkpoint."""
@@ -286,7 +310,9 @@ class Trainer:
         good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved yet"
         tried = advice(error, self.training, self.phases, self.dtype, self.data)
         words = f"{error}; {good}. {tried}"
-        self._diagnose(words)
+        with contextlib.suppress(NaqshError, OSError):  # a full disk is not what is to be said
+            note = self._record() | {"words": words}
+            self._lead(lambda: append_line(self.folder.diagnosis, note))
         return NaqshError(words)
 
     def _show(self) -> None:
@@ -307,16 +333,16 @@ class Trainer:
         def lead() -> None:
             record = self._record() | show()
             append_line(self.folder.stages, record)
-            for said in self.watch.read(record, self.state.step == self.plan.total):
-                self._diagnose(said.words, asdict(said))
+            self._diagnose(self.watch.read(record, self.state.step == self.plan.total))
 
-        self.world.leading(lead)
+        self._lead(lead)
 
     def _validate(self, held_out: DataSet) -> None:
         """Score the held-out pictures and remember the best step."""
         method = self.average.method if self.average else self.method
         seed = self.training.seed
         losses = stages.validate(method, held_out, self.batches.local, seed, self.world.device)
+        losses = self.world.gathered(losses)[0]  # other machines round otherwise
         for name, value in losses.items():
             if not math.isfinite(value):
                 phase, _, term = name.partition(".")
@@ -325,11 +351,9 @@ class Trainer:
         if self.state.best is None or total < self.state.best[0]:
             self.state.best = (total, self.state.step)
             write = partial(checkpoint.save_best, self.folder, self.state.step)
-            self.world.leading(lambda: write(method, self._header()))
+            self._lead(lambda: write(method, self._header()))
         record = self._record() | {"losses": losses}
-        self.world.leading(lambda: append_line(self.folder.metrics, record))
-        for said in self.diagnosis.validated(total):
-            self._diagnose(said.words, asdict(said))
+        self._write(self.folder.metrics, record, lambda: self.diagnosis.validated(total))
 
     def _header(self) -> dict[str, str]:
         return checkpoint.header(
@@ -343,7 +367,7 @@ class Trainer:
         self.state.pending = dict(self.pending.settle(self.world))
         write = partial(checkpoint.save, self.folder, self.state, self.method)
         average = self.average.method if self.average else None
-        self.world.leading(lambda: write(average, self.optimizers, self._header()))
+        self._lead(lambda: write(average, self.optimizers, self._header()))
         self._saved_at = time.monotonic()
 
     def restore(self) -> None:
@@ -378,7 +402,7 @@ class Trainer:
 
     def _note_changes(self) -> None:
         """Note what is another than it was for the weights that the run goes on from."""
-        if not self.state.step or not self.world.leads:
+        if not self.state.step:
             return
         before = recipe_module.from_yaml(self._begun["recipe"])
 
@@ -387,7 +411,10 @@ class Trainer:
             return stages.plan(recipe.training, len(self.data), per_step).total
 
         changed = changes.of_recipe(before, self.recipe, self.state.step, total)
-        noted = [(r["step"], r["words"]) for r in read_lines(self.folder.diagnosis)]
-        for said in [*changed, *self.notes]:
-            if (self.state.step, said.words) not in noted:
-                self._diagnose(said.words, asdict(said))
+
+        def note() -> None:
+            noted = [(r["step"], r["words"]) for r in read_lines(self.folder.diagnosis)]
+            new = [s for s in [*changed, *self.notes] if (self.state.step, s.words) not in noted]
+            self._diagnose(new)
+
+        self._lead(note)
