@@ -284,7 +284,9 @@ def test_validation_gives_every_image_noise_of_its_own(tmp_path):
     """So that the loss does not hang on how many images fit into a batch."""
     trainer = make(tmp_path)
     drawn = []
-    trainer.method.validation = lambda batch: {"total": drawn.append(batch.noise.uniform()) or 0.0}
+    trainer.method.validation = lambda batch: {
+        "total": drawn.append(batch.noise.uniform()) or torch.tensor(0.0)
+    }
     for batch in (COUNT, 5):
         stages.validate(trainer.method, trainer.data, batch, 0, torch.device("cpu"))
     assert len(torch.cat(drawn[1:]).unique()) == COUNT
