@@ -388,6 +388,7 @@ CASES = {
     ),
     "endless epochs": ([*TRAIN[:-2], "--epochs", "inf"], r"epochs: need a finite number, got inf"),
     "too many epochs": ([*TRAIN[:-2], "--epochs", "1e300"], r"epochs must be at most 1e9"),
+    "too many steps": ([*TRAIN[:-2], "--steps", "9" * 20], r"steps must be at most 1e12"),
     "no steps": ([*TRAIN[:-2], "--steps", "0"], r"steps must be above 0, got 0"),
     "batch that cannot be cut": (
         [*TINY, "--training.accumulate", "3"],

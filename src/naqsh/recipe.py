@@ -107,6 +107,8 @@ class Training:
                 raise ValueError(f"{name} must be above 0, got {value}")
         if self.epochs > 1e9:
             raise ValueError(f"epochs must be at most 1e9, got {self.epochs}")
+        if self.steps is not None and self.steps > 1e12:
+            raise ValueError(f"steps must be at most 1e12, got {self.steps}")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate {self.accumulate} does not divide batch {self.batch}")
         if self.ema is not None and not 0 < self.ema < 1:
