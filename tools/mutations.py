@@ -34,6 +34,9 @@ LIST = Path(__file__).with_suffix(".toml")
 SECONDS = 600
 """A mutation whose tests take longer hangs them, which a test run notices too."""
 
+ALL_SECONDS = 3600
+"""For the tests of all mutations, before the first."""
+
 LEFT_OUT = (".git", ".venv", "runs", "build", "dist", "__pycache__", ".*_cache", ".hypothesis")
 
 PASSED, FAILED = 0, 1
@@ -133,7 +136,7 @@ class Copy:
             path.write_text(right, "utf-8")
         return _verdict(mutation, code, detail, time.monotonic() - began)
 
-    def test(self, tests: Sequence[str]) -> tuple[int, str]:
+    def test(self, tests: Sequence[str], seconds: float = SECONDS) -> tuple[int, str]:
         """Pytest's exit code, and the test that failed first or the last line that was said."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         paths = {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -147,11 +150,11 @@ class Copy:
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(timeout=SECONDS)
+            said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return FAILED, f"no end within {SECONDS} s"
+            return FAILED, f"no end within {seconds:.0f} s"
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
         lines = said.strip().splitlines() or [""]
         return process.returncode, failed.group(1) if failed else lines[-1]
@@ -170,7 +173,7 @@ def _verdict(mutation: Mutation, code: int, detail: str, seconds: float) -> Verd
 def run(mutations: Sequence[Mutation], copy: Copy) -> Iterator[tuple[Mutation, Verdict]]:
     """Judge one after the other; RuntimeError where tests fail without any mutation."""
     tests = sorted({test for mutation in mutations for test in mutation.tests})
-    code, detail = copy.test(tests)
+    code, detail = copy.test(tests, ALL_SECONDS)
     if code != PASSED:
         raise RuntimeError(f"without any mutation the tests do not pass: {detail}")
     for mutation in mutations:
