@@ -13,6 +13,7 @@ import pytest
 
 from naqsh import cli, errors
 from naqsh.cli import entry, streams
+from naqsh.printable import shown_lines
 from naqsh.runfolder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -235,8 +236,8 @@ def test_names_never_steer_the_terminal(capsys):
 
 def test_printable_leaves_plain_words_alone():
     for text in ("naqsh", "a\tb\n", "نقش‌ها", "", "é λ 漢"):
-        assert streams.printable(text) == text
-    assert streams.printable("a\rb\x00") == r"a\rb\x00"
+        assert shown_lines(text) == text
+    assert shown_lines("a\rb\x00") == r"a\rb\x00"
 
 
 def test_writing_keeps_what_it_was():

@@ -176,3 +176,11 @@ def test_headers_keep_what_they_are_given():
     header = header_of(WEIGHTS)
     assert from_yaml(header["recipe"]).name == "maf-digits"
     assert json.loads(header["shape"]) == [1, 4, 4]
+
+
+def test_weights_of_another_method_are_not_taken_for_the_recipes(finished, tmp_path):
+    place = tmp_path / "run"
+    shutil.copytree(finished, place)
+    (place / "recipe.yaml").write_text(recipes.by_name("vae-digits").to_yaml())
+    with pytest.raises(NaqshError, match=r"kind gan, and .* of kind vae: they are of different"):
+        run.open(place).sample(1)

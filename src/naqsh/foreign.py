@@ -25,8 +25,8 @@ from naqsh.values import YAML_LIMIT, from_json
 JSON_LIMIT = 64 << 20
 """Bytes of a JSON file; what a detection says of 100,000 images takes a third of it."""
 
-LINES_LIMIT = 1 << 30
-"""Bytes of a log; a million steps of a large network take a tenth of it."""
+LINES_LIMIT, LINE_LIMIT = 1 << 30, 16 << 20
+"""Bytes of a log, of which a million steps of a large network take a tenth, and of a line of it."""
 
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -178,14 +178,26 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not os.path.lexists(path):
         return []
-    lines = read_bytes(path, LINES_LIMIT).split(b"\n")
     records = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            record = from_json(line)
-        except ValueError as error:
-            raise NaqshError(f"{path}, line {number} is damaged: {shown(error)}") from error
-        if not isinstance(record, dict):
-            raise NaqshError(f"{path}, line {number} is damaged: it holds no named values")
-        records.append(record)
+    with opened(path, LINES_LIMIT) as file:
+        for number, line in enumerate(_lines(path, file), start=1):
+            try:
+                if len(line) > LINE_LIMIT:
+                    raise ValueError(f"it has more than {LINE_LIMIT:,} bytes")
+                record = from_json(line)
+            except ValueError as error:
+                raise NaqshError(f"{path}, line {number} is damaged: {error}") from error
+            if not isinstance(record, dict):
+                raise NaqshError(f"{path}, line {number} is damaged: it holds no named values")
+            records.append(record)
     return records
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The lines that have an end; of one that is too long its beginning."""
+    try:
+        while line := file.readline(LINE_LIMIT + 1):
+            if line.endswith(b"\n") or len(line) > LINE_LIMIT:
+                yield line
+    except OSError as error:
+        raise unreadable(path, error) from error

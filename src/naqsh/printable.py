@@ -32,12 +32,12 @@ def whole(text: str) -> str:
 
 
 def legible(value: Any) -> Any:
-    """Plain values whose texts are :func:`whole`, other halves of characters being replaced.
+    """Plain values whose texts are :func:`whole` and :func:`shown`; halves of characters replaced.
 
-    For pages and figures, which no such text can be written into.
+    For pages and figures, which no half can be written into and which no name may disturb.
     """
     if isinstance(value, str):
-        return _HALVES.sub("\ufffd", whole(value))
+        return shown(_HALVES.sub("\ufffd", whole(value)))
     if isinstance(value, list):
         return [legible(item) for item in value]
     if isinstance(value, dict):
@@ -61,6 +61,13 @@ def short(value: object) -> str:
         return shown(_SHORT.repr(value))
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return "a whole number of thousands of digits"
+
+
+def shown_lines(text: str) -> str:
+    """A text of several lines as :func:`shown` has it, but that line ends and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(r"[^\n\t]+", lambda found: shown(found[0]), text)
 
 
 def is_text(text: str) -> bool:

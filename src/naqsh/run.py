@@ -16,7 +16,7 @@ from naqsh.foreign import read_bytes
 from naqsh.noise import derive
 from naqsh.origin import load as load_data
 from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.runfolder import RunFolder, read_records
 from naqsh.sampling import SAMPLE_BATCH, Progress, sample_options
 from naqsh.training import checkpoint, distributed
 
@@ -134,6 +134,12 @@ class Run:
             method, header = loading.load(file)
         except NaqshError as error:
             raise error if file.exists() else _Gone(str(error)) from error
+        ours, theirs = self.recipe.method.kind, header.recipe.method.kind
+        if ours != theirs:
+            raise NaqshError(
+                f"{file} holds a method of kind {theirs}, and {self.folder.recipe} is of kind "
+                f"{ours}: they are of different runs"
+            )
         return self._step_of(file, header), method
 
     def _step_of(self, file: Path, header: loading.Header) -> int:
@@ -289,7 +295,7 @@ class Run:
         records = [
             {name: value for name, value in record.items() if isinstance(value, int | float)}
             | record.get("losses", {})
-            for record in read_lines(self.folder.metrics)
+            for record in read_records(self.folder.metrics)
         ]
         names = dict.fromkeys(name for record in records for name in record)
         return {name: [record.get(name) for record in records] for name in names}

@@ -232,12 +232,28 @@ def make_folder(path: Path) -> None:
             ) from None
 
 
-def read_until(path: Path, step: int) -> list[dict[str, Any]]:
-    """The records of a .jsonl file until a step; raises as :func:`naqsh.foreign.read_lines`."""
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a .jsonl file, each with its step and with numbers for losses, if any.
+
+    Raises NaqshError as :func:`naqsh.foreign.read_lines`, or where they have not.
+    """
     records = read_lines(path)
     for number, record in enumerate(records, start=1):
         if type(record.get("step")) is not int:
             raise NaqshError(f"{path}, line {number} is damaged: it says no step")
+        losses = record.get("losses", {})
+        if not isinstance(losses, dict) or not all(map(_is_number, losses.values())):
+            raise NaqshError(f"{path}, line {number} is damaged: its losses are no numbers")
+    return records
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def read_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """The records of a .jsonl file until a step; raises as :func:`read_records`."""
+    records = read_records(path)
     return [record for record in records if record["step"] <= step]
 
 

@@ -8,13 +8,12 @@ cost words, never a training.
 import contextlib
 import errno
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from naqsh.printable import shown
+from naqsh.printable import shown_lines
 
 
 class Steady:
@@ -40,7 +39,7 @@ class Steady:
     def write(self, text: str) -> int:
         """Write what the stream's encoding has, the rest as escapes."""
         coding = self._stream.encoding or "utf-8"
-        words = printable(text) if self._plain else text
+        words = shown_lines(text) if self._plain else text
         try:
             self._stream.write(words.encode(coding, "backslashreplace").decode(coding))
         except OSError as error:
@@ -83,13 +82,6 @@ def steady() -> Iterator[Steady]:
             out.flush()
             err.flush()
             sys.stdout, sys.stderr = before
-
-
-def printable(text: str) -> str:
-    """The text as :func:`naqsh.printable.shown` has it, but that line ends and tabs stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    return re.sub(r"[^\n\t]+", lambda found: shown(found[0]), text)
 
 
 def _occupy() -> None:

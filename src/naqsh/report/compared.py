@@ -10,6 +10,7 @@ from typing import Any
 from naqsh import influences
 from naqsh.errors import NaqshError
 from naqsh.foreign import plain_name, require_inside
+from naqsh.printable import legible
 from naqsh.report import gather, verdicts
 from naqsh.report.facts import Facts
 from naqsh.report.floor import Floor
@@ -61,7 +62,7 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     if not isinstance(folders, Path):
         return Comparison(_comparable(list(folders)))
     file = folders / FILE
-    kept = read_json(file)
+    kept = legible(read_json(file))
     try:
         plan, floor = dict(kept["plan"]), parse_floor(kept.get("floor"))
         entries = [_Entry.of(plain) for plain in kept["entries"]]

@@ -6,6 +6,8 @@ from typing import Any
 
 FORMAT = 1
 PICTURES = ("most", "least")
+UNSOUND = ("seen", "few", "small")
+"""Why normal images could not choose a score."""
 
 Interval = tuple[float, float]
 
@@ -194,6 +196,8 @@ def parse(plain: Any, folder: Path) -> Detected:
 def _choice(plain: Any) -> Choice:
     first, second = plain["names"]
     aurocs, interval = plain["aurocs"] or (0.0, 0.0), plain["interval"]
+    if plain["unsound"] not in ("", *UNSOUND):
+        raise ValueError("it does not say why nothing could be said of the scores")
     return Choice(
         str(first),
         str(second),

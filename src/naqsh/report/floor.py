@@ -41,6 +41,6 @@ def said(words: Words, floor: Floor | None, generated: int, real: int) -> list[M
     if floor is None:
         return []
     key = "comparison.floor_fewer" if floor.n < generated else "comparison.floor"
-    split = words.text(f"comparison.splits.{floor.split}")
+    split = words.known(f"comparison.splits.{floor.split}", floor.split)
     counts = {"generated": words.number(generated), "real": words.number(real)}
     return [words.text(key, split=split, count=words.number(floor.n), **counts)]

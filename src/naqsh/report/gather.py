@@ -1,5 +1,7 @@
 """Run folders, read into plain facts.
 
+Texts are made printable as they are read, so that nothing behind has to think of it.
+
 What is missing or damaged is noted in :attr:`Facts.problems` and left out, so that a run that has
 just begun, or that was hurt, still has a report. Only a recipe must be there: without one a folder
 is no run.
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 
 from naqsh import kept, packed
 from naqsh.errors import NaqshError
-from naqsh.printable import legible
+from naqsh.printable import legible, shown
 from naqsh.report import measured
 from naqsh.report.bounded import parse as parse_bounded
 from naqsh.report.detected import Detected
@@ -27,6 +29,9 @@ from naqsh.values import MISFIT
 
 T = TypeVar("T")
 
+LONGEST = 300
+"""Characters of what is said of a damaged file."""
+
 
 def read(folders: Sequence[Path]) -> list[Facts]:
     """The facts of each run folder, in the order given.
@@ -36,7 +41,7 @@ def read(folders: Sequence[Path]) -> list[Facts]:
     """
     places = [packed.folder(folder) for folder in folders]
     recipes = [_recipe(place) for place in places]
-    names = [place.named.resolve().name for place in places]
+    names = [legible(place.named.resolve().name) for place in places]
     labels = _labels([(str(r.get("name")), n) for r, n in zip(recipes, names, strict=True)])
     return [_facts(*found) for found in zip(places, recipes, labels, strict=True)]
 
@@ -53,7 +58,7 @@ def _labels(named: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _recipe(folder: RunFolder) -> dict[str, Any]:
-    recipe = folder.read_recipe()
+    recipe: dict[str, Any] = legible(folder.read_recipe())
     for name in ("epochs", "steps"):
         value = section(recipe, "training").get(name)
         if value is not None and not isinstance(value, int | float):
@@ -62,7 +67,8 @@ def _recipe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
-    facts = Facts(legible(label), recipe, folder.recipe_text(), folder.path)
+    text = "\n".join(legible(folder.recipe_text().split("\n")))
+    facts = Facts(label, recipe, text, folder.path)
     steps = folder.steps()
     facts.checkpoint = steps[-1] if steps else None
     facts.about = _read(facts, folder.about, read_json, _about, {})
@@ -96,7 +102,11 @@ def _stored(facts: Facts, store: Store, parse: Callable[[list[Result]], T], empt
     """What a file of results holds; `empty` where it is not there, or damaged."""
     if not store.path.exists():
         return empty
-    return _read(facts, store.path, lambda _: store.read(), parse, empty)
+
+    def read(_: Path) -> list[Result]:
+        return [Result(legible(r.of), legible(r.found)) for r in store.read()]
+
+    return _read(facts, store.path, read, parse, empty)
 
 
 def _later(facts: Facts, path: Path, parse: Callable[[Any], T]) -> T | None:
@@ -123,7 +133,7 @@ def _read(
         return parse(legible(load(path)))
     except (NaqshError, OSError, *MISFIT) as error:
         # The page must not tell where on a machine the folder lies.
-        reason = str(error).replace(str(path), path.name)
+        reason = shown(error).replace(shown(path), shown(path.name))[:LONGEST]
         facts.problems.append(Problem(path.name, reason))
         return empty
 

@@ -1,5 +1,6 @@
 """A document as one HTML page that needs nothing beside itself."""
 
+import functools
 import json
 import math
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from naqsh.report.words import Words
 def render(document: Document) -> str:
     """The page as text; everything that came from a run folder is escaped."""
     return (
-        _templates(document.words)
+        _templates(document.words.language)
         .get_template("page.html.j2")
         .render(
             document=document,
@@ -30,17 +31,18 @@ def render(document: Document) -> str:
 
 def fragment(blocks: Sequence[Block], words: Words) -> str:
     """Some blocks with their own style, to stand in a page of someone else's, always light."""
-    template = _templates(words).get_template("fragment.html.j2")
+    template = _templates(words.language).get_template("fragment.html.j2")
     return template.render(blocks=blocks, words=words, light=palette.LIGHT)
 
 
 def render_blocks(blocks: Sequence[Block], words: Words) -> str:
     """Some blocks as HTML without any style."""
-    macros = _templates(words).get_template("blocks.html.j2").make_module({"words": words})
+    macros = _templates(words.language).get_template("blocks.html.j2").make_module({"words": words})
     return "\n".join(str(macros.render(block)) for block in blocks)  # type: ignore[attr-defined]
 
 
-def _templates(words: Words) -> Environment:
+@functools.cache
+def _templates(language: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("naqsh.report"),
         autoescape=True,
@@ -49,7 +51,7 @@ def _templates(words: Words) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["own"] = words.own
+    environment.filters["own"] = Words(language).own
     return environment
 
 

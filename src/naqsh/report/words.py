@@ -10,9 +10,11 @@ References:
     Unicode Bidirectional Algorithm (Unicode Standard Annex 9), section 2.4: explicit isolates.
 """
 
+import functools
 import json
 import math
 import re
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -32,6 +34,13 @@ PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
 SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
 
 
+@functools.cache
+def _texts(language: str) -> Mapping[str, str]:
+    """Every text by its dotted name."""
+    file = resources.files("naqsh.report") / "texts" / f"{language}.yaml"
+    return flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
 class Words:
     """One language.
 
@@ -45,8 +54,7 @@ class Words:
     def __init__(self, language: str = "en") -> None:
         if language not in LANGUAGES:
             raise one_of("language", language, LANGUAGES)
-        file = resources.files("naqsh.report") / "texts" / f"{language}.yaml"
-        self.texts: dict[str, str] = flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+        self.texts = _texts(language)
         self.language = language
         self.leftward = self.texts["direction"] == "rtl"
 

@@ -413,7 +413,7 @@ class Trainer:
         changed = changes.of_recipe(before, self.recipe, self.state.step, total)
 
         def note() -> None:
-            noted = [(r["step"], r["words"]) for r in read_lines(self.folder.diagnosis)]
+            noted = [(r["step"], r.get("words")) for r in read_lines(self.folder.diagnosis)]
             new = [s for s in [*changed, *self.notes] if (self.state.step, s.words) not in noted]
             self._diagnose(new)
 

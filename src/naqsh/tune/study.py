@@ -9,6 +9,7 @@ on with it.
 
 import contextlib
 import math
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,15 @@ import filelock
 
 from naqsh import codec
 from naqsh.errors import NaqshError
+from naqsh.foreign import require_file
 from naqsh.noise import derive
+from naqsh.printable import short
 from naqsh.recipe import Recipe
 from naqsh.runfolder import flat, read_json, write_json
 from naqsh.tune.ranges import Range, is_whole, typed
 from naqsh.values import MISFIT
+
+DATABASE = "search.db"
 
 PATIENCE = 120.0
 """Seconds that one process waits for another to take or tell a trial, which takes milliseconds."""
@@ -66,16 +71,32 @@ class Study:
         self.folder, self.ranges, self.seed = folder, ranges, seed
         self.whole = {bound.name for bound in ranges if is_whole(base, bound.name)}
         self.lock = filelock.FileLock(folder / ".search.lock", timeout=PATIENCE)
-        with self.lock:
+        with self.lock, self._whole():
             self._same(base, images)
+            if os.path.lexists(folder / DATABASE):
+                require_file(folder / DATABASE)
             # The path goes to SQLite itself: in a URL, % and ? and braces would mean something.
-            connect = partial(sqlite3.connect, folder / "search.db", timeout=PATIENCE)
+            connect = partial(sqlite3.connect, folder / DATABASE, timeout=PATIENCE)
             storage = self.optuna.storages.RDBStorage(
                 "sqlite://", engine_kwargs={"creator": connect, "poolclass": _no_pool()}
             )
             self.study = self.optuna.create_study(
                 storage=storage, study_name="search", load_if_exists=True
             )
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Tell in one line what SQLite and Optuna say, in many ways, of a damaged database."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error, *MISFIT) as error:
+            why = getattr(error, "orig", None) or error
+            raise NaqshError(
+                f"{self.folder / DATABASE} is damaged: {short(str(why))}; move it and search.json "
+                "away to search anew"
+            ) from error
 
     def _same(self, base: Recipe, images: str) -> None:
         """Write which search this is, or refuse a folder that holds another."""
@@ -110,7 +131,7 @@ class Study:
 
     def take(self) -> Taken:
         """The next trial to work on: one that was left, else a new one."""
-        with self.lock:
+        with self.lock, self._whole():
             for left in self.study.get_trials(states=(self._states.RUNNING,)):
                 if lock := self._held(left.number):
                     if set(left.params) == {bound.name for bound in self.ranges}:
@@ -129,13 +150,14 @@ class Study:
 
     def tell(self, taken: Taken, value: float | None) -> None:
         """Keep what a trial came to; None, or what is not finite, stands for a failure."""
-        with self.lock:
+        with self.lock, self._whole():
             self._end(taken.number, taken.lock, value)
 
     def done(self) -> list[dict[str, Any]]:
         """The trials that have a value, the oldest first: number, value, what they were given."""
-        ended = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE,))
-        return [{"trial": t.number, "value": t.value, **t.params} for t in ended]
+        with self._whole():
+            ended = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE,))
+            return [{"trial": t.number, "value": t.value, **t.params} for t in ended]
 
     def place(self, number: int) -> Path:
         """The run folder of a trial."""
