@@ -1,5 +1,6 @@
 """`naqsh measure` on files and folders: options of how they are read, each for both or one."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
         (["plain", "two.npz", "--key", "first"], True),
         (["two.npz", "two.npz", "--key", "first", "second"], False),
         (["plain:train", "plain"], True),
+        (["plain", "plain", "--data.skip_broken", "true"], True),
     ],
 )
 def test_range_and_key(
@@ -134,3 +136,18 @@ def test_the_advice_fits_what_a_file_is(
     with pytest.raises(NaqshError, match=line) as refused:
         images_of(name, Reading())
     assert ("numpy" in str(refused.value)) == ("numpy" in line)
+
+
+def test_train_takes_the_recipes_option_as_it_is(levels: np.ndarray, tmp_path: Path) -> None:
+    Path("plain/a.png").write_bytes(b"none")
+    words = ["train", "gan-digits", "--data", "plain", "--steps", "1", "--out", "r", "--quiet"]
+    assert main([*words, "--data.skip_broken", "true"]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_what_is_no_file_is_left_out(levels: np.ndarray) -> None:
+    os.mkfifo("plain/pipe.png")
+    Path("plain/to_pipe.png").symlink_to("pipe.png")
+    found = images_of("plain", Reading())
+    assert len(found) == 12
+    assert any("2 files of no kind that is read here left out" in note for note in found.notes)

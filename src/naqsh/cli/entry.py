@@ -20,6 +20,9 @@ from naqsh.printable import shown
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""
 
+READING = ("measure", "detect")
+"""Verbs that read images of no recipe, by options of their own."""
+
 HELP = {"-h", "--help"}
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
@@ -171,7 +174,7 @@ def _run(arguments: list[str]) -> int:
         add(verbs)
     refuse_empty(arguments)
     words, dotted = apart(arguments)
-    if words[:1] and words[0] in verbs.choices:
+    if words[:1] and words[0] in READING:
         words, dotted = in_short(words, dotted, verbs.choices[words[0]].known())
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]

@@ -218,6 +218,8 @@ def in_short(
             own = "--" + name.removeprefix("--data.").replace("_", "-")
             into = moved if name.startswith("--data.") and own in known else left
             word = f"{own}{equals}{value}" if into is moved else word
+        elif into[-1:] == ["--skip-broken"] and word.lower() == "true":
+            continue  # a recipe's option has a value, ours is there or not
         into.append(word)
     return words + moved, left
 

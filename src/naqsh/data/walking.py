@@ -5,6 +5,7 @@ is taken there, and a link that leads back up is left alone.
 """
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def _enter(folder: Path, found: Walk) -> tuple[list[Path], list[Path]]:
                 found._hidden.append(path)
         elif _is_folder(entry):
             (linked if entry.is_symlink() else inner).append(path)
-        elif is_image:
+        elif is_image and not _is_special(entry):
             if entry.is_symlink():
                 found.linked.add(path)
             name = path.relative_to(found.top).parts[0]
@@ -135,6 +136,17 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
     except OSError:  # behind a folder that may not be entered
+        return False
+
+
+def _is_special(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a pipe, a socket or a device, which to open might wait for ever.
+
+    A link to nowhere is none: whoever reads it says that it is broken.
+    """
+    try:
+        return not entry.is_file(follow_symlinks=False) and not stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
         return False
 
 
