@@ -289,6 +289,7 @@ def test_header_and_decoder_agree_on_orientation(
 def deep(images: Path, largest: int, ending: str, colours: bool) -> str:
     for number in range(3):
         ramp = np.tile(np.linspace(0, largest, 16), (16, 1)).round().astype(np.uint16)
+        ramp = np.roll(ramp, number, 1)  # equal images would be noted
         if not colours:
             Image.fromarray(ramp).save(images / f"{number}.{ending}")
         else:
