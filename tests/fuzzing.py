@@ -17,7 +17,7 @@ import sqlite3
 import struct
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 
 import naqsh
 from naqsh import bounds, comparison, detection, recipes, report, samplers, tune
+from naqsh.detection.baselines import Residual
 from naqsh.errors import NaqshError
 from naqsh.recipe import Recipe
 from naqsh.report import figures, notebook, scatter
@@ -115,7 +116,11 @@ def build(folder: Path) -> World:
     bounds.study(ddpm, n=2)
     found = flow.detect("digits", n=N, draws=1, score="likelihood")
     assert found.detector is not None
-    found.detector.save(whole / "detector")
+    pca = Residual(2)  # a likelihood learns nothing from normal images
+    pca.fit(found.suspects.images)
+    both = {**found.detector.scorers, "pca": pca}
+    thresholds = {**found.detector.thresholds, "pca": 0.5}
+    replace(found.detector, scorers=both, thresholds=thresholds).save(whole / "detector")
     search(whole / "tune")
     said = {"step": 3, "epoch": 0.03, "words": "a note", "rule": "rising", "metric": "flow.total"}
     append_line(flow.folder.diagnosis, said | {"value": 1.0, "before": "", "after": ""})

@@ -116,8 +116,8 @@ class Study:
         for key in before | now:
             if before.get(key) != now.get(key):
                 raise NaqshError(
-                    f"{self.folder} holds a search with {key} {before.get(key)}, not "
-                    f"{now.get(key)}; give another --out to start a new one"
+                    f"{self.folder} holds a search with {key} {_said(before.get(key))}, not "
+                    f"{_said(now.get(key))}; give another --out to start a new one"
                 )
 
     @contextlib.contextmanager
@@ -187,6 +187,11 @@ class Study:
             self.study.tell(number, value)
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _said(value: Any) -> str:
+    """A number or name as it is, anything else short."""
+    return str(value) if isinstance(value, str | int | float | None) else short(value)
 
 
 def _about(plain: Any) -> dict[str, Any]:
