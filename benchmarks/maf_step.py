@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 import torch
 
 from naqsh import recipes
-from naqsh.core import Batch
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.method import Chain
-from naqsh.noise import Noise
 
 TARGET, TARGET_MEMORY = 1.5, 6.0
 FEATURES, BLOCKS, HIDDEN, BATCH = 3072, 7, 512, 8

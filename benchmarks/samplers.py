@@ -18,10 +18,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Precision
 from naqsh.methods.diffusion import Spec
-from naqsh.noise import Noise
-from naqsh.sampling import SAMPLE_BATCH
-from naqsh.spec import Precision
+from naqsh.runs.sampling import SAMPLE_BATCH
 
 TARGET = 2.0
 ROUNDS, BATCH, PLAIN_BATCH, PLAIN_STEPS = 3, SAMPLE_BATCH, 500, 50

@@ -18,8 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.precision import autocast_dtype
 from naqsh.networks.unet import UNet
-from naqsh.precision import autocast_dtype
 
 TARGET, TARGET_BEST = 1.1, 1.8
 ROUNDS, BATCH = 7, 4

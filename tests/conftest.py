@@ -31,7 +31,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run of gan-digits; copy it before changing it."""
-    from naqsh import launch
+    from naqsh.training import launch
 
     folder = tmp_path_factory.mktemp("finished") / "gan-digits"
     launch.train("gan-digits", out=folder, overrides=TINY, device="cpu", quiet=True)

@@ -6,14 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.core import Batch, Method, Samples, Shows, Validates
+from naqsh.api import Run, build
+from naqsh.core.abilities import Samples, Shows, Validates
+from naqsh.core.batch import Batch
+from naqsh.core.method import Method
+from naqsh.core.noise import Noise
+from naqsh.core.world import World
 from naqsh.data import DataSet, to_float
-from naqsh.noise import Noise
-from naqsh.recipe import Recipe
+from naqsh.io.files import write_text
+from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
-from naqsh.run import Run, build
-from naqsh.runfolder import RunFolder, write_text
-from naqsh.training.distributed import World
+from naqsh.runs.folder import RunFolder
 from naqsh.training.estimate import estimate
 from naqsh.training.loop import Trainer
 

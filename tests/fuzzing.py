@@ -24,14 +24,17 @@ from typing import Any
 import numpy as np
 
 import naqsh
-from naqsh import bounds, comparison, detection, recipes, report, samplers, tune
-from naqsh.detection.baselines import Residual
-from naqsh.errors import NaqshError
-from naqsh.recipe import Recipe
-from naqsh.report import figures, notebook, scatter
-from naqsh.runfolder import append_line
+from naqsh import recipes, report
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import append_line
+from naqsh.recipes.recipe import Recipe
+from naqsh.report import notebook
+from naqsh.report.draw import figures, scatter
+from naqsh.studies import bound as bounds
+from naqsh.studies import comparison, detection, samplers, tune
+from naqsh.studies.detection.baselines import Residual
+from naqsh.studies.tune import trials
 from naqsh.training import stages
-from naqsh.tune import trials
 
 ROOM = 256 << 20
 """Bytes of memory that reading a mutant may take beside what stands; the runs take about 1 MiB."""

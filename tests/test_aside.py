@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import aside
+from naqsh.io import aside
+from naqsh.io.files import whole_folder, write_text
 from naqsh.metrics import _cache as features
-from naqsh.runfolder import whole_folder, write_text
 
 CONTEXT = multiprocessing.get_context("fork" if sys.platform != "win32" else "spawn")
 locks = pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked")

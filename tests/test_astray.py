@@ -9,11 +9,12 @@ import torch
 
 from contract import tiny, tiny_data, trainer
 from naqsh import data
-from naqsh.core import Method
+from naqsh.core.method import Method
+from naqsh.core.noise import Noise
+from naqsh.io.foreign import read_lines
 from naqsh.metrics.nearness import Pixels, chance, nearest
-from naqsh.noise import Noise
 from naqsh.recipes import by_name
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.runs.folder import RunFolder
 from naqsh.training import astray
 from naqsh.training.astray import RARE, Watch, evenly, look
 

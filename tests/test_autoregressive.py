@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.noise import Noise
 from naqsh.flows.affine import Affine
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.inversion import blocks
 from naqsh.networks.made import GROUPS, MADE, boundaries, spread
 from naqsh.networks.staircase import StaircaseLinear
-from naqsh.noise import Noise
 
 SIZES = [  # dimensions, hidden units, groups
     (1, (4,), 1),

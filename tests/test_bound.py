@@ -6,12 +6,12 @@ import torch
 from scipy import integrate, stats
 
 from analytic import Gaussian, Waves
+from naqsh.core.noise import Noise
 from naqsh.diffusion.bound import KIND, bound, placed, prior_nats
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.process import posterior
 from naqsh.diffusion.reverse import level_nats, log_variance, step_divergence
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
-from naqsh.noise import Noise
 
 
 def levels(count, mean=0.1, deviation=0.2):

@@ -9,15 +9,17 @@ import pytest
 import torch
 
 import naqsh
-from naqsh import bounds, data, kept
+from naqsh import data
 from naqsh.cli import main
-from naqsh.core import Bounds, HasFlowLogProb
+from naqsh.core.abilities import Bounds, HasFlowLogProb
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise, derive
 from naqsh.diffusion.bound import bound
 from naqsh.diffusion.likelihood import log_likelihood
-from naqsh.errors import NaqshError
 from naqsh.methods import diffusion
 from naqsh.methods.diffusion import Diffusion, Spec
-from naqsh.noise import Noise, derive
+from naqsh.runs import kept
+from naqsh.studies import bound as bounds
 
 TINY = {
     "training.batch": 16,

@@ -10,6 +10,7 @@ import torch
 from scipy import integrate, stats
 from torch import Tensor
 
+from naqsh.core.noise import Noise
 from naqsh.flows.change_of_variables import (
     AFFINE_SUPPORT,
     EXPONENTIAL_SUPPORT,
@@ -19,7 +20,6 @@ from naqsh.flows.change_of_variables import (
     transformed,
     uniform,
 )
-from naqsh.noise import Noise
 
 EXERCISES = [
     pytest.param(affine_of_uniform, AFFINE_SUPPORT, lambda u: 2 * u + 1, id="2Z+1"),

@@ -11,10 +11,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from naqsh import launch, loading, run, runfolder
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_lines
-from naqsh.training import checkpoint, tensors
+from naqsh import api as run
+from naqsh.core.errors import NaqshError
+from naqsh.io.foreign import read_lines
+from naqsh.runs import checkpoint, loading, tensors
+from naqsh.runs import folder as runfolder
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch
 from running import differences, everything
 
 TINY = {"training.batch": 16, "training.steps": 4}  # as the run `finished` was trained

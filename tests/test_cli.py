@@ -12,8 +12,9 @@ from PIL import Image
 
 import naqsh
 from naqsh import cli
+from naqsh.io.foreign import read_lines
 from naqsh.recipes import by_name
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.runs.folder import RunFolder
 from running import differences, everything
 
 TINY = ["--device", "cpu", "--training.batch", "16", "--steps", "4"]
@@ -37,7 +38,9 @@ def run(finished, alone):
 )
 def test_options_may_stand_anywhere(words, monkeypatch):
     asked = {}
-    monkeypatch.setattr("naqsh.launch.train", lambda recipe, **options: asked.update(options))
+    monkeypatch.setattr(
+        "naqsh.training.launch.train", lambda recipe, **options: asked.update(options)
+    )
     assert cli.main(words) == 0
     assert asked["overrides"] == {
         "training.batch": "16",
@@ -49,7 +52,9 @@ def test_options_may_stand_anywhere(words, monkeypatch):
 
 def test_epochs_win_over_the_steps_of_a_recipe(monkeypatch):
     asked = {}
-    monkeypatch.setattr("naqsh.launch.train", lambda recipe, **options: asked.update(options))
+    monkeypatch.setattr(
+        "naqsh.training.launch.train", lambda recipe, **options: asked.update(options)
+    )
     cli.main(["train", "gan-digits", "--epochs", "3", "--seed", "5", "--data", "x y", "--quiet"])
     recipe = by_name("gan-digits").override({"training.steps": 100}).override(asked["overrides"])
     assert (recipe.training.epochs, recipe.training.steps, recipe.training.seed) == (3, None, 5)
@@ -208,7 +213,7 @@ def test_ctrl_c_before_training_begins(monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("naqsh.launch.train", interrupted)
+    monkeypatch.setattr("naqsh.training.launch.train", interrupted)
     assert cli.main(["train", "gan-digits"]) == 130
     assert capsys.readouterr().err == "naqsh: stopped\n"
 

@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naqsh import codec
-from naqsh.codec import Text, decode, encode
-from naqsh.errors import NaqshError
-from naqsh.printable import is_text
-from naqsh.spec import SGD, Adam, Optimizer, RMSprop
-from naqsh.values import from_yaml
+from naqsh.core.errors import NaqshError
+from naqsh.core.optimizers import SGD, Adam, Optimizer, RMSprop
+from naqsh.core.printable import is_text
+from naqsh.io import codec
+from naqsh.io.codec import Text, decode, encode
+from naqsh.io.values import from_yaml
 
 
 @dataclass(frozen=True)

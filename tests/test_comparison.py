@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import naqsh
-from naqsh import comparison, recipes
-from naqsh import kept as stored
+from naqsh import recipes
 from naqsh.cli import main
-from naqsh.comparison import Plan, budget, compare, work
-from naqsh.errors import Interrupted, NaqshError
-from naqsh.runfolder import RunFolder, append_line
+from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.io.files import append_line
+from naqsh.runs import kept as stored
+from naqsh.runs.folder import RunFolder
+from naqsh.studies import comparison
+from naqsh.studies.comparison import Plan, budget, compare, work
 
 SMALL = Plan(recipes=("vae-digits", "gan-digits"), pictures=1500, n=40, features="pixels")
 
@@ -73,7 +75,7 @@ def test_a_damaged_comparison_is_told(tmp_path: Path, text: str) -> None:
 def test_what_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = work.train
 
-    def stopped(recipe: naqsh.recipe.Recipe, **given: object) -> naqsh.Run:
+    def stopped(recipe: naqsh.recipes.recipe.Recipe, **given: object) -> naqsh.Run:
         if recipe.name == "gan-digits":
             raise Interrupted(15, 3)
         return real(recipe, **given)
@@ -84,7 +86,7 @@ def test_what_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [entry["state"] for entry in kept(tmp_path).values()] == ["done", "planned"]
     trained: list[str] = []
 
-    def noted(recipe: naqsh.recipe.Recipe, **given: object) -> naqsh.Run:
+    def noted(recipe: naqsh.recipes.recipe.Recipe, **given: object) -> naqsh.Run:
         trained.append(recipe.name)
         return real(recipe, **given)
 
@@ -98,7 +100,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
 ) -> None:
     real = work.train
 
-    def failing(recipe: naqsh.recipe.Recipe, **given: object) -> naqsh.Run:
+    def failing(recipe: naqsh.recipes.recipe.Recipe, **given: object) -> naqsh.Run:
         if recipe.name == "gan-digits":
             raise RuntimeError("a fault\nof ours")
         return real(recipe, **given)  # type: ignore[arg-type]
@@ -231,7 +233,7 @@ def test_pictures_become_steps_without_a_training(monkeypatch: pytest.MonkeyPatc
     assert steps == round(64000 / (wgan.training.batch * several))
 
 
-def _built(recipe: naqsh.recipe.Recipe) -> naqsh.core.Method:
+def _built(recipe: naqsh.recipes.recipe.Recipe) -> naqsh.core.method.Method:
     return recipe.method.build((1, 8, 8), 10)
 
 
@@ -312,7 +314,7 @@ def test_images_without_a_test_split_are_compared(reference: str, tmp_path: Path
 
 
 def _without_inception() -> bool:
-    from naqsh.measuring import extractor
+    from naqsh.studies.measure import extractor
 
     try:
         extractor("inception")
@@ -413,9 +415,9 @@ def test_each_recipe_gets_its_equal_share_of_the_time(
 def test_the_page_tells_apart_by_the_difference_of_what_was_measured(finished: Path) -> None:
     """From the images to the page: what each real image does is kept beside the results."""
     from naqsh import data, metrics
-    from naqsh.evaluation import draw
     from naqsh.report import comparison as page
-    from naqsh.report import verdicts
+    from naqsh.report.read import verdicts
+    from naqsh.studies.evaluation import draw
 
     found = page.read(finished)
     pixels = metrics.by_name("pixels")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from contract import tiny, tiny_data, trainer
-from naqsh.core import Batch
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
 from naqsh.methods.controlvae import Controller, ControlVAE, Spec
-from naqsh.noise import Noise
 from naqsh.recipes import by_name
 
 SHAPE = (1, 16, 16)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
+from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
+from naqsh.core.noise import Noise
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
 from naqsh.flows.coupling import (
@@ -21,7 +22,6 @@ from naqsh.flows.coupling import (
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, Normalise
 from naqsh.methods.coupling import Spec
-from naqsh.noise import Noise
 from naqsh.recipes import by_name
 
 SHAPE = (2, 4, 8)

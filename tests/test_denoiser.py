@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from analytic import Waves
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser, combine, form
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import step_nats
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
 
 KINDS = ["epsilon", "x0", "v", "velocity", "edm"]
 SCHEDULES = [Linear(), Cosine(50), EDM(), FlowMatching()]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
 from naqsh.flows.dequantise import Dequantise, bits_per_dimension
-from naqsh.noise import Noise
 
 SHAPE = (1, 16, 16)
 

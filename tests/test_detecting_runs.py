@@ -14,14 +14,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import naqsh
 from inspection import write_discs
-from naqsh import detection
 from naqsh.cli import main
-from naqsh.detection import choice
-from naqsh.detection.examined import Suspects
-from naqsh.detection.figures import less, measured
-from naqsh.detection.scores import LARGEST, Reconstruction, Scores, finite
-from naqsh.detection.suspects import normal
-from naqsh.noise import Noise, derive
+from naqsh.core.noise import Noise, derive
+from naqsh.studies import detection
+from naqsh.studies.detection import choice
+from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.figures import less, measured
+from naqsh.studies.detection.scores import LARGEST, Reconstruction, Scores, finite
+from naqsh.studies.detection.suspects import normal
 
 VAE = {
     "data.size": 16,

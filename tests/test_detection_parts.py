@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from naqsh import metrics
-from naqsh.detection import caution, conditional, density, figures, heat, maps
-from naqsh.detection.baselines import Neighbour, Residual
-from naqsh.detection.examined import Suspects
-from naqsh.detection.scores import Reconstruction, Scores, smooth
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.studies.detection import caution, conditional, density, figures, heat, maps
+from naqsh.studies.detection.baselines import Neighbour, Residual
+from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.scores import Reconstruction, Scores, smooth
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8)).astype(np.uint8)
 
@@ -61,8 +61,8 @@ def test_neighbour_is_scikit_learns():
 def test_a_flow_gives_everything_back():
     """Its reconstruction error is rounding for noise too; that says nothing of anomalies."""
     from naqsh import recipes
-    from naqsh.detection.figures import is_rounding
-    from naqsh.run import build
+    from naqsh.api import build
+    from naqsh.studies.detection.figures import is_rounding
 
     try:
         recipe = recipes.by_name("maf-digits")

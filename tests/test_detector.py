@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 
 import naqsh
 from inspection import write_discs
-from naqsh import detection
 from naqsh.cli import main
-from naqsh.detection import detector as module
-from naqsh.detection.density import FlowOnFeatures
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.studies import detection
+from naqsh.studies.detection import detector as module
+from naqsh.studies.detection.density import FlowOnFeatures
 
 VAE = {
     "data.size": 16,

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from analytic import Waves
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.samplers import ancestral, ddim
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear, SqrtLinear
 from naqsh.diffusion.solvers import Churn, dpm_solver_pp_2m, euler, heun
-from naqsh.noise import Noise
 
 diffusers = pytest.importorskip("diffusers")
 # diffusers hands tensors to NumPy in the old way.

@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from analytic import Gaussian, Learnt
 from contract import CLASSES, tiny, tiny_data, trainer
 from naqsh import recipes
-from naqsh.core import Batch, Encodes, HasLogProb, Reconstructs, Samples, Shows, Validates
+from naqsh.api import Run, build
+from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Shows, Validates
+from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.data import DataSet
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
@@ -30,14 +34,11 @@ from naqsh.diffusion.schedule import (
     Linear,
     Schedule,
 )
-from naqsh.errors import NaqshError
-from naqsh.loading import load
 from naqsh.methods.diffusion import Diffusion, Spec
 from naqsh.metrics import sampling_speed
-from naqsh.noise import Noise
-from naqsh.run import Run, build
-from naqsh.runfolder import RunFolder
-from naqsh.training import checkpoint, tensors
+from naqsh.runs import checkpoint, tensors
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.loading import load
 
 SHAPE = (1, 8, 8)
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from naqsh import launch
-from naqsh.progress import progress
-from naqsh.runfolder import RunFolder
-from naqsh.training import log
+from naqsh.io.progress import progress
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch, log
 from naqsh.training.log import Counter, Display
 from naqsh.training.signals import HANGUP, Signals
 
@@ -159,7 +158,7 @@ def test_the_same_request_from_two_senders(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_display_is_asked_from_a_signal(tmp_path: Path) -> None:
     """A whole run, told to stop by SIGHUP, is saved and goes on."""
-    from naqsh.errors import Interrupted
+    from naqsh.core.errors import Interrupted
     from naqsh.training.loop import Trainer
 
     step: Callable[[Trainer], None] = Trainer.step

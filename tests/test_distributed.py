@@ -12,16 +12,12 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from naqsh import launch, run
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_lines
-from naqsh.training import loop
-from naqsh.training.distributed import (
-    GlobalBatchNorm,
-    World,
-    join,
-    synchronise_batch_norm,
-)
+from naqsh import api as run
+from naqsh.core.errors import NaqshError
+from naqsh.core.world import GlobalBatchNorm, World, join, synchronise_batch_norm
+from naqsh.io.foreign import read_lines
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch, loop
 from running import PATIENCE, differences, everything, ranks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import download
+from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, Entry, load
-from naqsh.download import DownloadError, File, fetch
-from naqsh.errors import NaqshError
+from naqsh.io import download
+from naqsh.io.download import DownloadError, File, fetch
 
 CONTENT = bytes(i * i % 251 for i in range(200_000))
 SIZE = len(CONTENT)
@@ -272,7 +272,7 @@ def test_a_redirect_from_tls_to_none_is_refused():
 KILLED = """
 import sys
 from pathlib import Path
-from naqsh.download import File, fetch
+from naqsh.io.download import File, fetch
 print("begun", flush=True)
 fetch(File("file.bin", (sys.argv[1],), "md5:0", 10**9), Path(sys.argv[2]))
 """

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from naqsh.core import Method
+from naqsh.core.method import Method
 from naqsh.training.ema import Average
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import cli, errors
+from naqsh import cli
 from naqsh.cli import entry, streams
-from naqsh.printable import shown_lines
-from naqsh.runfolder import RunFolder
+from naqsh.core import errors
+from naqsh.core.printable import shown_lines
+from naqsh.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -67,7 +68,7 @@ class Broken(io.TextIOWrapper):
 
 @pytest.fixture(scope="module")
 def ddpm(tmp_path_factory):
-    from naqsh import launch
+    from naqsh.training import launch
 
     folder = tmp_path_factory.mktemp("ddpm") / "run"
     changes = {"training.batch": 16, "training.steps": 1, "method.schedule.steps": 20}

@@ -9,14 +9,15 @@ import torch
 from contract import tiny, tiny_data, trainer
 from naqsh import data
 from naqsh.cli import main
-from naqsh.core import Phase
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import Phase
+from naqsh.core.optimizers import Adam
 from naqsh.data import DataSet
 from naqsh.data.notes import STEP, all_equal
-from naqsh.errors import NaqshError
-from naqsh.recipe import Training
+from naqsh.io.foreign import read_lines
 from naqsh.recipes import by_name
-from naqsh.runfolder import RunFolder, read_lines
-from naqsh.spec import Adam
+from naqsh.recipes.recipe import Training
+from naqsh.runs.folder import RunFolder
 from naqsh.training.advice import advice
 from naqsh.training.log import NotFinite
 

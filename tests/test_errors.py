@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from naqsh.cli import main
-from naqsh.errors import ELSEWHERE, NaqshError, nearest, one_of
+from naqsh.core.errors import ELSEWHERE, NaqshError, nearest, one_of
 
 RECIPE = ["data.name", "data.size", "method.optimizer.lr", "method.latent", "training.batch"]
 RECIPE += ["training.steps", "training.clip_norm", "training.seed"]

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from naqsh.core import Batch, Method, Phase
-from naqsh.noise import Noise
-from naqsh.recipe import Data, Recipe, Training
+from naqsh.core.batch import Batch
+from naqsh.core.method import Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import SGD, Adam, RMSprop
+from naqsh.core.spec import MethodSpec
 from naqsh.recipes import all_recipes, by_name
-from naqsh.spec import SGD, Adam, MethodSpec, RMSprop
+from naqsh.recipes.recipe import Data, Recipe, Training
 from naqsh.training import estimate as module
 from naqsh.training.ema import Average
 from naqsh.training.estimate import estimate, readable_bytes
@@ -194,8 +196,9 @@ def test_readable_bytes():
 
 
 def test_memory_is_told_before_images_are_made_large(alone, monkeypatch):
-    from naqsh import launch, origin
-    from naqsh.errors import NaqshError
+    from naqsh.core.errors import NaqshError
+    from naqsh.runs import origin
+    from naqsh.training import launch
 
     monkeypatch.setattr(origin, "load", lambda *_: pytest.fail("images were loaded"))
     changes = {"data.size": 4096, "training.batch": 4096}

@@ -10,13 +10,17 @@ import torch
 
 import naqsh
 from contract import tiny, tiny_data, trainer
-from naqsh import data, evaluation, kept, measuring, metrics, pictures, recipes
+from naqsh import data, metrics, recipes
 from naqsh.cli import main
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.data.dataset import Split
-from naqsh.errors import NaqshError
-from naqsh.floor import floor
-from naqsh.noise import Noise
-from naqsh.report import gather
+from naqsh.io import png as pictures
+from naqsh.report.read import gather
+from naqsh.runs import kept
+from naqsh.studies import evaluation
+from naqsh.studies import measure as measuring
+from naqsh.studies.floor import floor
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +376,6 @@ def test_mistakes_are_told_before_anything_is_loaded(
         raise AssertionError("this is work")
 
     for name in ("data_of", "images_of", "draw"):
-        monkeypatch.setattr(f"naqsh.evaluation.{name}", work)
+        monkeypatch.setattr(f"naqsh.studies.evaluation.{name}", work)
     with pytest.raises(NaqshError, match=line):
         evaluation.evaluate(run, **{"features": "pixels", **how})

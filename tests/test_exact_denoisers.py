@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from analytic import Gaussian, Learnt, Mixture
+from naqsh.core.noise import Noise
 from naqsh.diffusion.catalogue import SAMPLERS
 from naqsh.diffusion.denoiser import Denoiser, Parameterisation
 from naqsh.diffusion.process import posterior
@@ -22,7 +23,6 @@ from naqsh.diffusion.schedule import (
     SqrtLinear,
 )
 from naqsh.diffusion.solvers import Churn, heun
-from naqsh.noise import Noise
 
 SCHEDULES = [
     Linear(),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from naqsh.core.errors import NaqshError
 from naqsh.data.folders import Options
-from naqsh.detection.examined import Suspects, of_path
-from naqsh.errors import NaqshError
+from naqsh.studies.detection.examined import Suspects, of_path
 
 SHAPE = (1, 16, 16)
 

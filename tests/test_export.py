@@ -11,9 +11,12 @@ import pytest
 import torch
 
 import naqsh
-from naqsh import cli, export, launch, report
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, write_json
+from naqsh import cli, report
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import write_json
+from naqsh.runs import export
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch
 
 pytestmark = pytest.mark.usefixtures("alone")
 

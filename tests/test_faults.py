@@ -22,9 +22,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from naqsh import cli, download, runfolder
+from naqsh import cli
 from naqsh.data import CATALOG
-from naqsh.runfolder import RunFolder
+from naqsh.io import download
+from naqsh.runs import folder as runfolder
+from naqsh.runs.folder import RunFolder
 
 TRAIN = ["train", "gan-digits", "--device", "cpu", "--quiet", "--out", "run", "--steps", "4"]
 TINY = [*TRAIN, "--training.batch", "16"]
@@ -637,7 +639,7 @@ def test_a_folder_that_may_not_be_written(alone, capsys):
 
 
 def test_a_fault_of_ours_is_not_dressed_up(alone, monkeypatch):
-    from naqsh import launch
+    from naqsh.training import launch
 
     def broken(*arguments, **options):
         raise RuntimeError("a bug")

@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 
 from analytic import Gaussian, Waves
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.likelihood import KIND, log_likelihood
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
 
 SCHEDULES = [Linear(), Cosine(1000), EDM(), FlowMatching()]
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import foreign, printable, values
-from naqsh.errors import NaqshError
+from naqsh.core import printable
+from naqsh.core.errors import NaqshError
+from naqsh.io import foreign, values
 
 BOMB = "a: &a [x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghi")

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
 from naqsh.methods import gan
 from naqsh.methods.gan import GAN, OBJECTIVES, Spec, variance
 from naqsh.networks import convnets
-from naqsh.noise import Noise
 
 REAL = torch.tensor([-40.0, -1.5, 0.3, 2.0, 60.0])
 FAKE = torch.tensor([-50.0, -0.7, 0.0, 1.1, 45.0])

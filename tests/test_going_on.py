@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from contract import tiny, tiny_data, trainer
-from naqsh import launch, recipe, report
-from naqsh.errors import NaqshError
-from naqsh.recipes import by_name
-from naqsh.run import Run
-from naqsh.runfolder import RunFolder, read_json, read_lines
-from naqsh.training import changes, diagnosis, loop
+from naqsh import report
+from naqsh.api import Run
+from naqsh.core.errors import NaqshError
+from naqsh.core.world import World
+from naqsh.io.foreign import read_json, read_lines
+from naqsh.recipes import by_name, recipe
+from naqsh.runs.folder import RunFolder
+from naqsh.training import changes, diagnosis, launch, loop
 from naqsh.training.diagnosis import Diagnosis, Watcher
-from naqsh.training.distributed import World
 from naqsh.training.log import Pending
 
 TIMES = ("seconds", "speed")

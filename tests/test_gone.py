@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import cli, evaluation, launch, run
-from naqsh.errors import CannotWrite, NaqshError
-from naqsh.runfolder import RunFolder
-from naqsh.training import distributed, loop
+from naqsh import api as run
+from naqsh import cli
+from naqsh.core import world as distributed
+from naqsh.core.errors import CannotWrite, NaqshError
+from naqsh.runs.folder import RunFolder
+from naqsh.studies import evaluation
+from naqsh.training import launch, loop
 from running import differences, everything, ranks
 
 pytestmark = [

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from analytic import Gaussian, Waves
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.guidance import Guided, drop
 from naqsh.diffusion.samplers import ancestral, ddim
 from naqsh.diffusion.schedule import EDM, Linear
-from naqsh.noise import Noise
 
 NULL = 3
 LABELS = torch.tensor([0, 2])

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 import naqsh
-from naqsh import cli, codec, launch, methods, options
+from naqsh import cli, methods
+from naqsh.io import codec, options
+from naqsh.io.files import flat
 from naqsh.recipes import all_recipes, by_name
-from naqsh.runfolder import flat
-from naqsh.sampling import described, sample_names
+from naqsh.runs.sampling import described, sample_names
+from naqsh.training import launch
 
 VERBS = [
     *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),

@@ -165,12 +165,12 @@ def test_no_arrow_goes_up():
 @pytest.mark.parametrize(
     ("source", "seen"),
     [
-        ("import naqsh.run", ["run"]),
+        ("import naqsh.api", ["run"]),
         ("from naqsh import data, metrics", ["data", "metrics"]),
         ("def f():\n    from naqsh.training.loop import Trainer", ["training"]),
         ("try:\n    import naqsh.cli as c\nfinally:\n    pass", ["cli"]),
         ("from . import x\nfrom .y import z\nfrom .. import run", ["methods", "methods", "run"]),
-        ("if TYPE_CHECKING:\n    import naqsh.run\nelse:\n    pass", []),
+        ("if TYPE_CHECKING:\n    import naqsh.api\nelse:\n    pass", []),
         ("import torch\nimport naqsh\nfrom naqsh import __version__\nimport naqshbandi.x", []),
     ],
 )

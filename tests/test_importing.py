@@ -9,18 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.flows.autoregressive import Autoregressive
-from naqsh.flows.imported import (
-    Affine,
-    ImportedFlow,
-    NflowsAffine,
-    ZukoAffine,
-)
+from naqsh.flows.imported import Affine, ImportedFlow, NflowsAffine, ZukoAffine
 from naqsh.flows.importing import from_nflows, from_zuko
 from naqsh.networks.activations import by_name, names
 from naqsh.networks.made import MADE
-from naqsh.noise import Noise
 
 
 def numbers(seed: int, count: int, *shape: int) -> Tensor:

@@ -9,12 +9,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from naqsh import loading, recipes, run
-from naqsh.errors import NaqshError
-from naqsh.recipe import from_yaml
-from naqsh.runfolder import flat
-from naqsh.training import tensors
-from naqsh.training.blueprint import blueprint
+from naqsh import api as run
+from naqsh import recipes
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import flat
+from naqsh.recipes.recipe import from_yaml
+from naqsh.runs import loading, tensors
+from naqsh.runs.blueprint import blueprint
 
 OLD = Path(__file__).parent / "old_run"
 WEIGHTS = OLD / "best.safetensors"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh import printable
 from naqsh.cli import main
-from naqsh.report import gather
+from naqsh.core import printable
+from naqsh.report.read import gather
 
 LOCALES = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},

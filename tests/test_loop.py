@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from naqsh import headers
-from naqsh.core import Method, Phase
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import Method, Phase
+from naqsh.core.optimizers import SGD
+from naqsh.core.spec import MethodSpec
+from naqsh.core.world import World
 from naqsh.data import DataSet
-from naqsh.errors import NaqshError
-from naqsh.recipe import Data, Recipe, Training
-from naqsh.runfolder import RunFolder, read_lines
-from naqsh.spec import SGD, MethodSpec
+from naqsh.io import headers
+from naqsh.io.foreign import read_lines
+from naqsh.recipes.recipe import Data, Recipe, Training
+from naqsh.runs.folder import RunFolder
 from naqsh.training import loop, stages
-from naqsh.training.distributed import World
 from naqsh.training.log import Pending
 from naqsh.training.loop import Trainer
 

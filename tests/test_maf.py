@@ -7,16 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from naqsh.core import Batch, Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
-from naqsh.errors import NaqshError
+from naqsh.api import build
+from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
+from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
-from naqsh.launch import train
 from naqsh.methods import iaf, maf
-from naqsh.noise import Noise
 from naqsh.recipes import by_name
-from naqsh.run import build
+from naqsh.training.launch import train
 
 SHAPE = (3, 4, 2)
 SMALL = {"blocks": 2, "hidden": (12, 12)}

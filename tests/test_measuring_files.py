@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh import measuring
 from naqsh.cli import main
+from naqsh.core.errors import NaqshError
 from naqsh.data import notes
-from naqsh.errors import NaqshError
-from naqsh.measuring import Reading, images_of
+from naqsh.studies import measure as measuring
+from naqsh.studies.measure import Reading, images_of
 
 PIXELS = ["--features", "pixels"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from naqsh.noise import Noise, derive, philox
+from naqsh.core.noise import Noise, derive, philox
 
 KNOWN = [  # of Random123's kat_vectors: counter, key, words
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.noise import Noise
+from naqsh.core.world import join
 from naqsh.flows.normalise import ActNorm, BatchNormFlow, Normalise
-from naqsh.noise import Noise
-from naqsh.training.distributed import join
 from running import ranks
 
 LAYERS = (ActNorm, BatchNormFlow)

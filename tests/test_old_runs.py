@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 import naqsh
-from naqsh import launch
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.core.errors import NaqshError
+from naqsh.io.foreign import read_lines
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch
 
 OLD = Path(__file__).parent / "old_run"
 

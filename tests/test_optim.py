@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from naqsh.recipe import Training
+from naqsh.recipes.recipe import Training
 from naqsh.training.optim import lr_factor
 
 TOTAL = 100

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh import launch
-from naqsh.errors import NaqshError
-from naqsh.run import Run, data_of
-from naqsh.runfolder import read_json
+from naqsh.api import Run, data_of
+from naqsh.core.errors import NaqshError
+from naqsh.io.foreign import read_json
+from naqsh.training import launch
 
 NUMBERS = {"training.steps": 2, "training.batch": 4, "data.size": 16}
 

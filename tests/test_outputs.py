@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 import naqsh
-from naqsh import cli, outputs, report
-from naqsh.errors import NaqshError
+from naqsh import cli, report
+from naqsh.core.errors import NaqshError
+from naqsh.io import outputs
 
 pytestmark = pytest.mark.usefixtures("alone")
 

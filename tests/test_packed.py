@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import naqsh
-from naqsh import cli, packed, report, zips
-from naqsh.errors import NaqshError
-from naqsh.report import gather
+from naqsh import cli, report
+from naqsh.core.errors import NaqshError
+from naqsh.io import zips
+from naqsh.report.read import gather
+from naqsh.runs import packed
 
 pytestmark = pytest.mark.usefixtures("alone")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh import outputs, pictures
+from naqsh.io import outputs
+from naqsh.io import png as pictures
 
 
 def opened(data: bytes) -> np.ndarray:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from naqsh import places
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.io import places
 
 
 @pytest.fixture

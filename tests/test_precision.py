@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from naqsh.core.noise import Noise
+from naqsh.core.precision import autocast_dtype
 from naqsh.methods.diffusion import Spec
-from naqsh.noise import Noise
-from naqsh.precision import autocast_dtype
 
 
 def test_precision():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from naqsh.core.noise import Noise
 from naqsh.diffusion.process import posterior, q_sample, q_step, transition
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
-from naqsh.noise import Noise
 
 EVERY = [Linear(), Cosine(50), EDM(), FlowMatching()]
 

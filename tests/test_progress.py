@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from naqsh import progress as module
-from naqsh.progress import progress
+from naqsh.io import progress as module
+from naqsh.io.progress import progress
 
 
 @pytest.mark.parametrize(

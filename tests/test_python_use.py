@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import naqsh
-from naqsh import detection, inline
-from naqsh.errors import NaqshError
-from naqsh.pictures import Grid
-from naqsh.runfolder import read_lines
+from naqsh.core.errors import NaqshError
+from naqsh.io import inline
+from naqsh.io.foreign import read_lines
+from naqsh.io.png import Grid
+from naqsh.studies import detection
 
 pytestmark = pytest.mark.usefixtures("alone")
 

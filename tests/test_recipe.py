@@ -5,15 +5,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naqsh import recipe as recipe_module
-from naqsh.codec import Text
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.core.optimizers import SGD, Adam, RMSprop
+from naqsh.core.printable import is_text
+from naqsh.io.codec import Text
+from naqsh.io.files import flat
 from naqsh.methods import gan, names, spec_class
-from naqsh.printable import is_text
-from naqsh.recipe import Data, Recipe, Training, from_dict, from_yaml
 from naqsh.recipes import all_recipes, by_name
-from naqsh.runfolder import flat
-from naqsh.spec import SGD, Adam, RMSprop
+from naqsh.recipes import recipe as recipe_module
+from naqsh.recipes.recipe import Data, Recipe, Training, from_dict, from_yaml
 
 RECIPES = sorted(all_recipes())
 

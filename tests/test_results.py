@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from naqsh import kept
-from naqsh.errors import NaqshError
-from naqsh.results import FORMAT, Result, Store, differences, groups
-from naqsh.runfolder import RunFolder
+from naqsh.core.errors import NaqshError
+from naqsh.runs import kept
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.results import FORMAT, Result, Store, differences, groups
 
 OF = {"metric": "m", "n": 10, "sampling": {"steps": 3}, "seed": 0}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from naqsh.runfolder import RunFolder, read_lines
+from naqsh.io.foreign import read_lines
+from naqsh.runs.folder import RunFolder
 from running import differences, everything, naqsh
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork, no SIGKILL")

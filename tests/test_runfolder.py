@@ -4,19 +4,18 @@ import stat
 
 import pytest
 
-from naqsh import runfolder
-from naqsh.errors import NaqshError
-from naqsh.runfolder import (
-    RunFolder,
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import (
     append_line,
     make_folder,
-    read_json,
-    read_lines,
     rewrite_lines,
     whole_folder,
     write_bytes,
     write_json,
 )
+from naqsh.io.foreign import read_json, read_lines
+from naqsh.runs import folder as runfolder
+from naqsh.runs.folder import RunFolder
 
 
 class PowerCut(Exception):

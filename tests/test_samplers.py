@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 import naqsh
-from naqsh import data, kept, samplers
+from naqsh import data
 from naqsh.cli import main
-from naqsh.errors import NaqshError
-from naqsh.evaluation import draw
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import extract, frechet_distance_features
 from naqsh.metrics.extractors import by_name
-from naqsh.report import gather
+from naqsh.report.read import gather
+from naqsh.runs import kept
+from naqsh.studies import samplers
+from naqsh.studies.evaluation import draw
 
 TINY = {
     "training.batch": 16,

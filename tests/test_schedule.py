@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh import codec
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.schedule import (
     EDM,
     AnySchedule,
@@ -15,8 +16,7 @@ from naqsh.diffusion.schedule import (
     Linear,
     SqrtLinear,
 )
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
+from naqsh.io import codec
 
 EVERY = [
     Linear(),

@@ -10,10 +10,10 @@ import torch
 
 import naqsh
 from naqsh import cli, data, metrics
+from naqsh.core.noise import Noise
+from naqsh.core.seeds import derive
 from naqsh.data.holdout import held_out
-from naqsh.detection import choice
-from naqsh.noise import Noise
-from naqsh.seeds import derive
+from naqsh.studies.detection import choice
 
 SEEDS = [-1, -(10**20), 2**32, 2**64 - 1, 10**20]
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from naqsh.core.optimizers import SGD, Adam, RMSprop
+from naqsh.core.spec import MethodSpec
 from naqsh.methods import gan
-from naqsh.spec import SGD, Adam, MethodSpec, RMSprop
 
 CASES = {
     "adam": (

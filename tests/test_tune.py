@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import naqsh
-from naqsh import data, recipe, tune
+from naqsh import data
 from naqsh.cli import main
-from naqsh.errors import Interrupted, NaqshError
-from naqsh.recipes import by_name
-from naqsh.tune import trials as searching
-from naqsh.tune.plot import plot
-from naqsh.tune.study import Study
+from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.recipes import by_name, recipe
+from naqsh.studies import tune
+from naqsh.studies.tune import trials as searching
+from naqsh.studies.tune.plot import plot
+from naqsh.studies.tune.study import Study
 
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
 from naqsh.networks.embeddings import Sinusoidal
 from naqsh.networks.unet import Down, ResidualBlock, SelfAttention, UNet, Up, group_norm
-from naqsh.noise import Noise
 
 
 def small(**changes: object) -> UNet:

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor, distributions, nn
 
-from naqsh.core import Batch, Encodes, HasLogProb, Reconstructs, Samples, Validates
+from naqsh.api import build
+from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Validates
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
 from naqsh.methods import vae
 from naqsh.methods.vae import VAE, Spec, divergence
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import Bernoulli, Gaussian
-from naqsh.noise import Noise
 from naqsh.recipes import by_name
-from naqsh.run import build
 
 SHAPE = (1, 16, 16)
 

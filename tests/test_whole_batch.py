@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from contract import tiny, tiny_data, trainer
-from naqsh.core import Batch
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
 from naqsh.methods import vae
-from naqsh.noise import Noise
-from naqsh.recipe import Recipe
 from naqsh.recipes import by_name
+from naqsh.recipes.recipe import Recipe
 
 SGD = {"method.optimizer.kind": "sgd", "method.optimizer.lr": 1e-4, "training.precision": "float32"}
 LIKE = {

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import naqsh
-from naqsh import cli, launch, report
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder
+from naqsh import cli, report
+from naqsh.core.errors import NaqshError
+from naqsh.runs.folder import RunFolder
+from naqsh.training import launch
 from running import differences, everything
 
 pytestmark = pytest.mark.usefixtures("alone")

@@ -34,7 +34,7 @@ from safetensors import safe_open
 from naqsh import report
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = "naqsh.comparison naqsh.detection naqsh.tune naqsh.report.html matplotlib.pyplot"
+PRELOADED = "naqsh.studies.comparison naqsh.studies.detection naqsh.studies.tune naqsh.report.html matplotlib.pyplot"
 PRELOADED += " optuna sklearn.datasets torch._dynamo"
 CONTEXT.set_forkserver_preload(PRELOADED.split())
 """A server process imports all of this once and forks for each command: an import takes seconds."""
@@ -112,8 +112,8 @@ def _command(words: list[str], place: str) -> None:
     import torch
 
     from naqsh import cli
+    from naqsh.studies.tune import trials
     from naqsh.training import loop
-    from naqsh.tune import trials
 
     torch.set_num_threads(1)
     loop.LOG_EVERY, trials.SAMPLES = LOG_EVERY, SAMPLES

@@ -1,7 +1,7 @@
 """Naqsh trains, samples, measures, explains and compares deep generative models.
 
 ``naqsh.train(recipe)`` trains into a run folder and ``naqsh.open(folder)`` opens one; both give a
-:class:`~naqsh.run.Run`, which samples, shows, evaluates, detects and reports. ``naqsh.Grid`` shows
+:class:`~naqsh.api.Run`, which samples, shows, evaluates, detects and reports. ``naqsh.Grid`` shows
 images in a notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are
 the parts beneath.
 
@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from naqsh.errors import NaqshError as NaqshError
-    from naqsh.launch import train as train
-    from naqsh.pictures import Grid as Grid
-    from naqsh.run import Run as Run
-    from naqsh.run import open as open
+    from naqsh.api import Run as Run
+    from naqsh.api import open as open
+    from naqsh.core.errors import NaqshError as NaqshError
+    from naqsh.io.png import Grid as Grid
+    from naqsh.training.launch import train as train
 
 __version__ = "0.1.0"
 

@@ -12,8 +12,8 @@ import zipfile
 import pytest
 from data_files import tar_of
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import archives
-from naqsh.errors import NaqshError
 
 
 def read(path, **how):

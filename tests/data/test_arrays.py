@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import conversion, load, notes, npy
-from naqsh.errors import NaqshError
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (6, 3, 7, 8), np.uint8)
 

@@ -25,8 +25,8 @@ from data_files import (
 )
 from PIL import Image
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import load
-from naqsh.errors import NaqshError
 
 
 @dataclass

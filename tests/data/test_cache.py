@@ -4,10 +4,10 @@ import sys
 import numpy as np
 import pytest
 
-from naqsh import places
+from naqsh.core.errors import NaqshError
 from naqsh.data import cache, load, notes
 from naqsh.data.dataset import fingerprint_of
-from naqsh.errors import NaqshError
+from naqsh.io import places
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 1, 3, 4), np.uint8)
 LABELS = np.arange(10)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import DataSet
 from naqsh.data import dataset as module
-from naqsh.errors import NaqshError
 
 
 @pytest.fixture

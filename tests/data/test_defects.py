@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, defects, load, masks
-from naqsh.errors import NaqshError
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from naqsh import data
+from naqsh.core.errors import NaqshError
 from naqsh.data import listing, masks
 from naqsh.data.inspection import good_one
-from naqsh.detection import examined
-from naqsh.detection.examined import Suspects
-from naqsh.errors import NaqshError
+from naqsh.studies.detection import examined
+from naqsh.studies.detection.examined import Suspects
 
 SIDE = 16
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import decoding, load, walking
-from naqsh.errors import NaqshError
 
 Picture = Callable[..., Path]
 

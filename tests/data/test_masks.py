@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import listing, masks
-from naqsh.errors import NaqshError
 
 SIDE = 24
 FAULT = np.zeros((SIDE, SIDE), np.uint8)

@@ -13,8 +13,8 @@ from data_files import (
 )
 from PIL import Image
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, load
-from naqsh.errors import NaqshError
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

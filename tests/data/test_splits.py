@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import load, splits
 from naqsh.data.dataset import DataSet
-from naqsh.errors import NaqshError
 
 Picture = Callable[..., Path]
 

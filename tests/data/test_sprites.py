@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, load, sprites
-from naqsh.errors import NaqshError
 
 POSITIONS, SIDE = sprites.POSITIONS, sprites.SIDE
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import areas
 from naqsh.metrics.detection import auroc
 

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import detection
 
 # Few values, so that most scores are tied.

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh import places
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.io import places
 from naqsh.metrics import _cache, classifier
-from naqsh.metrics.classifier import (
-    ClassifierFeatures,
-    Origin,
-    load_classifier,
-    save_classifier,
-)
+from naqsh.metrics.classifier import ClassifierFeatures, Origin, load_classifier, save_classifier
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract, picture_fingerprint
 from naqsh.networks.classifier import SmallClassifier

@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
 from naqsh.metrics.moments import Moments
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh.download import DownloadError
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.io.download import DownloadError
 from naqsh.metrics import inception as module
 from naqsh.metrics.extractors import by_name
 from naqsh.metrics.features import FeatureExtractor, extract

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import kernel
 from naqsh.metrics.kernel import kernel_distance
 

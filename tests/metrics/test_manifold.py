@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import manifold as module
 from naqsh.metrics.manifold import density_coverage, manifold, precision_recall
 

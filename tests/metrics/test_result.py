@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from naqsh.distances import called
-from naqsh.errors import NaqshError
+from naqsh.core.distances import called
+from naqsh.core.errors import NaqshError
 from naqsh.metrics.evaluate import METRICS, measure
 from naqsh.metrics.extractors import FunctionFeatures
 from naqsh.metrics.frechet import frechet_distance_features

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics.score import classifier_score
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics.speed import sampling_speed
 
 

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.core.seeds import derive
 from naqsh.metrics.frechet import frechet_distance_features
-from naqsh.metrics.uncertainty import (
-    frechet_bootstrap,
-    frechet_infinity,
-    frechet_standard_error,
-)
-from naqsh.seeds import derive
+from naqsh.metrics.uncertainty import frechet_bootstrap, frechet_infinity, frechet_standard_error
 
 
 def draw(n, d, generator, scale=1.0, offset=0.0):

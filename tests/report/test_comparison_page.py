@@ -10,11 +10,13 @@ from folders import make_run
 from pages import Page
 from scipy import stats
 
-from naqsh import influences, report
-from naqsh.errors import NaqshError
-from naqsh.influences import Influenced
-from naqsh.report import comparison, gather, verdicts
+from naqsh import report
+from naqsh.core.errors import NaqshError
+from naqsh.report import comparison
+from naqsh.report.read import gather, verdicts
 from naqsh.report.words import Words
+from naqsh.runs import influences
+from naqsh.runs.influences import Influenced
 
 #             kind         fid  half    precision recall density coverage  speed    evaluations
 FAMILIES = {

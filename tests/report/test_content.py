@@ -7,10 +7,11 @@ import pytest
 from folders import forget, make_run, write_lines
 from pages import Page
 
-from naqsh import kept, report
+from naqsh import report
 from naqsh.report.words import Words
-from naqsh.results import Result
-from naqsh.runfolder import RunFolder
+from naqsh.runs import kept
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.results import Result
 
 
 def _page(folder, out):

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from naqsh.report import figures, palette, panels
-from naqsh.report.curves import envelope, evenly, running_mean, window
-from naqsh.report.facts import Curve, Histogram
+from naqsh.report.draw import figures, palette, panels
+from naqsh.report.draw.curves import envelope, evenly, running_mean, window
+from naqsh.report.read.facts import Curve, Histogram
 from naqsh.report.words import Words
 
 ENGLISH = Words("en")

@@ -11,7 +11,7 @@ from pages import Page
 
 from naqsh import report
 from naqsh.cli import main
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.report.words import END, ISOLATE, LANGUAGES, Words
 from naqsh.training import astray
 from naqsh.training.diagnosis import watchers

@@ -11,7 +11,7 @@ from pages import Page
 
 from naqsh import report
 from naqsh.cli import main
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.report import notebook
 
 

@@ -6,7 +6,7 @@ from naqsh import report
 
 
 def test_all_that_training_writes_is_used(tmp_path):
-    from naqsh import launch
+    from naqsh.training import launch
 
     trained = launch.train(
         "gan-digits",

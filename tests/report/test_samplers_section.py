@@ -9,9 +9,10 @@ from folders import make_run
 from pages import Page
 from PIL import Image
 
-from naqsh import kept, report
-from naqsh.results import Result
-from naqsh.runfolder import RunFolder
+from naqsh import report
+from naqsh.runs import kept
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.results import Result
 
 TOLD = ("sampler", "steps")
 SAMPLERS = ("ancestral", "ddim", "dpm-solver++")

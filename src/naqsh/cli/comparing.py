@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.parsing import Several, names, none_left, verb
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 
 def add_compare(verbs: Any) -> None:
@@ -70,7 +70,7 @@ def add_compare(verbs: Any) -> None:
 
 def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import comparison
+    from naqsh.studies import comparison
 
     plan = comparison.Plan(
         data=options.data,

@@ -7,7 +7,7 @@ from typing import Any
 
 from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import add_run, add_skip_broken, none_left, verb
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 FOUND = 3
 """Exit code where anything was flagged, if it was asked for."""
@@ -70,7 +70,8 @@ def add_detect(verbs: Any) -> None:
 
 def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import detection, run
+    from naqsh import api as run
+    from naqsh.studies import detection
 
     if detection.is_detector(options.run):
         return _by_detector(options)
@@ -104,7 +105,7 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
 
 def _by_detector(options: argparse.Namespace) -> int:
     """Score and flag new images with a saved detector: nothing is fitted, nothing is written."""
-    from naqsh import detection
+    from naqsh.studies import detection
 
     fixed = {
         "good": None,

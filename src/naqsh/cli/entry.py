@@ -14,8 +14,8 @@ from naqsh import __version__
 from naqsh.cli import comparing, detecting, making, measuring, showing
 from naqsh.cli.parsing import Parser, apart, in_short, named, refuse_empty
 from naqsh.cli.streams import Steady, steady
-from naqsh.errors import CannotWrite, Interrupted, NaqshError
-from naqsh.printable import shown
+from naqsh.core.errors import CannotWrite, Interrupted, NaqshError
+from naqsh.core.printable import shown
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""

@@ -6,8 +6,8 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from naqsh import options
-from naqsh.options import Option
+from naqsh.io import options
+from naqsh.io.options import Option
 
 WIDEST = 100
 """Letters in a line at most; longer ones are tiring to read."""
@@ -65,7 +65,7 @@ def of_recipe(given: argparse.Namespace, named: Mapping[str, str]) -> str:
         named: options of the recipe; a ``kind`` among them brings the options of that kind.
     """
     from naqsh import methods
-    from naqsh.launch import resolve
+    from naqsh.training.launch import resolve
 
     kinds = {name: value for name, value in named.items() if name.endswith(".kind")}
     recipe = resolve(given.recipe).override(kinds)
@@ -94,7 +94,8 @@ def of_recipe(given: argparse.Namespace, named: Mapping[str, str]) -> str:
 
 def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
     """What the method of the run that was named takes for sampling."""
-    from naqsh import run, sampling
+    from naqsh import api as run
+    from naqsh.runs import sampling
 
     trained = run.open(given.run, given.weights)
     found = sampling.described(trained.method)

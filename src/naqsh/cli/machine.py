@@ -35,7 +35,7 @@ def counting() -> Iterator[Any]:
 @contextlib.contextmanager
 def at_work(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What the functions that measure take of these options, with progress shown meanwhile."""
-    from naqsh.training.distributed import join
+    from naqsh.core.world import join
 
     with join(options.device) as world, counting() as progress:
         yield {

@@ -8,8 +8,8 @@ from typing import Any
 from naqsh.cli import helping
 from naqsh.cli.machine import counting
 from naqsh.cli.parsing import add_overwrite, add_run, none_left, only, verb
-from naqsh.errors import NaqshError
-from naqsh.printable import shown
+from naqsh.core.errors import NaqshError
+from naqsh.core.printable import shown
 
 
 def add_train(verbs: Any) -> None:
@@ -58,11 +58,11 @@ SHORT = {
 
 
 def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, Any]:
-    from naqsh.codec import Text
+    from naqsh.io.codec import Text
 
     if undotted := {name: value for name, value in named.items() if "." not in name}:
-        from naqsh.launch import resolve
-        from naqsh.runfolder import flat
+        from naqsh.io.files import flat
+        from naqsh.training.launch import resolve
 
         only(undotted, flat(resolve(options.recipe).to_dict()), options)
     changes: dict[str, Any] = {name: Text(value) for name, value in named.items()}
@@ -76,7 +76,7 @@ def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, 
 
 def _train(options: argparse.Namespace, named: dict[str, str]) -> int:
     changes = _overrides(options, named)
-    from naqsh import launch
+    from naqsh.training import launch
 
     launch.train(
         options.recipe,
@@ -117,7 +117,9 @@ def add_sample(verbs: Any) -> None:
 
 
 def _sample(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import outputs, run, sampling
+    from naqsh import api as run
+    from naqsh.io import outputs
+    from naqsh.runs import sampling
 
     trained = run.open(options.run, options.weights)
     only(named, sampling.sample_names(trained.method), options)
@@ -161,7 +163,7 @@ def add_export(verbs: Any) -> None:
 
 def _export(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import export, packed
+    from naqsh.runs import export, packed
 
     run = packed.folder(options.run)
     if options.weights == "best" and options.file.suffix.lower() == ".zip":
@@ -203,7 +205,7 @@ def add_tune(verbs: Any) -> None:
 def _tune(options: argparse.Namespace, named: dict[str, str]) -> int:
     seed, options.seed = options.seed, None
     changes = _overrides(options, named)
-    from naqsh import tune
+    from naqsh.studies import tune
 
     best = tune.search(
         options.recipe,

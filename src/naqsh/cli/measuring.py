@@ -63,7 +63,10 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import evaluation, measuring, run, sampling
+    from naqsh import api as run
+    from naqsh.runs import sampling
+    from naqsh.studies import evaluation
+    from naqsh.studies import measure as measuring
 
     trained = run.open(options.run, options.weights)
     only(named, sampling.sample_names(trained.method), options)
@@ -130,7 +133,9 @@ def add_samplers(verbs: Any) -> None:
 
 
 def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
-    from naqsh import run, samplers, sampling
+    from naqsh import api as run
+    from naqsh.runs import sampling
+    from naqsh.studies import samplers
 
     trained = run.open(options.run, options.weights)
     only(named, sampling.sample_names(trained.method), options)
@@ -176,7 +181,8 @@ def add_bound(verbs: Any) -> None:
 
 def _bound(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import bounds, run
+    from naqsh import api as run
+    from naqsh.studies import bound as bounds
 
     trained = run.open(options.run, options.weights)
     with at_work(options) as machine:
@@ -236,7 +242,7 @@ def add_measure(verbs: Any) -> None:
 
 def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import measuring
+    from naqsh.studies import measure as measuring
 
     with at_work(options) as machine:
         results = measuring.measure(

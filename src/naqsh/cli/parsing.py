@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from naqsh.errors import NaqshError, one_of
-from naqsh.printable import short, shown
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.printable import short, shown
 
 
 class Parser(argparse.ArgumentParser):

@@ -96,7 +96,9 @@ def add_report(verbs: Any) -> None:
 
 def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
-    from naqsh import outputs, packed, report
+    from naqsh import report
+    from naqsh.io import outputs
+    from naqsh.runs import packed
 
     language, first = options.language, options.runs[0]
     own = packed.folder(first).path if first.is_file() else first

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from naqsh.printable import shown_lines
+from naqsh.core.printable import shown_lines
 
 
 class Steady:

@@ -17,8 +17,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from naqsh import zips
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.io import zips
 
 _LIMIT = 512 << 20
 _PIECE = 1 << 20

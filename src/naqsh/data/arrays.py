@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.printable import whole
 from naqsh.data import cache, choice, conversion, npy, pixels
 from naqsh.data.dataset import DataSet, fingerprint_of
 from naqsh.data.npy import Array
-from naqsh.errors import NaqshError
-from naqsh.printable import whole
 
 _LOOKED_AT = 64 << 20
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import decoding
 from naqsh.data.masks import FEW, is_beside
-from naqsh.errors import NaqshError
 
 FOLDER = re.compile(r"(ground[\W_]*)?truths?|gts?|masks?|labels?|annotations?|segmentations?")
 """A folder of masks, its name in lower case."""

@@ -26,11 +26,11 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from naqsh import aside, places
+from naqsh.core.errors import NaqshError
 from naqsh.data import notes, npy
 from naqsh.data.dataset import FINGERPRINT, Fingerprint
-from naqsh.errors import NaqshError
-from naqsh.progress import progress
+from naqsh.io import aside, places
+from naqsh.io.progress import progress
 
 _STALE = 24 * 3600
 _PIECE = 32 << 20

@@ -17,7 +17,7 @@ References:
 
 from dataclasses import dataclass
 
-from naqsh.download import File
+from naqsh.io.download import File
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError, one_of
 from naqsh.data import labels as labelling
 from naqsh.data import npy
 from naqsh.data.npy import Array
-from naqsh.errors import NaqshError, one_of
 
 _SPLITS = {
     **dict.fromkeys(("train", "training", "tr"), "train"),

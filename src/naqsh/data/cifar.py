@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import archives, decoding
-from naqsh.errors import NaqshError
 
 _RECORD = 1 + 3 * 32 * 32
 _BATCHES = {

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import cache, pixels
 from naqsh.data.dataset import DataSet, Fingerprint
-from naqsh.errors import NaqshError
-from naqsh.progress import progress
+from naqsh.io.progress import progress
 
 IN_MEMORY = 256 << 20
 """Bytes of images that a set may take up in memory before it is mapped instead."""

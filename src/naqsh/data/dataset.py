@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.errors import NaqshError
-from naqsh.seeds import derive
+from naqsh.core.errors import NaqshError
+from naqsh.core.seeds import derive
 
 Split = Literal["train", "test"]
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import pixels
-from naqsh.errors import NaqshError
 
 Range = tuple[float, float] | None
 """The values that are black and white; None takes the range of the file's own type."""

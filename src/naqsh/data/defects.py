@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import listing as lists
 from naqsh.data.listing import Listing
-from naqsh.errors import NaqshError
 
 GOOD = "good"
 """The class of what is as it should be."""

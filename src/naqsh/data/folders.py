@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import cache, decoding
 from naqsh.data.decoding import Decoded, Header, Range
 from naqsh.data.inspection import good_one
 from naqsh.data.listing import Listing, files, with_good_first
-from naqsh.errors import NaqshError
-from naqsh.progress import progress
+from naqsh.io.progress import progress
 
 T = TypeVar("T")
 

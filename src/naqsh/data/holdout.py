@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.seeds import derive
 from naqsh.data.dataset import DataSet
-from naqsh.errors import NaqshError
-from naqsh.seeds import derive
 
 
 class NoTestSplit(NaqshError):

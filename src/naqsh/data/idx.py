@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 _UINT8 = 8
 

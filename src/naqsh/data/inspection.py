@@ -23,8 +23,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import beside
-from naqsh.errors import NaqshError
 
 _IMAGES = re.compile(r"(jpe?g[\W_]*|png[\W_]*)?(images?|imgs?|pictures?|photos?)")
 _GOOD = {

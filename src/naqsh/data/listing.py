@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.printable import whole
 from naqsh.data import beside, inspection, splits, walking
 from naqsh.data.decoding import SUFFIXES
 from naqsh.data.holdout import no_test_split
 from naqsh.data.splits import Splits
 from naqsh.data.walking import Walk
-from naqsh.errors import NaqshError, one_of
-from naqsh.printable import whole
 
 
 @dataclass(frozen=True)

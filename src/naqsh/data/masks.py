@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import decoding, pixels
-from naqsh.errors import NaqshError
 
 FEW = 16
 """Most different values of a mask that are taken for labels, the background among them."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import download, places
+from naqsh.core.errors import NaqshError
 from naqsh.data import cache, cifar, decoding, defects, digits, folders, idx, sprites
 from naqsh.data.catalog import CATALOG, Entry
 from naqsh.data.conversion import brought_to
 from naqsh.data.dataset import DataSet, Split
-from naqsh.errors import NaqshError
+from naqsh.io import download, places
 
 _CIFAR_JPEG = "cifar10-jpeg.tar.xz"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.printable import shown, whole
+from naqsh.core.printable import shown, whole
 
 STEP = 256
 """Images that are compared at a time."""

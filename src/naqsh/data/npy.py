@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 _PIECE = 32 << 20
 _ZIP = (b"PK\3\4", b"PK\5\6")  # with members, and without

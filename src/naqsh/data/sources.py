@@ -4,13 +4,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from naqsh import places
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.printable import whole
 from naqsh.data import arrays, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.holdout import held_out, no_test_split
-from naqsh.errors import NaqshError, one_of
-from naqsh.printable import whole
+from naqsh.io import places
 
 _KINDS = f"give a folder of pictures, a .npy or .npz file, or one of {', '.join(CATALOG)}"
 

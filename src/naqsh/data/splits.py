@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 _NAMES = {
     "train": ("train", "training", "trn", "آموزش"),

@@ -33,9 +33,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.core.errors import NaqshError
 from naqsh.data import npy
 from naqsh.data.npy import Array
-from naqsh.errors import NaqshError
 
 SHAPES = ("square", "ellipse", "heart")
 SCALES = 0.5 + 0.1 * np.arange(6)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from naqsh.core.errors import NaqshError
 from naqsh.data.decoding import MISSING, SUFFIXES
-from naqsh.errors import NaqshError
 
 _SYSTEM = ("thumbs.db", "desktop.ini")
 _SHOWN = 4

@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 
 Spacing = Literal["even", "quadratic", "karras", "log-snr"]
 """How sampling times lie: evenly in t, in its root, in (sigma/alpha)^(1/7), or in log-SNR."""

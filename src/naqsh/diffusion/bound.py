@@ -33,12 +33,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naqsh.core import LogProbKind, Told
+from naqsh.core.abilities import LogProbKind, Told
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
 from naqsh.diffusion.schedule import Discrete, Schedule, Spacing
-from naqsh.noise import Noise
 
 KIND: LogProbKind = "lower bound"
 

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from torch import Tensor
 
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Shape
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.samplers import Callback, ancestral, ddim
 from naqsh.diffusion.schedule import Spacing
 from naqsh.diffusion.solvers import dpm_solver_pp_2m, euler, heun
-from naqsh.errors import NaqshError, one_of
-from naqsh.noise import Noise
-from naqsh.spec import Shape
 
 
 class Sampler(Protocol):

@@ -62,11 +62,11 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.process import q_sample, spread
 from naqsh.diffusion.reverse import Variance, step_nats
 from naqsh.diffusion.schedule import Discrete, Schedule
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
 
 Parameterisation = Literal["epsilon", "x0", "v", "velocity", "edm"]
 Weighting = Literal["simple", "min-snr", "vlb"]

@@ -19,8 +19,8 @@ References:
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises, Prediction
-from naqsh.noise import Noise
 
 
 def drop(labels: Tensor, noise: Noise, chance: float, null: int) -> Tensor:

@@ -32,10 +32,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from naqsh.core import LogProbKind, Told
+from naqsh.core.abilities import LogProbKind, Told
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
 
 KIND: LogProbKind = "estimate"
 

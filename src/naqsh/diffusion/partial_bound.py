@@ -13,12 +13,12 @@ References:
 import torch
 from torch import Tensor
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.diffusion.bound import placed, prior_nats
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
 
 
 @torch.no_grad()

@@ -5,8 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
 from naqsh.diffusion.schedule import AnySchedule
-from naqsh.noise import Noise
 
 QUARTERS = 4
 """Parts of the times, as often drawn one as another."""
@@ -31,7 +31,7 @@ def by_noise(losses: Tensor, t: Tensor, schedule: AnySchedule) -> dict[str, Tens
         schedule: from which they were drawn.
 
     Returns:
-        pairs as :data:`naqsh.core.Losses` describes them: the mean over the batch of the losses in
+        pairs as :data:`naqsh.core.method.Losses` describes them: the mean over the batch of the losses in
         the quarter, 0 for the rest, and the share of the batch that lies in it.
     """
     quarter = torch.stack([t >= end for end in ends(schedule)]).sum(0)

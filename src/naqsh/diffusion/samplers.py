@@ -41,13 +41,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Shape
 from naqsh.diffusion.denoiser import Denoises, Prediction
 from naqsh.diffusion.process import Posterior, posterior
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.schedule import Schedule, Spacing
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
-from naqsh.spec import Shape
 
 Callback = Callable[[int, float, Tensor, Tensor], None]
 """What a sampler tells after a step: its index, the time reached, the picture there, seen x0."""

@@ -45,8 +45,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
 from naqsh.diffusion.base import Discrete, Schedule, Spacing, as_tensor
-from naqsh.noise import Noise
 
 __all__ = [
     "EDM",

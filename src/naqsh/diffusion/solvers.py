@@ -41,12 +41,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Shape
 from naqsh.diffusion.denoiser import Denoises, Prediction
 from naqsh.diffusion.samplers import Callback, Walk, begin, see, walk
 from naqsh.diffusion.schedule import Schedule, Spacing
-from naqsh.errors import NaqshError
-from naqsh.noise import Noise
-from naqsh.spec import Shape
 
 
 @dataclass(frozen=True)

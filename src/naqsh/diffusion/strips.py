@@ -14,12 +14,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Shape
 from naqsh.diffusion.catalogue import Sampler
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import q_sample, q_step
 from naqsh.diffusion.schedule import Schedule
-from naqsh.noise import Noise
-from naqsh.spec import Shape
 
 
 def forward(schedule: Schedule, image: Tensor, noise: Noise, count: int) -> Tensor:

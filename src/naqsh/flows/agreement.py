@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.flows.imported import ImportedFlow
 from naqsh.networks.activations import names
 

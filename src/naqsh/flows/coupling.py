@@ -42,9 +42,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from naqsh.core.spec import Shape
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
-from naqsh.spec import Shape
 
 LEAST = math.exp(-3.0)
 """The least factor of an affine coupling, which bounds what its inverse multiplies by."""

@@ -27,8 +27,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from naqsh.noise import Noise
-from naqsh.spec import Shape
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Shape
 
 LEVELS = 256
 EDGE = 2.0**-16

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from naqsh.core.noise import Noise
 from naqsh.flows.affine import Affine
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.method import Chain
-from naqsh.noise import Noise
 
 
 class ImportedFlow(Chain):

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.flows.affine import Affine
 from naqsh.flows.agreement import SLOPES, Check, agreeing
 from naqsh.flows.autoregressive import Autoregressive

@@ -24,13 +24,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
+from naqsh.core.abilities import LogProbKind
+from naqsh.core.batch import Batch
+from naqsh.core.method import Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Optimizer
+from naqsh.core.precision import full_precision
+from naqsh.core.spec import Shape
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.dequantise import LEVELS, Dequantise, bits_per_dimension
-from naqsh.noise import Noise
-from naqsh.precision import full_precision
-from naqsh.spec import Optimizer, Shape
 
 Sampler = Literal["fast", "naive"]
 

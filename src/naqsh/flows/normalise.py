@@ -27,7 +27,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from naqsh import ranks
+from naqsh.core import ranks
 from naqsh.flows.bijection import Bijection
 
 

@@ -20,8 +20,8 @@ References:
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.precision import full_precision
 from naqsh.flows.autoregressive import Autoregressive
-from naqsh.precision import full_precision
 
 
 class InverseAutoregressive(nn.Module):

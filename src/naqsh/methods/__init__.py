@@ -1,14 +1,14 @@
 """The methods, one module each: networks, an objective and a way to sample.
 
-A module defines ``Spec`` (the numbers, a :class:`naqsh.spec.MethodSpec`) and the method itself. Its
+A module defines ``Spec`` (the numbers, a :class:`naqsh.core.spec.MethodSpec`) and the method itself. Its
 name is the ``kind`` in a recipe. Modules are found by name, so a new method is one new file.
 """
 
 import importlib
 import pkgutil
 
-from naqsh.errors import one_of
-from naqsh.spec import MethodSpec
+from naqsh.core.errors import one_of
+from naqsh.core.spec import MethodSpec
 
 
 def names() -> list[str]:

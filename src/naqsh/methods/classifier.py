@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from naqsh.core import Batch, Losses, Method, Phase
+from naqsh.core.batch import Batch
+from naqsh.core.method import Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.spec import MethodSpec, Shape
 from naqsh.networks.classifier import SmallClassifier
-from naqsh.noise import Noise
-from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Losses, Phase
+from naqsh.core.method import Losses, Phase
+from naqsh.core.spec import Shape
 from naqsh.methods.vae import VAE, Common
-from naqsh.spec import Shape
 
 AntiWindup = Literal["directional", "paper", "released"]
 

@@ -9,11 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from naqsh.core import Method
+from naqsh.core.method import Method
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.spec import MethodSpec, Shape
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.coupling import Normalisation, convolutional, dense
 from naqsh.flows.method import FlowMethod
-from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
 
 
 @dataclass(frozen=True)

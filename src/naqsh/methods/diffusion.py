@@ -33,7 +33,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch, BoundParts, LogProbKind, LogProbOf, Losses, Method, Phase, Told
+from naqsh.core.abilities import BoundParts, LogProbKind, Told
+from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import LogProbOf, Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.precision import autocast, autocast_dtype
+from naqsh.core.spec import MethodSpec, Precision, Shape
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
 from naqsh.diffusion.catalogue import SAMPLERS
@@ -45,11 +52,7 @@ from naqsh.diffusion.quarters import by_noise
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import ddim, invert
 from naqsh.diffusion.schedule import AnySchedule, Linear, Spacing
-from naqsh.errors import NaqshError
 from naqsh.networks.unet import UNet
-from naqsh.noise import Noise
-from naqsh.precision import autocast, autocast_dtype
-from naqsh.spec import Adam, MethodSpec, Optimizer, Precision, Shape
 
 SamplerName = Literal["ancestral", "ddim", "euler", "heun", "dpm-solver++"]
 

@@ -36,10 +36,12 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from naqsh.core import Batch, Losses, Method, Phase
+from naqsh.core.batch import Batch
+from naqsh.core.method import Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.spec import MethodSpec, Shape
 from naqsh.networks import convnets
-from naqsh.noise import Noise
-from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
 
 
 class Objective(NamedTuple):

@@ -12,10 +12,10 @@ References:
 
 from dataclasses import dataclass
 
-from naqsh.core import Method
+from naqsh.core.method import Method
+from naqsh.core.spec import Shape
 from naqsh.flows.method import FlowMethod
 from naqsh.methods.maf import Common
-from naqsh.spec import Shape
 
 
 @dataclass(frozen=True)

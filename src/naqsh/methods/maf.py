@@ -11,13 +11,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from naqsh.core import Method
+from naqsh.core.method import Method
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.spec import MethodSpec, Shape
 from naqsh.flows.affine import Affine
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
-from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from naqsh import ranks
-from naqsh.core import Batch, LogProbKind, Losses, Method, Phase
+from naqsh.core import ranks
+from naqsh.core.abilities import LogProbKind
+from naqsh.core.batch import Batch
+from naqsh.core.method import Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.spec import MethodSpec, Shape
 from naqsh.flows.posterior import InverseAutoregressive
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
-from naqsh.noise import Noise
-from naqsh.spec import Adam, MethodSpec, Optimizer, Shape
 
 
 @dataclass(frozen=True)

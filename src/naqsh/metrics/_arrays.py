@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 Array = Tensor | NDArray[Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh import aside, places
+from naqsh.io import aside, places
 
 _DIGEST = hashlib.sha256().digest_size
 

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

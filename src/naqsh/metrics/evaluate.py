@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping
 
-from naqsh.distances import PUBLISHED, called, kind
-from naqsh.errors import NaqshError, one_of
+from naqsh.core.distances import PUBLISHED, called, kind
+from naqsh.core.errors import NaqshError, one_of
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.influence import Influence

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError, one_of
+from naqsh.core.errors import NaqshError, one_of
 from naqsh.metrics import classifier
 from naqsh.metrics.features import FeatureExtractor
 

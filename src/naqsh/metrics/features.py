@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics import _cache
 from naqsh.metrics._arrays import Array, as_tensor
 

@@ -32,7 +32,7 @@ References:
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair, as_tensor
 from naqsh.metrics.moments import Moments
 

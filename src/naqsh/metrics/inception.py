@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from naqsh import places
-from naqsh.download import DownloadError, File, fetch
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.io import places
+from naqsh.io.download import DownloadError, File, fetch
 from naqsh.metrics.features import network_fingerprint
 from naqsh.networks.inception import Inception
 

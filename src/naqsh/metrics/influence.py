@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 Z = 1.959964
 """Of a 95 % interval of the normal distribution."""

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 
 @dataclass(frozen=True)

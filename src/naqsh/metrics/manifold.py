@@ -36,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.influence import Influence
 

@@ -18,7 +18,7 @@ References:
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_features
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from naqsh.distances import kind, title
-from naqsh.errors import NaqshError
+from naqsh.core.distances import kind, title
+from naqsh.core.errors import NaqshError
 from naqsh.metrics.influence import Influence, wilson
 
 LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
@@ -57,7 +57,7 @@ class Measure:
 
     Attributes:
         name: of the metric, for example ``"frechet"``; ``"fid"`` by Inception's features alone
-            (`naqsh.distances`).
+            (`naqsh.core.distances`).
         value: the number.
         n_real: real pictures behind it.
         n_generated: generated pictures behind it.

@@ -15,7 +15,7 @@ References:
 
 import torch
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.metrics._arrays import Array, as_features
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 
 
 @dataclass(frozen=True)

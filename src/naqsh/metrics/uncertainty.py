@@ -37,11 +37,11 @@ import statistics
 import torch
 from torch import Tensor
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
+from naqsh.core.seeds import derive
 from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.frechet import EPSILON, centred_factor, frechet_distance_features
 from naqsh.metrics.influence import Influence
-from naqsh.seeds import derive
 
 PARTS = (1, 2, 3)
 """The extrapolation's points: the sets whole, in halves and in thirds."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from naqsh.errors import one_of
+from naqsh.core.errors import one_of
 
 
 @dataclass(frozen=True)

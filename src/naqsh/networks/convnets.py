@@ -16,7 +16,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from naqsh.spec import Shape
+from naqsh.core.spec import Shape
 
 
 def _quarter(shape: Shape) -> tuple[int, int]:

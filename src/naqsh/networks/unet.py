@@ -37,8 +37,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
+from naqsh.core.spec import Shape
 from naqsh.networks.embeddings import Sinusoidal
-from naqsh.spec import Shape
 
 GROUPS = 32
 """Groups of channels that are normalised together, or the most that divide the channels."""

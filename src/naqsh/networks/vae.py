@@ -20,7 +20,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from naqsh.spec import Shape
+from naqsh.core.spec import Shape
 
 STAGES = (32, 32, 64, 64)
 HIDDEN = 256

@@ -4,8 +4,8 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from naqsh.errors import one_of
-from naqsh.recipe import REGISTRY, Recipe
+from naqsh.core.errors import one_of
+from naqsh.recipes.recipe import REGISTRY, Recipe
 
 
 def all_recipes() -> dict[str, Callable[[], Recipe]]:

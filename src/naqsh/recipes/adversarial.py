@@ -3,8 +3,9 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
-from naqsh.recipe import Data, Recipe, Training, recipe
-from naqsh.spec import Adam, MethodSpec, RMSprop
+from naqsh.core.optimizers import Adam, RMSprop
+from naqsh.core.spec import MethodSpec
+from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 
 def _wasserstein_clipped(width: int = 1) -> MethodSpec:

@@ -3,8 +3,8 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
-from naqsh.recipe import Data, Recipe, Training, recipe
-from naqsh.spec import Adam
+from naqsh.core.optimizers import Adam
+from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 
 @recipe

@@ -5,8 +5,8 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 
 from typing import Any
 
-from naqsh.recipe import Data, Recipe, Training, recipe
-from naqsh.spec import Adam
+from naqsh.core.optimizers import Adam
+from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 _CAPSULE_64: dict[str, Any] = {
     "blocks": 5,

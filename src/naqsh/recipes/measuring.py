@@ -1,6 +1,6 @@
 """Classifiers, by whose features the others are measured."""
 
-from naqsh.recipe import Data, Recipe, Training, recipe
+from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 
 @recipe

@@ -2,7 +2,7 @@
 
 =============  ===================================================================================
 ``facts``      what is known of a run, as plain data
-``gather``     reads run folders into :class:`~naqsh.report.facts.Facts`; says what is missing
+``gather``     reads run folders into :class:`~naqsh.report.read.facts.Facts`; says what is missing
 ``curves``     running means and thinning of long series
 ``figures``    series and histograms to inline SVG
 ``scatter``    measures in a plane, as inline SVG
@@ -31,8 +31,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naqsh.errors import NaqshError
-from naqsh.runfolder import make_folder, write_text
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import make_folder, write_text
 
 if TYPE_CHECKING:
     from naqsh.report.document import Document
@@ -156,7 +156,8 @@ def __getattr__(name: str) -> type:
 
 
 def _document(folders: Sequence[Path], language: str) -> "Document":
-    from naqsh.report import comparison, gather, page
+    from naqsh.report import comparison, page
+    from naqsh.report.read import gather
     from naqsh.report.words import Words
 
     words = Words(language)

@@ -11,22 +11,16 @@ from dataclasses import asdict
 
 from markupsafe import Markup, escape
 
-from naqsh.report import (
-    anomalies,
-    bound,
-    comparing,
-    floor,
-    losses,
-    page,
-    panels,
-    plots,
-    samplers,
-    verdicts,
-)
-from naqsh.report.compared import FILE, Comparison, alike, read
+from naqsh.report import page
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
-from naqsh.report.facts import Facts
-from naqsh.report.measured import Caution
+from naqsh.report.draw import panels, plots
+from naqsh.report.read import floor, verdicts
+from naqsh.report.read.comparison import FILE, Comparison, alike, read
+from naqsh.report.read.evaluation import Caution
+from naqsh.report.read.facts import Facts
+from naqsh.report.sections import bound, losses, samplers
+from naqsh.report.sections import comparison as comparing
+from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 
 __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "read"]

@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from naqsh.report import palette
 from naqsh.report.document import Block, Document
+from naqsh.report.draw import palette
 from naqsh.report.words import Words
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report.document import Maker, Row, Table
-from naqsh.report.facts import Facts
-from naqsh.report.measured import Likelihood, Measured
-from naqsh.report.tables import cells_of, head_of
+from naqsh.report.read.evaluation import Likelihood, Measured
+from naqsh.report.read.facts import Facts
+from naqsh.report.sections.tables import cells_of, head_of
 from naqsh.report.words import Words
 
 

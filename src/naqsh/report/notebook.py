@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from naqsh.errors import NaqshError
+from naqsh.core.errors import NaqshError
 from naqsh.report.document import Figure, Section, Table
 from naqsh.report.pieces import Report
 from naqsh.report.words import Words

@@ -6,20 +6,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from naqsh.report import (
-    anomalies,
-    bound,
-    floor,
-    losses,
-    measures,
-    nearness,
-    plots,
-    samplers,
-    tables,
-)
+from naqsh.report import measures
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
-from naqsh.report.facts import Facts, Note, Record, studies
-from naqsh.report.measured import Caution, Measured
+from naqsh.report.draw import plots
+from naqsh.report.read import floor
+from naqsh.report.read.evaluation import Caution, Measured
+from naqsh.report.read.facts import Facts, Note, Record, studies
+from naqsh.report.sections import bound, losses, nearness, samplers, tables
+from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 
 Make = Callable[[Maker, Sequence[Facts]], list[Block]]

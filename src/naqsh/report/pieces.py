@@ -11,7 +11,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from naqsh.errors import one_of
+from naqsh.core.errors import one_of
 from naqsh.report import html
 from naqsh.report.document import Block, Document, Figure, Table
 from naqsh.report.words import Words

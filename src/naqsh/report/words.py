@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 from markupsafe import Markup, escape
 
-from naqsh.errors import one_of
-from naqsh.runfolder import flat
+from naqsh.core.errors import one_of
+from naqsh.io.files import flat
 
 LANGUAGES = ("en", "fa")
 

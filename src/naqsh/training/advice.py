@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from naqsh.core import Phase
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import Phase
 from naqsh.data import DataSet, notes
-from naqsh.errors import NaqshError
-from naqsh.recipe import Training
+from naqsh.recipes.recipe import Training
 from naqsh.training.log import NotFinite
 
 

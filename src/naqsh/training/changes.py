@@ -7,8 +7,8 @@ on one machine gives.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from naqsh.recipe import Recipe
-from naqsh.runfolder import flat
+from naqsh.io.files import flat
+from naqsh.recipes.recipe import Recipe
 from naqsh.training.diagnosis import Said
 from naqsh.training.optim import lr_factor
 

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
-from naqsh.core import Method
+from naqsh.core.method import Method
 
 
 class Average:

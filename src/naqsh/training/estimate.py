@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naqsh.core import Batch, Method
-from naqsh.noise import Noise
-from naqsh.recipe import Recipe
-from naqsh.spec import Adam, RMSprop, Shape
-from naqsh.training.blueprint import blueprint
+from naqsh.core.batch import Batch
+from naqsh.core.method import Method
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, RMSprop
+from naqsh.core.spec import Shape
+from naqsh.recipes.recipe import Recipe
+from naqsh.runs.blueprint import blueprint
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from rich.table import Column
 from rich.text import Text
 from torch import Tensor, nn
 
-from naqsh.errors import NaqshError
-from naqsh.printable import shown
-from naqsh.terminal import stderr
-from naqsh.training.distributed import World
+from naqsh.core.errors import NaqshError
+from naqsh.core.printable import shown
+from naqsh.core.world import World
+from naqsh.io.terminal import stderr
 
 Sums = dict[str, tuple[float, int]]
 """Of each number, the sum over the steps since the last record, and how many there were."""

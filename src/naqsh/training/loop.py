@@ -20,23 +20,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naqsh import recipe as recipe_module
-from naqsh.core import DrawsLabels, Method, Phase, Validates
+from naqsh.core.abilities import DrawsLabels, Validates
+from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.method import Method, Phase
+from naqsh.core.noise import derive
+from naqsh.core.precision import autocast, autocast_dtype
+from naqsh.core.world import World, synchronise_batch_norm
 from naqsh.data import DataSet
-from naqsh.errors import Interrupted, NaqshError
-from naqsh.noise import derive
-from naqsh.precision import autocast, autocast_dtype
-from naqsh.recipe import Recipe
-from naqsh.runfolder import RunFolder, append_line, read_lines, require_there
-from naqsh.training import changes, checkpoint, moments, resuming, stages
+from naqsh.io.files import append_line
+from naqsh.io.foreign import read_lines
+from naqsh.recipes import recipe as recipe_module
+from naqsh.recipes.recipe import Recipe
+from naqsh.runs import checkpoint, moments
+from naqsh.runs.folder import RunFolder, require_there
+from naqsh.training import changes, resuming, stages
 from naqsh.training.advice import advice
 from naqsh.training.astray import Watch
-from naqsh.training.batches import Batches
 from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
-from naqsh.training.distributed import World, synchronise_batch_norm
 from naqsh.training.ema import Average
 from naqsh.training.log import Display, NotFinite, Pending, check_weights
 from naqsh.training.optim import lr_factor
+from naqsh.training.rows import Batches
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
 

@@ -2,7 +2,7 @@
 
 import math
 
-from naqsh.recipe import Training
+from naqsh.recipes.recipe import Training
 
 
 def lr_factor(training: Training, step: int, total: int) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from naqsh.errors import NaqshError
-from naqsh.runfolder import RunFolder, read_until, rewrite_lines
-from naqsh.training import checkpoint
-from naqsh.training.checkpoint import State
+from naqsh.core.errors import NaqshError
+from naqsh.io.files import read_until, rewrite_lines
+from naqsh.runs import checkpoint
+from naqsh.runs.checkpoint import State
+from naqsh.runs.folder import RunFolder
 
 Records = list[dict[str, Any]]
 

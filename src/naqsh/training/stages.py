@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh import pictures
-from naqsh.core import Batch, Method, Phase, Samples, Shows, Validates
+from naqsh.core.abilities import Samples, Shows, Validates
+from naqsh.core.batch import Batch
+from naqsh.core.method import Method, Phase
+from naqsh.core.noise import Noise, derive
 from naqsh.data import DataSet, to_float
-from naqsh.noise import Noise, derive
-from naqsh.recipe import Training
-from naqsh.runfolder import RunFolder
+from naqsh.io import png as pictures
+from naqsh.recipes.recipe import Training
+from naqsh.runs.folder import RunFolder
 from naqsh.training.astray import evenly, look
 from naqsh.training.log import apart, divided
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from naqsh.errors import NaqshError, one_of
+from naqsh.core.errors import NaqshError, one_of
 
 
 class Sink(Protocol):

@@ -1,6 +1,0 @@
-"""Every family on one data set under one budget: trained, measured alike, and laid side by side."""
-
-from naqsh.comparison.plan import FAMILIES, Entry, Plan, families
-from naqsh.comparison.work import Compared, compare
-
-__all__ = ["FAMILIES", "Compared", "Entry", "Plan", "compare", "families"]

@@ -1,0 +1,1 @@
+"""What methods and the trainer share; knows nothing else of Naqsh."""

@@ -1,0 +1,172 @@
+"""What a method can do beside learning: protocols that studies and reports ask for.
+
+A method has an ability when it has the protocol's methods; nothing is registered or inherited.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from naqsh.core.batch import Batch
+from naqsh.core.method import Losses
+from naqsh.core.noise import Noise
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A method that makes pictures from noise alone."""
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The network whose evaluations are counted as the cost of a picture."""
+        ...
+
+    def sample(self, noise: Noise) -> Tensor:
+        """One picture for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class DrawsLabels(Protocol):
+    """A method whose samples are of labels that it draws, as often as training had them."""
+
+    def count_labels(self, counts: Sequence[int]) -> None:
+        """Told before training, and when weights are opened, how often each label occurs."""
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A method with more to see than samples, such as reconstructions or film strips."""
+
+    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+        """Pictures for the report, by name: float32 in [0, 1] (N, C, H, W), and how many in a row.
+
+        Args:
+            images: ten real pictures in the method's value range with shape (10, C, H, W).
+            noise: of ten pictures.
+        """
+        ...
+
+
+@runtime_checkable
+class Validates(Protocol):
+    """A method whose loss on held-out pictures says something."""
+
+    def validation(self, batch: Batch) -> Losses:
+        """Named scalars, averaged over the batch; the best checkpoint has the least ``total``."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A method with a code for every picture, and a picture for every code."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures in the method's value range to codes with shape (N, ...), without chance."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes to pictures: float32 in [0, 1] with shape (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A method that can say how it sees a given picture."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Pictures in the method's value range to float32 in [0, 1] with shape (N, C, H, W)."""
+        ...
+
+
+LogProbKind = Literal["exact", "lower bound", "estimate"]
+"""What a figure of log-likelihood is; figures of different kinds must not be ranked."""
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """A method that says how likely a picture is.
+
+    Attributes:
+        log_prob_kind: what `log_prob` gives: the likelihood itself, a number that is never above
+            it but by chance, or an estimate that may err to either side.
+    """
+
+    log_prob_kind: LogProbKind
+
+    def log_prob(self, images: Tensor, noise: Noise) -> Tensor:
+        """The log-likelihood of each picture in nats, shape (N,).
+
+        Args:
+            images: in the method's value range with shape (N, C, H, W). A density is with respect
+                to these values.
+            noise: of these N pictures; not drawn from where the likelihood is exact.
+        """
+        ...
+
+
+Told = Callable[[int, int], None]
+"""Told how much of a long computation is done, and of how much."""
+
+
+class BoundParts(NamedTuple):
+    """Minus a lower bound of the log2-probability of N pictures, part by part, float64.
+
+    Attributes:
+        times: from which a step goes back, rising, shape (S,), on the CPU.
+        terms: of each picture and time in bits a number, shape (N, S); the first is the step into
+            the picture.
+        prior: what the start of sampling costs in bits a number, shape (N,).
+        errors: mean squared error of the noise that the network sees, no weights, shape (N, S).
+    """
+
+    times: Tensor
+    terms: Tensor
+    prior: Tensor
+    errors: Tensor
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """A method whose lower bound of the log-likelihood is a sum over times."""
+
+    def bound(self, images: Tensor, noise: Noise, told: Told | None = None) -> BoundParts:
+        """Every term of the bound; one evaluation of the network a time.
+
+        Args:
+            images: of 256 levels in the method's value range with shape (N, C, H, W).
+            noise: of these N pictures.
+            told: called after each time.
+        """
+        ...
+
+
+@runtime_checkable
+class HasFlowLogProb(Protocol):
+    """A method that also estimates likelihood along an equation from pictures to noise."""
+
+    def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
+        """An estimate of each picture's log-probability in nats, shape (N,).
+
+        Args:
+            images: of 256 levels in the method's value range with shape (N, C, H, W).
+            noise: of these N pictures.
+            told: called after each step.
+        """
+        ...
+
+
+@runtime_checkable
+class Localises(Protocol):
+    """A method that says which part of a picture makes it unlikely."""
+
+    def surprise(self, images: Tensor, noise: Noise) -> Tensor:
+        """Nats of each pixel, shape (N, H, W); over a picture they sum to its -`log_prob`.
+
+        Args:
+            images: in the method's value range with shape (N, C, H, W).
+            noise: as for `log_prob`; the same noise gives the same picture's parts.
+        """
+        ...

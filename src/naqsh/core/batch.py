@@ -1,0 +1,28 @@
+"""What one phase of a training step sees."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from naqsh.core.noise import Noise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one phase sees in one step.
+
+    Attributes:
+        images: float32 in the method's value range with shape (N, C, H, W).
+        labels: int64 with shape (N,), or None where the data set has none.
+        noise: the random numbers of these N pictures in this step and phase.
+        surveyed: what the phase's `survey` found, averaged over all parts and ranks of a batch of
+            which this is one part; None where the batch has one part.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    noise: Noise
+    surveyed: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)

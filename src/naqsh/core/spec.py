@@ -1,0 +1,31 @@
+"""What a recipe says of a method and of its optimisers: numbers only, no tensors.
+
+Everything here is a frozen dataclass that :mod:`naqsh.io.codec` writes as YAML. PyTorch is imported
+when something is built, not before, so that listing recipes stays quick.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from naqsh.core.method import Method
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of a picture."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""What networks compute in; auto takes bfloat16 where the hardware has it."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """The numbers of one method; each module of :mod:`naqsh.methods` derives its own ``Spec``."""
+
+    @property
+    def kind(self) -> str:
+        """The method's name in a recipe: that of the module which defines it."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def build(self, shape: Shape, classes: int) -> "Method":
+        """The method with fresh networks for pictures of `shape` in `classes` classes (0: none)."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Files, folders, downloads and what is shown while they are read and written."""

@@ -1,0 +1,226 @@
+"""Frozen dataclasses to plain data (dicts, lists, numbers) and back, exactly.
+
+A recipe, its YAML file and the options of the command line are three spellings of one thing; this
+module is the only place that knows how they map. What does not fit is refused by name.
+
+A field whose type is a union of dataclasses is written with a ``kind``: the lower-case class name.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from naqsh.core.errors import NaqshError, nearest, one_of
+from naqsh.core.printable import is_text, short, whole
+
+T = TypeVar("T")
+Kinds = Mapping[type, Callable[[str], type]]
+"""For an open base class, the function that finds the class of a ``kind``."""
+
+
+class Text(str):
+    """A value typed on the command line, still to be read as what its field needs."""
+
+    __slots__ = ()
+
+
+def encode(value: Any, hint: Any = None) -> Any:
+    """Plain data for a dataclass: a dict in the order of its fields, tuples as lists.
+
+    Args:
+        value: the dataclass, or a value inside one.
+        hint: the type that its field is declared with. A whole number where a float is due becomes
+            one, so that equal recipes have equal spellings.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = typing.get_type_hints(type(value))
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            item = getattr(value, field.name)
+            encoded = encode(item, hints[field.name])
+            if dataclasses.is_dataclass(item) and type(item) is not hints[field.name]:
+                encoded = {"kind": kind_of(type(item)), **encoded}
+            plain[field.name] = encoded
+        return plain
+    arguments = get_args(hint)
+    if isinstance(value, tuple | list):
+        if Ellipsis in arguments:
+            arguments = arguments[:1] * len(value)
+        inner = arguments if len(arguments) == len(value) else (None,) * len(value)
+        return [encode(item, part) for item, part in zip(value, inner, strict=True)]
+    value = _unwrapped(value)
+    if type(value) is int and (hint is float or float in arguments):
+        return float(value)
+    return value
+
+
+def _unwrapped(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, without importing NumPy."""
+    return value.tolist() if type(value).__module__ == "numpy" else value
+
+
+def kind_of(cls: type) -> str:
+    """The ``kind`` of a class: its module's last name for a method's Spec, else its own name."""
+    return cls.__module__.rpartition(".")[2] if cls.__name__ == "Spec" else cls.__name__.lower()
+
+
+def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "") -> T:
+    """The inverse of :func:`encode`.
+
+    Args:
+        cls: the dataclass to build.
+        plain: what :func:`encode` gave, or a part of it: fields with a default may be missing.
+        kinds: where the classes of open base classes are found.
+        path: where in the whole this part stands, for messages.
+
+    Raises:
+        NaqshError: an unknown or missing key, or a value of another type, with the key's full name.
+    """
+    kinds = kinds or {}
+    if not isinstance(plain, Mapping):
+        raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {short(plain)}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in plain:
+        if key not in fields:
+            raise NaqshError(f"{join(path, str(key))}: {one_of('key', str(key), fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in plain:
+            values[name] = _value(hints[name], plain[name], kinds, join(path, name))
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise NaqshError(f"{join(path, name)}: missing, and it has no default")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise NaqshError(f"{path or cls.__name__.lower()}: {error}") from error
+
+
+def join(path: str, name: str) -> str:
+    """The full name of a key: ``method`` and ``latent`` make ``method.latent``."""
+    return f"{path}.{name}" if path else name
+
+
+def read(hint: Any, plain: Any, path: str) -> Any:
+    """One value of a type without open classes; raises NaqshError naming `path` if it is not."""
+    return _value(hint, plain, {}, path)
+
+
+def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
+    """One field's value, checked against its type hint."""
+    plain = _unwrapped(plain)
+    if hint in kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
+        return _dataclass((hint,), plain, kinds, path)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        empty = plain is None or (isinstance(plain, Text) and plain in ("null", "none", ""))
+        if empty and type(None) in arguments:
+            return None
+        members = tuple(argument for argument in arguments if argument is not type(None))
+        if all(dataclasses.is_dataclass(member) for member in members):
+            return _dataclass(members, plain, kinds, path)
+        (hint,) = members
+        return _value(hint, plain, kinds, path)
+    if origin is Literal:
+        if not isinstance(plain, str) or plain not in arguments:
+            given = plain if isinstance(plain, str) else short(plain)
+            raise NaqshError(f"{path}: {one_of('choice', given, map(str, arguments))}")
+        return str(plain)
+    if origin is tuple:
+        return _tuple(arguments, plain, kinds, path)
+    return _scalar(hint, plain, path)
+
+
+def _dataclass(members: tuple[type, ...], plain: Any, kinds: Kinds, path: str) -> Any:
+    if not isinstance(plain, Mapping):
+        raise NaqshError(f"{path}: need named values, got {short(plain)}")
+    rest = dict(plain)
+    if len(members) == 1 and members[0] not in kinds:
+        return decode(members[0], rest, kinds, path)
+    if "kind" not in rest:
+        raise NaqshError(f"{path}.kind: missing, and it has no default")
+    kind = str(rest.pop("kind"))
+    if members[0] in kinds:
+        return decode(kinds[members[0]](kind), rest, kinds, path)
+    known = {kind_of(member): member for member in members}
+    if kind not in known:
+        raise NaqshError(f"{path}.kind: {one_of('kind', kind, known)}")
+    return decode(known[kind], rest, kinds, path)
+
+
+def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> tuple[Any, ...]:
+    if isinstance(plain, Text):
+        plain = [Text(part) for part in plain.strip("[]() ").replace(",", " ").split()]
+    if not isinstance(plain, list | tuple):
+        raise NaqshError(f"{path}: need a list, got {short(plain)}")
+    if arguments[-1] is Ellipsis:
+        arguments = (arguments[0],) * len(plain)
+    if len(plain) != len(arguments):
+        raise NaqshError(f"{path}: need {len(arguments)} values, got {len(plain)}")
+    pairs = zip(arguments, plain, strict=True)
+    return tuple(_value(hint, item, kinds, path) for hint, item in pairs)
+
+
+def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    wrong = NaqshError(f"{path}: need {names[hint]}, got {short(plain)}")
+    try:
+        if isinstance(plain, Text) and hint in (bool, int):
+            plain = {"true": True, "false": False}[plain.lower()] if hint is bool else int(plain)
+        if hint is float and (isinstance(plain, str) or type(plain) is int):
+            # YAML 1.1 reads 1e-4, without a point, as a text.
+            plain = float(plain)
+    except (ValueError, KeyError, OverflowError):
+        raise wrong from None
+    if hint is float and type(plain) is float and not math.isfinite(plain):
+        raise NaqshError(f"{path}: need a finite number, got {plain}")
+    if isinstance(plain, str) and not is_text(plain):
+        raise NaqshError(f"{path}: need a text without control characters, got {short(plain)}")
+    if (hint is str and isinstance(plain, str)) or type(plain) is hint:
+        return whole(plain) if isinstance(plain, str) else plain
+    raise wrong
+
+
+def assign(plain: dict[str, Any], path: str, value: Any, known: Collection[str] = ()) -> None:
+    """Put `value` at the dotted `path` of plain data; a new ``kind`` resets what stood beside it.
+
+    Args:
+        plain: what is changed.
+        path: of the value.
+        value: the new one.
+        known: all dotted names, of which the nearest is told where `path` is nowhere.
+
+    Raises:
+        NaqshError: no such key on the way.
+    """
+    *parents, last = path.split(".")
+    place: Any = plain
+    for depth, name in enumerate(parents):
+        if not isinstance(place, dict) or name not in place:
+            here = place if isinstance(place, dict) else {}
+            raise _no_key(".".join(parents[: depth + 1]), name, here, path, known)
+        place = place[name]
+    if not isinstance(place, dict):
+        raise NaqshError(f"{path}: {'.'.join(parents)} is a single value and has no parts")
+    if last == "kind" and place.get("kind") != value:
+        place.clear()
+    elif last not in place:
+        raise _no_key(path, last, place, path, known)
+    place[last] = value
+
+
+def _no_key(
+    where: str, name: str, here: Collection[str], path: str, known: Collection[str]
+) -> NaqshError:
+    """The error for a key that is not `here`: the nearest of its neighbours, else of all names.
+
+    Beside a ``kind`` only what lies below it is looked through: its other kinds have other keys.
+    """
+    parent = where.rpartition(".")[0]
+    wider = [key for key in known if "kind" not in here or key.startswith(f"{parent}.")]
+    if not nearest(name, here) and nearest(path, wider):
+        return one_of("number", path, wider)
+    return NaqshError(f"{where}: {one_of('key', name, here)}")

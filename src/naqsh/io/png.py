@@ -1,0 +1,148 @@
+"""Pictures as files: grids of many in one, with a caption, and folders of PNGs."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from naqsh.core.errors import NaqshError
+from naqsh.io import inline
+from naqsh.io.files import make_folder, write_bytes
+
+Pixels = npt.NDArray[np.uint8]
+
+GAP = 2
+"""Pixels between two pictures of a grid, before enlarging."""
+
+
+class Grid:
+    """Images that a notebook shows as one grid; in Python it is the images and how to lay them.
+
+    Args:
+        images: a tensor or array (N, C, H, W) or (N, H, W), float in [0, 1] or uint8.
+        caption: a line below them.
+        columns: images in a row; by default as square as can be.
+
+    Raises:
+        NaqshError: they have another shape.
+    """
+
+    def __init__(self, images: Any, caption: str = "", columns: int | None = None) -> None:
+        array = np.asarray(images)
+        array = array[:, None] if array.ndim == 3 else array
+        if array.ndim != 4 or array.shape[1] not in (1, 3) or not len(array):
+            raise NaqshError(
+                f"a grid needs images of shape (N, 1 or 3, H, W) or (N, H, W), got {array.shape}"
+            )
+        if columns is not None and columns < 1:
+            raise NaqshError(f"a grid needs at least 1 column, got {columns}")
+        whole = array.dtype == np.uint8
+        self.pixels: Pixels = array if whole else to_pixels(array.astype(np.float32))
+        self.caption, self.columns = caption, columns
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images{': ' if self.caption else ''}{self.caption}>"
+
+    def _repr_png_(self) -> bytes:
+        return to_png(grid(self.pixels, self.columns), self.caption)
+
+    def _repr_html_(self) -> str:
+        return inline.image(self._repr_png_(), self.caption or f"{len(self)} images")
+
+    def save(self, path: Path | str) -> Path:
+        """Write the grid as a PNG file; returns where it is."""
+        save_grid(Path(path), self.pixels, self.caption, self.columns)
+        return Path(path)
+
+
+def to_pixels(images: npt.NDArray[np.float32]) -> Pixels:
+    """Float pictures in [0, 1] to the nearest of 256 levels, same shape; not a number is black."""
+    pixels: Pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
+    return pixels
+
+
+def grid(pixels: Pixels, columns: int | None = None, background: int = 255) -> Pixels:
+    """Many pictures in one, row by row.
+
+    Args:
+        pixels: uint8 with shape (N, C, H, W), C 1 or 3.
+        columns: pictures in a row; by default as square as can be.
+        background: grey level between the pictures.
+
+    Returns:
+        uint8 with shape (height, width, C); small pictures are enlarged by a whole factor.
+    """
+    count, channels, height, width = pixels.shape
+    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    rows = math.ceil(count / columns)
+    sheet = np.full(
+        (rows, columns, channels, height + GAP, width + GAP), background, dtype=np.uint8
+    )
+    for number in range(count):
+        sheet[number // columns, number % columns, :, :height, :width] = pixels[number]
+    flat = sheet.transpose(0, 3, 1, 4, 2).reshape(rows * (height + GAP), -1, channels)
+    flat = flat[:-GAP, :-GAP]
+    factor = max(1, 480 // max(flat.shape[:2]))
+    return flat.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def to_png(pixels: Pixels, caption: str = "") -> bytes:
+    """A picture (height, width, C) as PNG, with a caption under it."""
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if caption:
+        image = _captioned(image, caption)
+    about = PngInfo()
+    about.add_text("Software", "Naqsh")  # so that we know which files are ours to replace
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True, pnginfo=about)
+    return buffer.getvalue()
+
+
+def _captioned(image: Image.Image, caption: str) -> Image.Image:
+    font = ImageFont.load_default(size=14)
+    lines = _wrapped(caption, font, image.width - 8)
+    taller = Image.new(image.mode, (image.width, image.height + 20 * len(lines) + 6), "white")
+    taller.paste(image)
+    draw = ImageDraw.Draw(taller)
+    for number, line in enumerate(lines):
+        draw.text((4, image.height + 4 + 20 * number), line, fill="black", font=font)
+    return taller
+
+
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def save_grid(path: Path, pixels: Pixels, caption: str = "", columns: int | None = None) -> None:
+    """Write a grid of pictures (N, C, H, W) as one PNG, whole or not at all."""
+    make_folder(path.absolute().parent)
+    write_bytes(path, to_png(grid(pixels, columns), caption))
+
+
+def save_each(place: Path, pixels: Pixels, first: int = 0) -> None:
+    """Write each image (N, C, H, W) as a PNG of its own, named by its number from `first` on.
+
+    Args:
+        place: what :func:`naqsh.io.outputs.image_folder` gives; no file is synced by itself.
+        pixels: uint8 with shape (N, C, H, W).
+        first: the number of the first one.
+    """
+    for number, image in enumerate(pixels, start=first):
+        (place / f"{number:06d}.png").write_bytes(to_png(image.transpose(1, 2, 0)))

@@ -1,0 +1,1 @@
+"""Figures and panels of the report."""

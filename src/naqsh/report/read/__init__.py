@@ -1,0 +1,1 @@
+"""What run folders say, read into plain values for the report."""

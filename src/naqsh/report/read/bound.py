@@ -1,0 +1,99 @@
+"""What ``bound.json`` holds: a run's variational bound, by time."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from naqsh.runs.results import Result
+
+PARTS = ("prior", "steps", "last", "total")
+
+DIGITS = 6
+"""Significant digits of an embedded curve."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """One run's bound in bits per dimension; of each part the mean and its standard error.
+
+    Attributes:
+        of: the conditions, by name.
+        step: the checkpoint that was measured.
+        n: pictures.
+        reference: which pictures.
+        kind: of the bound as a figure of likelihood.
+        parts: ``prior``, ``steps``, ``last`` and their sum, the ``total``.
+        flow: the estimate by the probability-flow equation, where it was taken.
+        flow_kind: what that is as a figure of likelihood; empty where it was not taken.
+        times: rising.
+        terms: at each time.
+        errors: of the noise that the network sees, at each time, without weights.
+    """
+
+    of: dict[str, Any]
+    step: int
+    n: int
+    reference: str
+    kind: str
+    parts: dict[str, tuple[float, float]]
+    flow: tuple[float, float] | None
+    flow_kind: str
+    times: list[float]
+    terms: list[float]
+    errors: list[float]
+
+    def shares(self) -> tuple[float, float]:
+        """What the first tenth of the times has of all bits, and of the errors."""
+        first = max(1, len(self.times) // 10)
+        bits = sum(self.terms[:first]) / self.parts["total"][0]
+        return bits, sum(self.errors[:first]) / sum(self.errors)
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        curves = {name: getattr(self, name) for name in ("times", "terms", "errors")}
+        short = {k: [float(f"{v:.{DIGITS}g}") for v in curve] for k, curve in curves.items()}
+        return asdict(self) | short
+
+
+def parse(found: Sequence[Result]) -> list[Bounded]:
+    """The studies in a file's results, the latest last.
+
+    Raises KeyError, TypeError or ValueError where they do not fit.
+    """
+    return [_study({**result.of, **result.found}, dict(result.of)) for result in found]
+
+
+def _study(plain: dict[str, Any], of: dict[str, Any]) -> Bounded:
+    curves = [[_finite(v) for v in plain[name]] for name in ("times", "terms", "errors")]
+    times, terms, errors = curves
+    if not len(times) == len(terms) == len(errors) > 0:
+        raise ValueError("it needs a term and an error for each time")
+    parts = {name: _mean(plain[name]) for name in PARTS}
+    if parts["total"][0] <= 0 or sum(errors) <= 0:
+        raise ValueError("the total and the errors must be above 0")
+    flow = plain["flow"]
+    return Bounded(
+        of,
+        int(plain["step"]),
+        int(plain["n"]),
+        str(plain["reference"]),
+        str(plain["kind"]),
+        parts,
+        None if flow is None else _mean(flow),
+        "" if flow is None else str(flow["kind"]),
+        times,
+        terms,
+        errors,
+    )
+
+
+def _mean(plain: Any) -> tuple[float, float]:
+    return _finite(plain["value"]), _finite(plain["error"])
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite")
+    return number

@@ -1,0 +1,167 @@
+"""A comparison as it lies in its folder: which runs, how measured, what failed, and the floor."""
+
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from naqsh.core.errors import NaqshError
+from naqsh.core.printable import legible
+from naqsh.io.foreign import plain_name, read_json, require_inside
+from naqsh.io.values import MISFIT
+from naqsh.report.read import gather, verdicts
+from naqsh.report.read.evaluation import Measured, common
+from naqsh.report.read.facts import Facts
+from naqsh.report.read.floor import Floor
+from naqsh.report.read.floor import parse as parse_floor
+from naqsh.runs import influences
+
+FILE = "comparison.json"
+
+OUTSIDE = (
+    "it lies outside of this folder, so `naqsh report` does not follow the name; the command that "
+    "compared it, given once more, shows it"
+)
+"""Why a run that was taken from elsewhere is not shown."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison's page shows.
+
+    Attributes:
+        runs: those that can be shown.
+        failures: the names of those that cannot, with the reason in one line.
+        plan: the budget and how all were measured, as far as it is known: ``data``, ``minutes``,
+            ``pictures``, ``n``, ``features`` and ``seed``.
+        floor: what real images come to.
+        seconds: of training, of each run that was trained for this comparison.
+    """
+
+    runs: list[Facts]
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    floor: Floor | None = None
+    seconds: list[float] = field(default_factory=list)
+
+
+def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Comparison:
+    """The comparison in a folder that holds ``comparison.json``, or that of run folders.
+
+    Args:
+        folders: a comparison's folder, or run folders.
+        taken: run folders outside of it that may be read. The file alone does not lead out of its
+            folder: someone else may have written it.
+
+    Raises:
+        NaqshError: there is no run to show, or a file is damaged.
+    """
+    if not isinstance(folders, Path):
+        return Comparison(_comparable(list(folders)))
+    file = folders / FILE
+    kept = legible(read_json(file))
+    try:
+        plan, floor = dict(kept["plan"]), parse_floor(kept.get("floor"))
+        entries = [_Entry.of(plain) for plain in kept["entries"]]
+    except MISFIT as error:
+        raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
+    outside = {os.path.relpath(path, folders) for path in taken}
+    done, failures = list[_Entry](), list[tuple[str, str]]()
+    for entry in entries:
+        if entry.state == "failed":
+            failures.append((entry.folder, entry.error))
+        elif entry.state == "done" and entry.taken and entry.folder not in outside:
+            failures.append((entry.folder, OUTSIDE))
+        elif entry.state == "done":
+            done.append(entry)
+    if not done:
+        raise NaqshError(f"{folders} has no finished run to compare")
+    places = [_place(folders, entry) for entry in done]
+    runs = _comparable(places, [entry.evaluation for entry in done])
+    own = [run for run, entry in zip(runs, done, strict=True) if not entry.taken and run.records]
+    seconds = [run.records[-1].seconds for run in own]
+    return Comparison(_by_recipe(runs, done), failures, plan, floor, seconds)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A run of a comparison, as ``comparison.json`` has it."""
+
+    name: str
+    folder: str
+    state: str
+    taken: bool
+    error: str
+    evaluation: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, plain: Any) -> "_Entry":
+        of = plain.get("evaluation")
+        return cls(
+            str(plain.get("name", plain["folder"])),
+            str(plain["folder"]),
+            str(plain["state"]),
+            bool(plain.get("taken")),
+            str(plain["error"]),
+            of if isinstance(of, Mapping) else None,
+        )
+
+
+def _place(folder: Path, entry: _Entry) -> Path:
+    if entry.taken:
+        return folder / entry.folder
+    place = folder / plain_name(entry.folder, "a run's folder")
+    require_inside(place, folder)
+    return place
+
+
+def _comparable(
+    places: Sequence[Path], wanted: Sequence[Mapping[str, Any] | None] = ()
+) -> list[Facts]:
+    """Runs of which each stands by the evaluation wanted, else by the one that compares."""
+    runs = gather.read(places)
+    chosen = common([run.evaluations for run in runs])
+    for n, run in enumerate(runs):
+        of = wanted[n] if n < len(wanted) else None
+        run.measured = next((m for m in run.evaluations if of and m.of == of), chosen[n])
+        run.influences = influences.read(run.path, run.measured.of) if run.measured else {}
+    return runs
+
+
+def _by_recipe(runs: Sequence[Facts], entries: Sequence[_Entry]) -> list[Facts]:
+    """Trainings of one recipe with several seeds stand as one run, with the means of theirs."""
+    grouped: dict[str, list[Facts]] = {}
+    for run, entry in zip(runs, entries, strict=True):
+        grouped.setdefault(entry.folder if entry.taken else entry.name, []).append(run)
+    return [group[0] if len(group) == 1 else _mean(group) for group in grouped.values()]
+
+
+def _mean(group: list[Facts]) -> Facts:
+    first = group[0]
+    label = f"{first.recipe.get('name')} ×{len(group)}"
+    measured = [run.measured for run in group if run.measured]
+    alike = [m for m in measured if _key(m) == _key(measured[0])]
+    if len(alike) < len(group):
+        return replace(first, label=label, measured=None, trainings=group)
+    values = {
+        name: verdicts.over_trainings([m.values[name][0] for m in alike])
+        for name in alike[0].values
+        if all(name in m.values for m in alike)
+    }
+    mean = replace(alike[0], values=dict(values))
+    return replace(first, label=label, measured=mean, trainings=group)
+
+
+def alike(runs: Sequence[Facts]) -> list[bool]:
+    """Which runs were measured as most of them were; a run that was not measured was not."""
+    keys = [run.measured and _key(run.measured) for run in runs]
+    counts = Counter(key for key in keys if key)
+    most = max(counts, key=lambda key: counts[key], default=None)
+    return [key is not None and key == most for key in keys]
+
+
+def _key(measured: Measured) -> tuple[Any, ...]:
+    m = measured
+    return m.features, m.reference, m.generated, m.real

@@ -1,0 +1,219 @@
+"""What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from naqsh.core.distances import called, kind
+from naqsh.report.read.floor import Floor
+from naqsh.report.read.floor import parse as parse_floor
+from naqsh.report.sections import nearness
+from naqsh.runs import kept
+from naqsh.runs.results import Result, groups
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely real pictures are to a run's method.
+
+    Attributes:
+        bits: a dimension.
+        bits_error: its standard error.
+        nats: of a whole picture, the log-likelihood.
+        nats_error: its standard error.
+        kind: ``exact``, ``lower bound`` or ``estimate``.
+        of: what the likelihood is of: ``density``, ``levels`` or ``black and white``.
+        n: pictures behind it.
+        reference: which pictures.
+        step: the checkpoint that was measured.
+    """
+
+    bits: float
+    bits_error: float
+    nats: float
+    nats_error: float
+    kind: str
+    of: str
+    n: int
+    reference: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What few pictures do to a metric.
+
+    Attributes:
+        kind: names a text.
+        pictures: that are few.
+        dimensions: of the features, where there are more than pictures.
+    """
+
+    kind: str
+    pictures: int
+    dimensions: int | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run's evaluation under one set of conditions.
+
+    Attributes:
+        of: what all its measures are of, by name.
+        step: the checkpoint that was measured.
+        weights: its last or best; None where an older file does not tell.
+        seed: of the samples.
+        generated: images drawn.
+        real: images they were compared with.
+        reference: what these are.
+        features: by which both were measured, with the start of their fingerprint.
+        values: each metric, by its kind (``frechet`` also where it is called FID), with the 95 %
+            interval, where it has one.
+        notes: what a reader must know to trust the numbers, with the metrics it is about.
+        pictures_per_second: of sampling.
+        evaluations: of the network, per image.
+        memory: the largest while sampling, in bytes, where it is known.
+        likelihood: of real images, where the method has one.
+        sampling: options that the images were drawn with, if any.
+        nearest: how near samples lie to training images, where that was looked at.
+        remarks: on the real images, in English.
+        floor: what real images come to when they are measured alike, where that is known.
+    """
+
+    of: dict[str, Any]
+    step: int
+    weights: str | None
+    seed: int
+    generated: int
+    real: int
+    reference: str
+    features: str
+    values: dict[str, tuple[float, tuple[float, float] | None]]
+    notes: dict[Caution, tuple[str, ...]]
+    pictures_per_second: float
+    evaluations: float
+    memory: int | None
+    likelihood: Likelihood | None
+    sampling: str | None
+    nearest: nearness.Nearest | None
+    remarks: tuple[str, ...]
+    floor: Floor | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        notes = [vars(note) | {"metrics": names} for note, names in self.notes.items()]
+        values = {self.called(name): value for name, value in self.values.items()}
+        return asdict(replace(self, notes={})) | {"notes": notes, "values": values}
+
+    def called(self, name: str) -> str:
+        """What a metric is called by the features of this evaluation."""
+        return called(name, str(self.of["features"]))
+
+
+OTHERS = ("likelihood", "speed", "nearest", "floor")
+"""Results of an evaluation that are no measures of samples against real images."""
+
+Results = Sequence[Result]
+
+
+Evaluated = tuple[list[Measured], list[Likelihood]]
+NONE: Evaluated = ([], [])
+
+
+def parse(found: Results) -> Evaluated:
+    """The evaluations and the likelihoods in a file's results, the latest last.
+
+    Raises KeyError, TypeError or ValueError where they do not fit.
+    """
+    others: dict[str, Results] = {
+        kind: [r for r in found if r.of.get("metric") == kind] for kind in OTHERS
+    }
+    likely = [(r, _likelihood(r)) for r in others["likelihood"]]
+    measures = [r for r in found if r.of.get("metric") not in OTHERS]
+    made = [_evaluation(g, others, likely) for g in groups(measures, ["metric"])]
+    return made, [likelihood for _, likelihood in likely]
+
+
+def common(runs: Sequence[Sequence[Measured]]) -> list[Measured | None]:
+    """Of each run's evaluations the one that compares with the most others, else its latest."""
+
+    def key(measured: Measured) -> tuple[Any, ...]:
+        return measured.features, measured.reference, measured.generated, measured.real
+
+    counts = Counter(kind for found in runs for kind in {key(m) for m in found})
+    return [max(found, key=lambda m: counts[key(m)], default=None) for found in map(_latest, runs)]
+
+
+def _latest(found: Sequence[Measured]) -> list[Measured]:
+    return list(reversed(found))  # of equals, `max` takes the first
+
+
+def _evaluation(
+    group: Results, others: dict[str, Results], likely: Sequence[tuple[Result, Likelihood]]
+) -> Measured:
+    first = group[0].of
+    drawn = {name: first[name] for name in ("sampling", "weights", "step")}
+    weights = {name: first[name] for name in ("weights", "step")}
+    named = [(caution(note), str(r.of["metric"])) for r in group for note in r.found["notes"]]
+    speed = [result.found for result in others["speed"] if result.fits(**drawn)]
+    near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
+    alike = {name: first[name] for name in kept.MEASURE if name in first and name != "metric"}
+    floors = [parse_floor(r.found) for r in others["floor"] if r.fits(**alike)]
+    if not speed:
+        raise ValueError("it has measures without the speed of sampling")
+    memory = speed[-1]["peak_memory"]
+    return Measured(
+        {name: value for name, value in first.items() if name != "metric"},
+        int(first["step"]),
+        None if first["weights"] is None else str(first["weights"]),
+        int(first["seed"]),
+        int(first["n"]),
+        int(first["n_real"]),
+        str(first["reference"]),
+        f"{first['features']} ({first['fingerprint'][:8]})",
+        {
+            kind(str(r.of["metric"])): (float(r.found["value"]), _interval(r.found["interval"]))
+            for r in group
+        },
+        {note: tuple(n for same, n in named if same == note) for note, _ in named},
+        float(speed[-1]["pictures_per_second"]),
+        float(speed[-1]["evaluations_per_picture"]),
+        None if memory is None else int(memory),
+        next((found for r, found in reversed(likely) if r.fits(**weights)), None),
+        options(first),
+        near[-1] if near else None,
+        tuple(dict.fromkeys(str(said) for r in group for said in r.found.get("remarks", ()))),
+        floors[-1] if floors else None,
+    )
+
+
+def options(plain: Any) -> str | None:
+    """How pictures were drawn, where it is not the recipe's way; raises as :func:`parse`."""
+    return ", ".join(f"{name} {value}" for name, value in plain.get("sampling", {}).items()) or None
+
+
+def caution(plain: Any) -> Caution:
+    """A note of a measure; raises as :func:`parse`."""
+    dimensions = plain["dimensions"]
+    few = int(plain["pictures"]), None if dimensions is None else int(dimensions)
+    return Caution(str(plain["kind"]), *few)
+
+
+def _likelihood(result: Result) -> Likelihood:
+    plain = result.found
+    return Likelihood(
+        float(plain["bits"]),
+        float(plain["bits_error"]),
+        float(plain["nats"]),
+        float(plain["nats_error"]),
+        str(plain["kind"]),
+        str(plain["of"]),
+        int(plain["n"]),
+        str(plain["reference"]),
+        int(result.of["step"]),
+    )
+
+
+def _interval(plain: Any) -> tuple[float, float] | None:
+    return None if plain is None else (float(plain[0]), float(plain[1]))

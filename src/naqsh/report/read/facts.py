@@ -1,0 +1,270 @@
+"""What a report knows of a run: plain facts, and the few figures that follow from them."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from naqsh.report.read.bound import Bounded
+from naqsh.report.read.detection import Detected
+from naqsh.report.read.evaluation import Likelihood, Measured
+from naqsh.report.read.samplers import Sampled
+from naqsh.runs.influences import Influenced
+from naqsh.runs.results import differences
+
+TAIL = 0.1
+"""Part of a curve's records, the last, over which its final value is averaged."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of ``metrics.jsonl``."""
+
+    step: int
+    epoch: float
+    seen: int
+    seconds: float
+    speed: float | None
+    losses: dict[str, float]
+    gradients: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How a phase's weights are spread: counts between neighbouring edges."""
+
+    edges: list[float]
+    counts: list[float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of ``stages.jsonl``: the files of its samples and of what else it shows."""
+
+    step: int
+    epoch: float
+    grid: Path | None
+    shown: dict[str, Path]
+    weights: dict[str, Histogram]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line of ``diagnosis.jsonl``.
+
+    Attributes:
+        step: when it was said.
+        epoch: the same in epochs.
+        words: what was said, in English.
+        rule: which rule said it; empty in runs of before rules had names.
+        metric: the number that the rule watches.
+        value: what that number was.
+        before: where something has changed, what it was.
+        after: and what it is.
+    """
+
+    step: int
+    epoch: float
+    words: str
+    rule: str = ""
+    metric: str = ""
+    value: float | None = None
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One number over training: its value at each epoch where it was logged."""
+
+    epochs: list[float]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file of the run folder that could not be used, and why; None where it is missing."""
+
+    file: str
+    reason: str | None
+
+
+@dataclass
+class Facts:
+    """All that a report says about one run.
+
+    Attributes:
+        label: what the run is called in legends and table heads; no two runs share one.
+        recipe: the recipe as nested plain data.
+        recipe_text: the recipe as the YAML file has it.
+        about: what ``run.json`` holds.
+        networks: each phase's layers.
+        records: the log, oldest first.
+        stages: first, middle and last, as far as they are reached.
+        notes: the diagnosis.
+        checkpoint: the step of the last checkpoint.
+        measured: the evaluation that stands for the run beside others: the latest, or on a page
+            of comparison the one that compares.
+        path: of the run folder.
+        evaluations: all, the latest last.
+        likelihoods: of real images, the latest last.
+        detected: how well it tells anomalies, each time that it was asked.
+        sampled: its samplers, each time that they were compared under other conditions.
+        bound: its variational bound by time, likewise.
+        problems: what of the folder is missing or damaged.
+        influences: what moves each measure, for differences from other runs.
+        trainings: of the same recipe with other seeds, where this stands for all of them; its
+            measures are then their means.
+    """
+
+    label: str
+    recipe: dict[str, Any]
+    recipe_text: str
+    path: Path = Path()
+    about: dict[str, Any] = field(default_factory=dict)
+    networks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    checkpoint: int | None = None
+    measured: Measured | None = None
+    evaluations: list[Measured] = field(default_factory=list)
+    likelihoods: list[Likelihood] = field(default_factory=list)
+    detected: list[Detected] = field(default_factory=list)
+    sampled: list[Sampled] = field(default_factory=list)
+    bound: list[Bounded] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    influences: dict[str, Influenced] = field(default_factory=dict)
+    trainings: list["Facts"] = field(default_factory=list)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What ``run.json`` says of the data set."""
+        return section(self.about, "data")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run was run on."""
+        return section(self.about, "environment")
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached the recipe's end and its last checkpoint is saved."""
+        if not self.records or self.checkpoint is None:
+            return False
+        training = section(self.recipe, "training")
+        last = self.records[-1]
+        steps, epochs = training.get("steps"), training.get("epochs") or math.inf
+        reached = last.step >= steps if steps else last.epoch >= epochs - 1e-9
+        return reached and self.checkpoint >= last.step
+
+    def lost(self, file: str) -> bool:
+        """Whether a file of the run folder is there and could not be used."""
+        return any(p.file == file and p.reason is not None for p in self.problems)
+
+    def losses(self) -> dict[str, Curve]:
+        """Every logged term, by the name ``phase.term``."""
+        return _curves([(record.epoch, record.losses) for record in self.records])
+
+    def gradients(self) -> dict[str, Curve]:
+        """The gradient norm of every weight, by the name ``phase.layer.weight``."""
+        return _curves([(record.epoch, record.gradients) for record in self.records])
+
+    def speed(self) -> Curve:
+        """Pictures trained on in a second."""
+        rows = [(record.epoch, {"speed": record.speed}) for record in self.records]
+        return _curves(rows).get("speed", Curve([], []))
+
+    def summary(self) -> dict[str, Any]:
+        """The run at a glance; None stands for what is not known yet."""
+        last = self.records[-1] if self.records else None
+        speeds = self.speed().values
+        training = section(self.recipe, "training")
+        return {
+            "method": section(self.recipe, "method").get("kind"),
+            "data": self.data.get("name", section(self.recipe, "data").get("name")),
+            "count": self.data.get("count"),
+            "shape": self.data.get("shape"),
+            "planned": None if training.get("steps") else training.get("epochs"),
+            "planned_steps": training.get("steps"),
+            "epochs": last and last.epoch,
+            "seen": last and last.seen,
+            "steps": last and last.step,
+            "checkpoint": self.checkpoint,
+            "seconds": last and last.seconds,
+            "speed": statistics.median(speeds) if speeds else None,
+            "parameters": self.about.get("parameters"),
+            "memory": self.about.get("memory"),
+        }
+
+    def results(self) -> dict[str, dict[str, float]]:
+        """Each term at the end: mean and deviation over the last tenth of its records."""
+        found = {}
+        for name, curve in self.losses().items():
+            last = tail(curve.values)
+            found[name] = {
+                "mean": statistics.fmean(last),
+                "deviation": statistics.pstdev(last),
+                "records": len(last),
+            }
+        return found
+
+
+class Conditioned(Protocol):
+    """What was measured under conditions that have names."""
+
+    @property
+    def of(self) -> Mapping[str, Any]:
+        """The conditions."""
+
+
+Study = TypeVar("Study", bound=Conditioned)
+
+
+def studies(run: Facts, found: Sequence[Study]) -> list[tuple[Facts, Study]]:
+    """Each study of a run beside the run, whose label says in what the studies differ."""
+    apart = differences([study.of for study in found]) if len(found) > 1 else [{}]
+    return (
+        [
+            (replace(run, label=f"{run.label} ({condition})") if condition else run, study)
+            for study, condition in zip(found, map(_words, apart), strict=True)
+        ]
+        if found
+        else []
+    )
+
+
+def _words(named: Mapping[str, Any]) -> str:
+    """Conditions in a few words; fingerprints by their start, options by themselves."""
+    said = []
+    for name, value in named.items():
+        if isinstance(value, Mapping):
+            said += [f"{key} {inner}" for key, inner in value.items()] or [f"no {name}"]
+        elif value is not None:
+            short = str(value)[:8] if name.endswith("fingerprint") else value
+            said.append(f"{name.removesuffix('_fingerprint')} {short}")
+    return ", ".join(said)
+
+
+def tail(values: Sequence[float]) -> Sequence[float]:
+    """The last tenth of a curve's values, at least one."""
+    return values[-max(1, round(len(values) * TAIL)) :]
+
+
+def section(plain: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The named values under one name of nested plain data; none where there are none."""
+    inner = plain.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _curves(rows: Sequence[tuple[float, Mapping[str, float | None]]]) -> dict[str, Curve]:
+    found: dict[str, Curve] = {}
+    for epoch, values in rows:
+        for name, value in values.items():
+            if value is not None and math.isfinite(value):
+                curve = found.setdefault(name, Curve([], []))
+                curve.epochs.append(epoch)
+                curve.values.append(value)
+    return found

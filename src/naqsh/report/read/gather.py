@@ -1,0 +1,222 @@
+"""Run folders, read into plain facts.
+
+Texts are made printable as they are read, so that nothing behind has to think of it.
+
+What is missing or damaged is noted in :attr:`Facts.problems` and left out, so that a run that has
+just begun, or that was hurt, still has a report. Only a recipe must be there: without one a folder
+is no run.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from naqsh.core.errors import NaqshError
+from naqsh.core.printable import legible, shown
+from naqsh.io.foreign import read_json, read_lines
+from naqsh.io.values import MISFIT
+from naqsh.report.read import evaluation as measured
+from naqsh.report.read.bound import parse as parse_bounded
+from naqsh.report.read.detection import Detected
+from naqsh.report.read.detection import parse as parse_detected
+from naqsh.report.read.facts import Facts, Histogram, Note, Problem, Record, Stage, section
+from naqsh.report.read.samplers import parse as parse_sampled
+from naqsh.runs import kept, packed
+from naqsh.runs.folder import FORMAT, RunFolder
+from naqsh.runs.results import Result, Store
+
+T = TypeVar("T")
+
+LONGEST = 300
+"""Characters of what is said of a damaged file."""
+
+
+def read(folders: Sequence[Path]) -> list[Facts]:
+    """The facts of each run folder, in the order given.
+
+    Raises:
+        NaqshError: a folder holds no run, or its recipe is damaged.
+    """
+    places = [packed.folder(folder) for folder in folders]
+    recipes = [_recipe(place) for place in places]
+    names = [legible(place.named.resolve().name) for place in places]
+    labels = _labels([(str(r.get("name")), n) for r, n in zip(recipes, names, strict=True)])
+    return [_facts(*found) for found in zip(places, recipes, labels, strict=True)]
+
+
+def _labels(named: Sequence[tuple[str, str]]) -> list[str]:
+    """A label for each (recipe, folder): the shortest that tells them apart."""
+    recipes = Counter(recipe for recipe, _ in named)
+    labels = [r if recipes[r] == 1 else f"{r} ({folder})" for r, folder in named]
+    alike = Counter(labels)
+    return [
+        label if alike[label] == 1 else f"{label} #{labels[: number + 1].count(label)}"
+        for number, label in enumerate(labels)
+    ]
+
+
+def _recipe(folder: RunFolder) -> dict[str, Any]:
+    recipe: dict[str, Any] = legible(folder.read_recipe())
+    for name in ("epochs", "steps"):
+        value = section(recipe, "training").get(name)
+        if value is not None and not isinstance(value, int | float):
+            raise NaqshError(f"{folder.recipe} is damaged: training.{name} is no number")
+    return recipe
+
+
+def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
+    text = "\n".join(legible(folder.recipe_text().split("\n")))
+    facts = Facts(label, recipe, text, folder.path)
+    steps = folder.steps()
+    facts.checkpoint = steps[-1] if steps else None
+    facts.about = _read(facts, folder.about, read_json, _about, {})
+    facts.networks = _read(facts, folder.networks, read_json, _networks, {})
+    facts.records = _read(facts, folder.metrics, read_lines, _each(_record), [])
+    stage = _each(lambda plain: _stage(plain, folder.grids))
+    facts.stages = _read(facts, folder.stages, read_lines, stage, [])
+    facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
+    evaluated = _stored(facts, kept.evaluations(folder), measured.parse, measured.NONE)
+    facts.evaluations, facts.likelihoods = evaluated
+    facts.measured = facts.evaluations[-1] if facts.evaluations else None
+    facts.detected = _detections(facts, folder)
+    facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])
+    facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
+    return facts
+
+
+def _detections(facts: Facts, folder: RunFolder) -> list[Detected]:
+    """Every detection that the run keeps; an old run has one, beside its other files."""
+    places = {folder.path / "detection.json": folder.path / "detection"}
+    if folder.detections.is_dir():
+        kept = sorted(entry for entry in folder.detections.iterdir() if entry.name[0] != ".")
+        places |= {entry / "detection.json": entry for entry in kept}
+    found = [
+        _later(facts, file, partial(parse_detected, folder=place)) for file, place in places.items()
+    ]
+    return [detected for detected in found if detected]
+
+
+def _stored(facts: Facts, store: Store, parse: Callable[[list[Result]], T], empty: T) -> T:
+    """What a file of results holds; `empty` where it is not there, or damaged."""
+    if not store.path.exists():
+        return empty
+
+    def read(_: Path) -> list[Result]:
+        return [Result(legible(r.of), legible(r.found)) for r in store.read()]
+
+    return _read(facts, store.path, read, parse, empty)
+
+
+def _later(facts: Facts, path: Path, parse: Callable[[Any], T]) -> T | None:
+    """What a file holds that training does not leave; None where it is not there, or damaged."""
+    return _read(facts, path, read_json, parse, None) if path.exists() else None
+
+
+def _read(
+    facts: Facts,
+    path: Path,
+    load: Callable[[Path], Any],
+    parse: Callable[[Any], T],
+    empty: T,
+) -> T:
+    """What a file holds; where it cannot be used, `empty`, and a problem is noted.
+
+    The logs are written from the first record on, so that a missing one is no problem.
+    """
+    if not path.exists():
+        if path.suffix == ".json":
+            facts.problems.append(Problem(path.name, None))
+        return empty
+    try:
+        return parse(legible(load(path)))
+    except (NaqshError, OSError, *MISFIT) as error:
+        # The page must not tell where on a machine the folder lies.
+        reason = shown(error).replace(shown(path), shown(path.name))[:LONGEST]
+        facts.problems.append(Problem(path.name, reason))
+        return empty
+
+
+def _each(parse: Callable[[Any], T]) -> Callable[[list[Any]], list[T]]:
+    return lambda lines: [parse(line) for line in lines]
+
+
+def _about(plain: Any) -> dict[str, Any]:
+    if plain["format"] != FORMAT:
+        raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
+    data, environment = plain["data"], plain["environment"]
+    return {
+        "format": FORMAT,
+        "naqsh": str(plain["naqsh"]),
+        "data": {
+            "name": str(data["name"]),
+            "fingerprint": str(data["fingerprint"]),
+            "count": int(data["count"]),
+            "shape": [int(size) for size in data["shape"]],
+            "classes": [str(name) for name in data["classes"]],
+            "notes": [str(note) for note in data.get("notes", [])],
+        },
+        "parameters": int(plain["parameters"]),
+        "memory": int(plain["memory"]),
+        "environment": {
+            str(name): value if isinstance(value, int) else str(value)
+            for name, value in environment.items()
+        },
+    }
+
+
+def _networks(plain: Any) -> dict[str, list[dict[str, Any]]]:
+    return {
+        str(phase): [
+            {
+                "name": str(layer["name"]),
+                "kind": str(layer["kind"]),
+                "output": layer["output"] and [int(size) for size in layer["output"]],
+                "parameters": int(layer["parameters"]),
+            }
+            for layer in layers
+        ]
+        for phase, layers in plain.items()
+    }
+
+
+def _record(plain: Any) -> Record:
+    speed = plain.get("speed")
+    return Record(
+        int(plain["step"]),
+        float(plain["epoch"]),
+        int(plain["seen"]),
+        float(plain["seconds"]),
+        None if speed is None else float(speed),
+        {str(name): float(value) for name, value in plain.get("losses", {}).items()},
+        {str(name): float(value) for name, value in plain.get("gradients", {}).items()},
+    )
+
+
+def _stage(plain: Any, grids: Path) -> Stage:
+    # Only the name counts: a folder from elsewhere must not make us read other files.
+    grid = Path(str(plain["grid"])).name if plain.get("grid") else None
+    shown = {str(kind): grids / Path(str(f)).name for kind, f in plain.get("shown", {}).items()}
+    weights = {
+        str(phase): Histogram(
+            [float(edge) for edge in spread["edges"]],
+            [float(count) for count in spread["counts"]],
+        )
+        for phase, spread in plain.get("weights", {}).items()
+    }
+    for spread in weights.values():
+        if len(spread.edges) != len(spread.counts) + 1:
+            raise ValueError("a histogram needs one edge more than counts")
+    place = grids / grid if grid else None
+    return Stage(int(plain["step"]), float(plain["epoch"]), place, shown, weights)
+
+
+def _note(plain: Any) -> Note:
+    said = Note(int(plain["step"]), float(plain["epoch"]), str(plain["words"]))
+    if "rule" not in plain:
+        return said
+    rule, metric, value = str(plain["rule"]), str(plain["metric"]), float(plain["value"])
+    before, after = str(plain.get("before", "")), str(plain.get("after", ""))
+    return replace(said, rule=rule, metric=metric, value=value, before=before, after=after)

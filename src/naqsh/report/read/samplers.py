@@ -1,0 +1,134 @@
+"""What ``samplers.json`` holds: one model's samplers, and how near its samples are to training."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from naqsh.core.distances import called, kind
+from naqsh.report.read.evaluation import Caution, caution, options
+from naqsh.report.sections import nearness
+from naqsh.runs.results import Result, groups
+
+
+@dataclass(frozen=True)
+class Point:
+    """One sampler in one number of steps.
+
+    Attributes:
+        sampler: its name.
+        steps: of it.
+        evaluations: of the network, per picture.
+        frechet: the distance of its samples, above 0; FID where features are Inception's.
+        interval: of that, 95 %, where it has one.
+        pictures_per_second: of sampling.
+    """
+
+    sampler: str
+    steps: int
+    evaluations: float
+    frechet: float
+    interval: tuple[float, float] | None
+    pictures_per_second: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One run's study of samplers under one set of conditions.
+
+    Attributes:
+        of: the conditions, by name.
+        step: the checkpoint that was sampled.
+        n: pictures drawn for each point.
+        seed: of the samples.
+        reference: the real pictures.
+        features: by which both were measured, with the start of their fingerprint.
+        sampling: options that all points share, if any.
+        points: by sampler, then by steps.
+        notes: what a reader must know to trust the distances.
+        nearest: the look for copies, once it was made.
+    """
+
+    of: dict[str, Any]
+    step: int
+    n: int
+    seed: int
+    reference: str
+    features: str
+    sampling: str | None
+    points: tuple[Point, ...]
+    notes: tuple[Caution, ...]
+    nearest: nearness.Nearest | None
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as plain data; a distance is called what it is by these features."""
+        points = [asdict(point) for point in self.points]
+        for point in points:
+            point[self.distance] = point.pop("frechet")
+        return asdict(self) | {"points": points}
+
+    @property
+    def distance(self) -> str:
+        """What the distance of its points is called."""
+        return called("frechet", self.of["features"])
+
+
+def parse(found: Sequence[Result]) -> list[Sampled]:
+    """The studies in a file's results, the latest last.
+
+    Raises KeyError, TypeError or ValueError where they do not fit.
+    """
+    return [_study(group) for group in groups(found, ["sampler", "steps", "metric"])]
+
+
+def _study(group: Sequence[Result]) -> Sampled:
+    first = group[0].of
+    plain = [result.found for result in group if "sampler" in result.of]
+    points = tuple(sorted((_point(p) for p in plain), key=_order([p["sampler"] for p in plain])))
+    if not points:
+        raise ValueError("it holds no points")
+    measures = [_distance(point) for point in plain]
+    near = [nearness.parse(r.found) for r in group if r.of.get("metric") == "nearest"]
+    apart = ("sampler", "steps", "metric")
+    return Sampled(
+        {name: value for name, value in first.items() if name not in apart},
+        int(first["step"]),
+        int(first["n"]),
+        int(first["seed"]),
+        str(first["reference"]),
+        f"{first['features']} ({first['fingerprint'][:8]})",
+        options(first),
+        points,
+        tuple(dict.fromkeys(caution(note) for measure in measures for note in measure["notes"])),
+        near[-1] if near else None,
+    )
+
+
+def _order(samplers: Sequence[str]) -> Callable[[Point], tuple[int, int]]:
+    """Samplers as they came, the steps of each rising."""
+    names = list(dict.fromkeys(samplers))
+    return lambda point: (names.index(point.sampler), point.steps)
+
+
+def _distance(plain: Any) -> Any:
+    found = [measure for measure in plain["measures"] if kind(measure["name"]) == "frechet"]
+    if len(found) != 1:
+        raise ValueError("a point needs one Frechet distance")
+    return found[0]
+
+
+def _point(plain: Any) -> Point:
+    distance = _distance(plain)
+    interval = distance["interval"]
+    point = Point(
+        str(plain["sampler"]),
+        int(plain["steps"]),
+        float(plain["evaluations"]),
+        float(distance["value"]),
+        None if interval is None else (float(interval[0]), float(interval[1])),
+        float(plain["pictures_per_second"]),
+    )
+    for value in (point.evaluations, point.frechet, point.pictures_per_second):
+        if not 0 < value < math.inf:  # they stand on logarithmic axes
+            raise ValueError(f"{value} must be above 0 and finite")
+    return point

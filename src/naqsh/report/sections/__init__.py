@@ -1,0 +1,1 @@
+"""Sections of the report: each turns what was read into pieces."""

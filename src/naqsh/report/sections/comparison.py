@@ -1,0 +1,181 @@
+"""The figures and the table of a comparison, and the ranks that its words are made of."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from naqsh.report.document import Figure, Key, Maker, Panel, Row, Table
+from naqsh.report.draw import palette, scatter
+from naqsh.report.draw.panels import labelled
+from naqsh.report.read import verdicts
+from naqsh.report.read.facts import Facts, section
+from naqsh.report.read.floor import Floor
+from naqsh.report.words import Words
+
+PLANES = (("recall", "precision"), ("coverage", "density"))
+"""Pairs of measures: how much of the data is covered, and how good the pictures are."""
+
+MEASURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
+"""What samples are measured by against real images."""
+
+AREAS = (60.0, 480.0)
+"""Areas of the slowest and the fastest run's circles, in square points."""
+
+
+def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
+    """Quality against diversity; the area of a circle grows with the logarithm of the speed."""
+    speeds = {
+        n: math.log(max(run.measured.pictures_per_second, 1e-9))
+        for n, run in enumerate(runs)
+        if same[n] and run.measured
+    }
+    if not speeds:
+        return None
+    low, span = min(speeds.values()), (max(speeds.values()) - min(speeds.values())) or 1.0
+    areas = {n: AREAS[0] + (AREAS[1] - AREAS[0]) * (s - low) / span for n, s in speeds.items()}
+    made = []
+    for number, (x, y) in enumerate(PLANES):
+        series, legend = [], []
+        for n, area in areas.items():
+            values = runs[n].measured.values  # type: ignore[union-attr]
+            if x in values and y in values:
+                sign, colour = maker.words.number(n + 1), palette.colour(n)
+                series.append(scatter.Point(values[x][0], values[y][0], sign, colour, area))
+                legend.append(_key(runs[n], sign, colour))
+        if series:
+            drawn = scatter.points(series, x, y, words=maker.words, name=f"trilemma-{number}")
+            title = maker.words.text(f"figures.trilemma.{x}")
+            made.append(Panel(title, labelled(drawn, title), legend))
+    return maker.figure("trilemma", made) if made else None
+
+
+def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
+    """The Frechet distance against the time that a picture takes."""
+    series, legend = [], []
+    for n, run in enumerate(runs):
+        found = run.measured
+        if not (same[n] and found and "frechet" in found.values and found.pictures_per_second > 0):
+            continue
+        sign, colour = maker.words.number(n + 1), palette.colour(n)
+        value, interval = found.values["frechet"]
+        seconds = 1 / found.pictures_per_second
+        series.append(scatter.Point(seconds, value, sign, colour, interval=interval))
+        legend.append(_key(run, sign, colour))
+    if not series:
+        return None
+    axis = called("frechet", runs, same)
+    drawn = scatter.points(series, "seconds", axis, words=maker.words, name="cost", log_x=True)
+    panel = Panel("", labelled(drawn, maker.words.plain(f"axes.{axis}")), legend)
+    return maker.figure("cost", [panel])
+
+
+def _key(run: Facts, sign: str, colour: str) -> Key:
+    return Key(run.label, palette.css(colour), sign=sign)
+
+
+def table(
+    maker: Maker, runs: Sequence[Facts], same: Sequence[bool], floor: Floor | None = None
+) -> Table:
+    """Everything that was measured, a row each; the runs stand side by side, real images last."""
+    words = maker.words
+    known = [_everything(run) for run in runs]
+    shown: dict[str, Callable[[Any], Markup | str]] = {
+        **dict.fromkeys(MEASURES, lambda measure: _interval(words, measure)),
+        "bits": lambda likely: _bits(words, likely),
+        "parameters": words.data,
+        "images": words.data,
+        "seconds": lambda seconds: words.data(seconds, words.time(seconds)),
+        "speed": words.data,
+        "sampling": words.data,
+        "evaluations": words.data,
+        "memory": lambda size: words.data(size, words.bytes(size)),
+    }
+    rows = []
+    for name in shown:
+        best = _best(name, runs, known, same)
+        cells: list[Markup | str] = [
+            words.text(f"tables.everything.rows.{called(name, runs, same)}")
+        ]
+        for n, values in enumerate(known):
+            cell = shown[name](values[name]) if name in values else words.text("absent")
+            wrapped = Markup('<span class="best">{}</span>').format(cell)
+            cells.append(wrapped if n in best else cell)
+        if floor:
+            real = floor.values.get(name)
+            cells.append(_interval(words, real) if real else words.text("absent"))
+        if any(name in values for values in known):
+            rows.append(Row(name, cells))
+    head = [words.text("tables.everything.measure")] + [
+        words.text("tables.everything.run", number=words.number(n), run=run.label)
+        for n, run in enumerate(runs, 1)
+    ]
+    head += [words.text("tables.everything.floor")] if floor else []
+    otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
+    notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
+    return maker.table("everything", head, rows, numeric=1, wide=True, notes=notes)
+
+
+def _everything(run: Facts) -> dict[str, Any]:
+    """What is known of a run; a measure comes with its interval."""
+    summary, found = run.summary(), run.measured
+    values: dict[str, Any] = {
+        name: summary[name] for name in ("parameters", "seconds", "speed") if summary[name]
+    }
+    if images := _trained_on(run):
+        values["images"] = images
+    if found:
+        values |= found.values
+        values |= {"sampling": found.pictures_per_second, "evaluations": found.evaluations}
+        values |= {} if found.memory is None else {"memory": found.memory}
+        values |= {} if found.likelihood is None else {"bits": found.likelihood}
+    return values
+
+
+def _interval(words: Words, measure: tuple[float, tuple[float, float] | None]) -> Markup:
+    value, interval = measure
+    if interval is None:
+        return words.data(value)
+    low, high = (words.data(bound) for bound in interval)
+    bounds = words.text("tables.everything.interval", low=low, high=high)
+    return _over(words.data(value), bounds)
+
+
+def _bits(words: Words, likely: Any) -> Markup:
+    kind = words.known(f"kinds.{likely.kind}", likely.kind)
+    of = words.known(f"likelihood_of.{likely.of}", likely.of)
+    return _over(words.data(likely.bits), words.text("tables.everything.bits", kind=kind, of=of))
+
+
+def _over(first: Markup, second: Markup) -> Markup:
+    """Two lines of a cell, the second of lesser weight."""
+    return Markup('{} <span class="aside">{}</span>').format(first, second)
+
+
+def _trained_on(run: Facts) -> int | None:
+    """How many images a run was trained on: those that it holds out to judge by are not."""
+    count, share = run.data.get("count"), section(run.recipe, "training").get("validation")
+    if not isinstance(count, int) or not isinstance(share, int | float):
+        return None
+    return count - min(max(round(share * count), 1), count - 1) if share else count
+
+
+def _best(
+    name: str, runs: Sequence[Facts], known: Sequence[dict[str, Any]], same: Sequence[bool]
+) -> set[int]:
+    """The columns that stand out in a row."""
+    alike = [n for n, is_alike in enumerate(same) if is_alike]
+    if name in MEASURES:
+        found = verdicts.best(name, [runs[n] for n in alike])
+        return {alike[n] for n in found}
+    if name not in verdicts.FASTER:
+        return set()
+    there = [n for n in alike if name in known[n]]
+    return {max(there, key=lambda n: known[n][name])} if len(there) > 1 else set()
+
+
+def called(name: str, runs: Sequence[Facts], same: Sequence[bool]) -> str:
+    """What a metric is called by the features that the compared runs were measured by."""
+    found = [run.measured for run, alike in zip(runs, same, strict=True) if alike and run.measured]
+    return found[0].called(name) if found else name

@@ -1,0 +1,245 @@
+"""Checkpoints: everything that the next step depends on, written whole or not at all.
+
+The weights lie in safetensors with the recipe in the header, so that the file alone can be opened;
+what the optimisers remember lies in another. ``state.json`` holds the SHA-256 of both, which is
+compared before a run goes on from them. No generator state is kept: see :mod:`naqsh.core.noise`.
+"""
+
+import contextlib
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from naqsh.core.errors import NaqshError
+from naqsh.io import aside
+from naqsh.io.files import sync, whole_folder, write_json
+from naqsh.io.foreign import read_json, require_there, sha256
+from naqsh.io.values import MISFIT, from_json
+from naqsh.runs import moments, tensors
+from naqsh.runs.folder import AVERAGE, STATE, WEIGHTS, RunFolder
+
+KEEP_LAST = 2
+COUNTS = "counts"
+"""The text in a header that holds how many training images have each label."""
+
+
+@dataclass
+class State:
+    """What a checkpoint says beside tensors.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: training time until now, over all sessions.
+        best: the least validation loss until now and its step.
+        pending: sums of the losses since the last record, see :class:`naqsh.training.log.Pending`.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: tuple[float, int] | None = None
+    pending: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+
+def save(
+    folder: RunFolder,
+    state: State,
+    method: nn.Module,
+    average: nn.Module | None,
+    optimizers: dict[str, torch.optim.Optimizer],
+    header: dict[str, str],
+) -> None:
+    """Write one step's checkpoint aside, sync and rename it; then drop old ones.
+
+    Args:
+        header: texts for the weights' header: the recipe, the images' shape and the classes; the
+            step is added to them.
+
+    Raises:
+        NaqshError: the disk is full or not writable; what stood before still stands.
+    """
+    texts = header | {"step": str(state.step)}
+    with _writing(folder, f"the checkpoint of step {state.step}", bool(folder.steps())):
+        folder.checkpoints.mkdir(exist_ok=True)  # in the run's folder, which is never made anew
+        _save(folder.checkpoint(state.step), state, method, average, optimizers, texts)
+    # One of a later step could not be read, or the run would have gone on from there.
+    drop_old(folder, state.step)
+    for step in folder.steps():
+        if step > state.step:
+            shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
+
+
+def _save(
+    path: Path,
+    state: State,
+    method: nn.Module,
+    average: nn.Module | None,
+    optimizers: dict[str, torch.optim.Optimizer],
+    texts: dict[str, str],
+) -> None:
+    with whole_folder(path) as place:
+        tensors.save(place / WEIGHTS, method.state_dict(), texts)
+        if average is not None:
+            tensors.save(place / AVERAGE, average.state_dict(), texts)
+        moments.save(place / moments.FILE, optimizers)
+        digests = {file.name: sha256(file) for file in sorted(place.iterdir())}
+        write_json(place / STATE, vars(state) | {"sha256": digests})
+
+
+def drop_old(folder: RunFolder, step: int) -> None:
+    """Remove all checkpoints until a step but for the last; a kill may have left some half gone."""
+    for old in [done for done in folder.steps() if done <= step][:-KEEP_LAST]:
+        shutil.rmtree(folder.checkpoint(old), ignore_errors=True)
+
+
+def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str, str]) -> None:
+    """Write the weights of `step`, which did best on held-out pictures until now.
+
+    Args:
+        header: as for :func:`save`; the step is added to it.
+
+    Raises:
+        NaqshError: the disk is full or not writable; what stood before still stands.
+    """
+    with (
+        _writing(folder, f"the best weights, of step {step},", folder.best.exists()),
+        aside.folder(folder.best) as place,
+    ):
+        new = place / folder.best.name
+        tensors.save(new, method.state_dict(), header | {"step": str(step)})
+        sync(new)
+        new.replace(folder.best)
+
+
+@contextlib.contextmanager
+def _writing(folder: RunFolder, what: str, another: bool) -> Iterator[None]:
+    """Say in one line that a file could not be written; each library has its own error for it."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError, NaqshError) as error:
+        cause = error.__cause__ if isinstance(error, NaqshError) and error.__cause__ else error
+        reason = str(cause).strip().splitlines()[0]
+        stands = "the one before it stands. " if another else ""
+        raise NaqshError(
+            f"cannot write {what} in {folder.path}: {reason}; {stands}Make room there, then the "
+            "same command resumes"
+        ) from error
+
+
+def load_weights(path: Path, method: nn.Module) -> dict[str, str]:
+    """Fill a method from a safetensors file; returns the texts in its header.
+
+    Raises:
+        NaqshError: it is missing or damaged, or of other networks.
+    """
+    found, header = tensors.read(path, method.state_dict())
+    method.load_state_dict(found)
+    return header
+
+
+def restore(
+    folder: RunFolder,
+    step: int,
+    method: nn.Module,
+    average: nn.Module | None,
+    optimizers: dict[str, torch.optim.Optimizer],
+) -> tuple[State, dict[str, str]]:
+    """Fill method, average and optimisers from one step's checkpoint.
+
+    Returns:
+        what it says beside tensors, and the texts in the weights' header.
+
+    Raises:
+        NaqshError: a file is missing, damaged or not the one that was written, or belongs to other
+            networks.
+    """
+    place = folder.checkpoint(step)
+    state = read_state(folder, step)
+    _compare(place)
+    header = load_weights(place / WEIGHTS, method)
+    if average is not None:
+        load_weights(place / AVERAGE, average)
+    moments.load(place, optimizers)
+    return state, header
+
+
+def read_state(folder: RunFolder, step: int) -> State:
+    """What one step's checkpoint says beside tensors; NaqshError when it is damaged."""
+    path = folder.checkpoint(step) / STATE
+    plain = read_json(path)
+    try:
+        best = plain["best"]
+        if best is not None:
+            value, at = best
+            best = (float(value), int(at))
+        pending = {str(n): (float(s), int(c)) for n, (s, c) in plain.get("pending", {}).items()}
+        state = State(int(plain["step"]), float(plain["seconds"]), best, pending)
+        if not all(math.isfinite(s) and c > 0 for s, c in pending.values()):
+            raise ValueError("no sums")
+        if not math.isfinite(state.seconds) or state.seconds < 0 or (best and best[1] < 0):
+            raise ValueError("a time or step below 0")
+    except MISFIT as error:
+        raise NaqshError(f"{path} is damaged: it says no step, seconds and best") from error
+    if state.step != step:
+        raise NaqshError(f"{path} is of step {state.step}: the checkpoint is not whole")
+    return state
+
+
+def _compare(place: Path) -> None:
+    """Refuse a checkpoint whose files are not those that were written.
+
+    Checkpoints of before digests were kept name none, and are read without.
+    """
+    digests = read_json(place / STATE).get("sha256", {})
+    if not isinstance(digests, dict):
+        raise NaqshError(f"{place / STATE} is damaged: it names no files")
+    for name in (WEIGHTS, AVERAGE, moments.FILE):
+        if name not in digests:
+            continue
+        require_there(place / name, "the checkpoint")
+        tensors.shapes(place / name)  # a file of another length is known before it is read
+        if digests[name] != sha256(place / name):
+            raise NaqshError(f"{place / name} is damaged: it has changed since it was written")
+
+
+def sweep(folder: RunFolder) -> None:
+    """Remove what a kill left half written; the caller holds the folder."""
+    for place in (folder.path, folder.checkpoints, folder.grids):
+        aside.sweep(place, alone=True)
+
+
+def header(
+    recipe_yaml: str,
+    shape: tuple[int, int, int],
+    classes: tuple[str, ...],
+    counts: Sequence[int] = (),
+) -> dict[str, str]:
+    """The texts that make a weights file complete without anything beside it.
+
+    Args:
+        recipe_yaml: the whole recipe.
+        shape: of the images.
+        classes: the names of the labels.
+        counts: how many training images have each; empty where there are none.
+    """
+    texts = {"recipe": recipe_yaml, "shape": json.dumps(shape), "classes": json.dumps(classes)}
+    return texts | ({COUNTS: json.dumps(list(counts))} if counts else {})
+
+
+def counts(header: Mapping[str, str], classes: int) -> list[int]:
+    """How many training images have each label, from a header; empty in one of before they were.
+
+    Raises:
+        ValueError: they are not one whole number for each of `classes` labels.
+    """
+    found: list[int] = from_json(header.get(COUNTS, "[]"))
+    whole = isinstance(found, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in found)
+    if not whole or (found and (len(found) != classes or not any(found))):
+        raise ValueError(f"its counts of labels are not those of {classes} classes")
+    return found

@@ -1,0 +1,156 @@
+r"""The variational bound of a trained model by time: where its bits lie.
+
+Over n held-out pictures, each part with the standard error of its mean:
+
+.. math:: -\log_2 p(x_0) / D \le L_T + \sum_{t > 1} L_{t-1} + L_0.
+
+:math:`L_T` is what the start of sampling costs and has no parameters, :math:`L_{t-1}` the step from
+time t, :math:`L_0` the step into the picture (Ho et al., 2020, arXiv:2006.11239, equation 5). The
+error of the noise that the network sees, without the bound's weights, stands beside it: its mean
+over the times is their :math:`L_{simple}` (equation 14).
+"""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naqsh import data as datasets
+from naqsh.api import Run, data_of
+from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise, derive
+from naqsh.runs import kept
+from naqsh.runs.results import Result
+from naqsh.studies.measure import Progress, silent
+
+
+def study(
+    run: Run,
+    n: int = 16,
+    *,
+    reference: Literal["train", "test"] = "test",
+    likelihood: bool = False,
+    seed: int = 0,
+    batch: int = 100,
+    device: str = "cpu",
+    data: str | None = None,
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Take a run's bound apart and add that to ``bound.json`` in its folder.
+
+    What was found before under other conditions stays there (`naqsh.runs.results`).
+
+    Args:
+        run: what is measured.
+        n: pictures; the network is evaluated once a time for each batch of them.
+        reference: of which part of the data.
+        likelihood: also take the estimate by the probability-flow equation.
+        seed: of the choice of pictures and of the noise.
+        batch: pictures at a time.
+        device: where the network is evaluated.
+        data: where the run's data set is now, if it has moved.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+
+    Returns:
+        what was found, and what it is of. Numbers are bits per dimension, each with its standard
+        error over pictures: ``prior`` is L_T, ``steps`` the sum of the L_t, ``last`` L_0,
+        ``total`` the bound, ``flow`` the estimate. ``terms`` and ``errors`` go by ``times``.
+
+    Raises:
+        NaqshError: a method without such a bound, or n that does not fit.
+    """
+    method, place = run.method, torch.device(device)
+    if not isinstance(method, Bounds):
+        raise NaqshError(
+            f"{run.recipe.name} has no bound by time; diffusion models have, such as ddpm-mnist"
+        )
+    if likelihood and not isinstance(method, HasFlowLogProb):
+        raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
+    store = kept.bounds(run.folder)
+    store.read()  # a damaged file is told before the work
+    real, note, _ = data_of(run, reference, data, data_home)
+    if not 2 <= n <= len(real):
+        raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
+    told = progress or silent
+    chosen = real.some(n, seed)
+    method.to(place)
+    parts: list[BoundParts] = []
+    flows: list[Tensor] = []
+    for first in range(0, n, batch):
+        pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
+        images = datasets.to_float(pixels, *method.value_range)
+        several = f" of pictures {first + 1} to {first + len(images)}" if n > batch else ""
+        noise = Noise(derive(seed, "bound"), len(images), first, place)
+        with torch.no_grad():
+            parts.append(method.bound(images, noise, partial(told, f"bound{several}")))
+        if likelihood and isinstance(method, HasFlowLogProb):
+            noise = Noise(derive(seed, "flow"), len(images), first, place)
+            nats = method.flow_log_prob(images, noise, partial(told, f"likelihood{several}"))
+            flows.append(-nats.double().cpu() / images[0].numel() / math.log(2))
+    of = {
+        "n": n,
+        "reference": f"{real.name} {reference}",
+        "reference_fingerprint": real.fingerprint,
+        "weights": run.weights,
+        "step": run.step,
+        "seed": seed,
+    }
+    found = {
+        "kind": "lower bound",
+        **_means(parts),
+        "flow": {**_mean(torch.cat(flows)), "kind": "estimate"} if flows else None,
+    }
+    # A bound with the flow's estimate is not lost to the same bound without it.
+    for before in store.find(**of) if not flows else []:
+        found["flow"] = before.found["flow"]
+    result = Result(of, found)
+    store.keep([result])
+    return {**result.of, **result.found, "note": note}
+
+
+def _means(parts: list[BoundParts]) -> dict[str, Any]:
+    """The parts of all batches as means over pictures."""
+    terms = torch.cat([part.terms for part in parts]).cpu()
+    errors = torch.cat([part.errors for part in parts]).cpu()
+    prior = torch.cat([part.prior for part in parts]).cpu()
+    return {
+        "prior": _mean(prior),
+        "steps": _mean(terms[:, 1:].sum(1)),
+        "last": _mean(terms[:, 0]),
+        "total": _mean(terms.sum(1) + prior),
+        "times": parts[0].times.tolist(),
+        "terms": terms.mean(0).tolist(),
+        "errors": errors.mean(0).tolist(),
+    }
+
+
+def _mean(bits: Tensor) -> dict[str, float]:
+    """A mean over pictures with its standard error."""
+    return {"value": float(bits.mean()), "error": float(bits.std()) / len(bits) ** 0.5}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """A study as lines."""
+    names = {"prior": "L_T", "steps": "sum of L_t", "last": "L_0", "total": "total"}
+    lines = [
+        f"{found['n']:,} pictures of {found['reference']}, {len(found['times']):,} times; "
+        "bits per dimension of minus the log-likelihood, ± standard error"
+    ]
+    kinds = {"total": f"  ({found['kind']})", "flow": "  (estimate)"}
+    for name in (*names, *(["flow"] if found["flow"] else [])):
+        part = found[name]
+        lines.append(
+            f"  {names.get(name, 'flow'):<12}{part['value']:>10.4g} ± {part['error']:.2g}"
+            f"{kinds.get(name, '')}"
+        )
+    if found["note"]:
+        lines.append(f"note: {found['note']}")
+    return "\n".join(lines)

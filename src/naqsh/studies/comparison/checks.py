@@ -1,0 +1,128 @@
+"""Everything that would stop a comparison at its end, found out before its first step."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from naqsh import data
+from naqsh.api import data_of, load_data
+from naqsh.api import open as open_run
+from naqsh.core.abilities import Samples
+from naqsh.core.distances import called
+from naqsh.core.errors import NaqshError
+from naqsh.core.world import join
+from naqsh.metrics import FeatureExtractor
+from naqsh.runs import kept
+from naqsh.studies import ready
+from naqsh.studies.comparison.plan import LEAST, Member, N, Plan
+from naqsh.studies.floor import floor
+from naqsh.training.launch import check
+
+Say = Callable[[str], None]
+
+
+def settle(
+    plan: Plan, found: Sequence[Member], device: str, home: Path | None, say: Say
+) -> tuple[Plan, list[Member], dict[str, Any]]:
+    """The plan and its members with all that was left open, once each is known to be possible.
+
+    Returns:
+        the plan; its members; and the floor, see :func:`_floor`.
+
+    Raises:
+        NaqshError: images, a test split, features, or the memory for a recipe are not there, a
+            recipe makes no images, or not all would be measured against the same ones.
+    """
+    members = [_possible(member, plan, device, home) for member in found]
+    real = _reference(members, plan, home)
+    if len(real) < LEAST:
+        raise NaqshError(
+            f"{real.name} {plan.reference} has {len(real)} images; measuring needs {LEAST}"
+        )
+    with join(device) as world:  # "auto" is no device yet
+        place = str(world.device)
+    features = ready.features(plan.features, real, place, say)
+    n = plan.n or _agreed(members, features, real) or N
+    settled = replace(plan, n=n, features=features.name, data=members[0].recipe.data.name)
+    return settled, members, _floor(settled, members[0], features, real, home)
+
+
+def _possible(member: Member, plan: Plan, device: str, home: Path | None) -> Member:
+    """A member that can be trained and makes images; its test split is there."""
+    if member.run:
+        method: object = open_run(member.run).method
+    else:
+        if plan.reference == "test":
+            member = replace(member, recipe=ready.with_test_split(member.recipe, home))
+        method = check(member.recipe, device=device, data_home=home)
+    if not isinstance(method, Samples):
+        raise NaqshError(f"{member.recipe.name} makes no images: there is nothing to compare")
+    return member
+
+
+def _reference(members: Sequence[Member], plan: Plan, home: Path | None) -> "data.DataSet":
+    """The real images, if they are the same for all."""
+    first, real = members[0], _real(members[0], plan, home)
+    for other in members[1:]:
+        if _real(other, plan, home).fingerprint != real.fingerprint:
+            raise NaqshError(
+                f"{first.entry.folder} and {other.entry.folder} would be measured against "
+                "different images: a comparison is of one data set, at one size, with the same "
+                f"{plan.reference} images"
+            )
+    return real
+
+
+def _real(member: Member, plan: Plan, home: Path | None) -> "data.DataSet":
+    if member.run:
+        return data_of(open_run(member.run), plan.reference, None, home).images
+    return load_data(member.recipe, plan.reference, home)
+
+
+def _agreed(
+    members: Sequence[Member], features: FeatureExtractor, real: "data.DataSet"
+) -> int | None:
+    """How many images most of the taken runs were measured with, in the way asked for."""
+    counts = Counter[int]()
+    for member in members:
+        if member.run:
+            there = kept.evaluations(open_run(member.run).folder).find(
+                metric=called("kernel", features.name),
+                fingerprint=features.fingerprint,
+                reference_fingerprint=real.fingerprint,
+                sampling={},
+            )
+            counts.update({int(result.of["n"]) for result in there})
+    # Of equally many, the larger.
+    return max(counts, key=lambda n: (counts[n], n), default=None)
+
+
+def _floor(
+    plan: Plan,
+    member: Member,
+    features: FeatureExtractor,
+    real: "data.DataSet",
+    home: Path | None,
+) -> dict[str, Any]:
+    """What real images of the other split come to when they are measured like generated ones.
+
+    No generator that knows the training images alone can be expected below this. It is taken before
+    anything is trained, so that it also shows that everything can be measured.
+
+    Returns:
+        ``split``, ``n`` (fewer than the plan's where the split has no more) and ``measures``;
+        nothing where the set has no other split.
+    """
+    other: data.Split = "train" if plan.reference == "test" else "test"
+    try:
+        images = load_data(member.recipe, other, home)
+    except NaqshError:
+        return {}
+    assert plan.n is not None
+    reference = f"{real.name} {plan.reference}"
+    if len(images) < LEAST:
+        return {}
+    found = floor(["all"], features, real, images, split=other, n=plan.n, reference=reference)
+    return found.to_dict()

@@ -1,0 +1,232 @@
+"""Every family on one data set under one budget: trained, measured alike, and laid side by side.
+
+The budget is time or images seen, the same for every recipe. Time is turned into a number of
+steps before a recipe is trained, by a short trial of its speed on this machine: so a comparison
+that is stopped goes on as it began, and each of its runs can be trained again from its recipe.
+
+What a comparison did stands in ``comparison.json`` of its folder; the runs are folders beside it.
+"""
+
+import contextlib
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from naqsh import report
+from naqsh.api import Run
+from naqsh.api import open as open_run
+from naqsh.core.distances import kind
+from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.world import join
+from naqsh.io.files import make_folder, write_text
+from naqsh.report.words import Words
+from naqsh.runs import kept
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.results import Result
+from naqsh.studies import evaluation, ready
+from naqsh.studies.comparison import budget, checks
+from naqsh.studies.comparison import plan as planning
+from naqsh.studies.comparison.plan import Entry, Member, Plan
+from naqsh.training.launch import train
+from naqsh.training.log import Counter
+
+MEASURES = {"frechet", "kernel", "precision", "recall", "density", "coverage"}
+"""What an evaluation must hold to be taken for one of a comparison."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison left.
+
+    Attributes:
+        page: the report's file.
+        failed: the runs that it does not show, with the reason.
+        cautions: what must be known to read its figures, a sentence or two each, in English.
+    """
+
+    page: Path
+    failed: list[Entry]
+    cautions: list[str]
+
+
+def compare(
+    plan: Plan,
+    out: Path | str = "runs/compare",
+    *,
+    device: str = "auto",
+    data_home: Path | str | None = None,
+    language: str = "en",
+    quiet: bool = False,
+) -> Compared:
+    """Train what is not trained, measure what is not measured, and write the report.
+
+    A run that fails is reported and does not stop the others; the same call tries it again.
+
+    Args:
+        plan: what is compared, and under which budget.
+        out: the comparison's folder; an unfinished one of the same plan goes on.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        data_home: where data sets are looked for first.
+        language: of the report.
+        quiet: show no progress.
+
+    Raises:
+        NaqshError: the plan cannot be, which is told before the first step; the folder holds
+            another one; or every run failed.
+        naqsh.core.errors.Interrupted: a signal came; the same call goes on.
+    """
+    Words(language)  # one that is not known is told now
+    work = _Work(plan, Path(out), device, Path(data_home) if data_home else None, quiet)
+    make_folder(work.folder)
+    with RunFolder(work.folder).locked():
+        work.begin()
+        for number, member in enumerate(work.members):
+            if member.entry.state == "planned":
+                work.say(f"{member.entry.folder} ({number + 1} of {len(work.members)})")
+                work.advance(number)
+        failed = [m.entry for m in work.members if m.entry.state == "failed"]
+        for entry in failed:
+            work.say(f"{entry.folder} failed: {entry.error}")
+        if len(failed) == len(work.members):
+            raise NaqshError(f"every run failed; the first: {failed[0].name}: {failed[0].error}")
+        page = work.folder / "report.html"
+        report.write_comparison(work.folder, page, language, taken=plan.runs)
+        cautions = report.cautions(work.folder, plan.runs)
+    return Compared(page, failed, cautions)
+
+
+class _Work:
+    """A comparison that goes on."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, device: str, home: Path | None, quiet: bool
+    ) -> None:
+        self.plan, self.folder = plan, folder
+        self.device, self.home, self.quiet = device, home, quiet
+        self.members: list[Member] = []
+        self.floor: dict[str, Any] = {}
+
+    def say(self, line: str) -> None:
+        """A line about how it goes on."""
+        if not self.quiet:
+            ready.say(line)
+
+    def begin(self) -> None:
+        """Settle the plan and learn how far it is."""
+        kept_plan = planning.read(self.folder, self.plan)
+        plan, there = kept_plan or (self.plan, {})
+        wanted = planning.members(plan, self.folder)
+        self.plan, members, self.floor = checks.settle(
+            plan, wanted, self.device, self.home, ready.say
+        )
+        self.members = [_as_left(member, there) for member in members]
+        self.save()
+
+    def save(self) -> None:
+        """Write how far it is."""
+        entries = [member.entry for member in self.members]
+        planning.write(self.folder, self.plan, entries, {"floor": self.floor})
+
+    def advance(self, number: int) -> None:
+        """Bring one entry to its end, or to where it fails."""
+        member = self.members[number]
+        try:
+            if not member.run:
+                self._train(number)
+            found = self._measure(self.members[number])
+            self._note(number, state="done", evaluation=found)
+        except (Interrupted, BrokenPipeError):  # whoever reads of the progress has left
+            raise
+        except Exception as error:  # whatever it is, the other runs are to be had
+            name = member.entry.folder if not member.run else member.entry.name
+            write_text(self.folder / f"{name}.error.txt", traceback.format_exc())
+            words = " ".join(str(error).split()) or type(error).__name__
+            if not isinstance(error, NaqshError):
+                words = f"{type(error).__name__}: {words}"
+            self._note(number, state="failed", error=words)
+
+    def _note(self, number: int, **changes: Any) -> None:
+        member = self.members[number]
+        self.members[number] = replace(member, entry=replace(member.entry, **changes))
+        self.save()
+
+    def _train(self, number: int) -> None:
+        recipe, entry = self.members[number].recipe, self.members[number].entry
+        if entry.steps is None:
+            # Every seed of a recipe is trained for as long as the first one.
+            alike = [m.entry.steps for m in self.members if m.recipe.name == recipe.name]
+            steps = next(filter(None, alike), None)
+            if steps is None:
+                own = sum(not member.run for member in self.members)
+                share = self.plan.minutes * 60 / own
+                steps = budget.steps(recipe, self.plan.pictures, share, self.device, self.home)
+            self._note(number, steps=steps)
+        train(
+            recipe,
+            out=self.folder / entry.folder,
+            overrides={"training.steps": self.members[number].entry.steps},
+            device=self.device,
+            data_home=self.home,
+            quiet=self.quiet,
+        )
+
+    def _measure(self, member: Member) -> dict[str, Any]:
+        """Measure a run, unless it is measured so already; what its measures are of."""
+        trained = _opened(Path(member.run) if member.run else self.folder / member.entry.folder)
+        if not (there := self._measured(trained, member)):
+            with join(self.device) as world, contextlib.ExitStack() as stack:
+                counter = None if self.quiet else stack.enter_context(Counter())
+                evaluation.evaluate(
+                    trained,
+                    features=self.plan.features,
+                    n=self.plan.n or planning.N,
+                    seed=member.entry.seed,
+                    reference=self.plan.reference,
+                    device=str(world.device),
+                    data_home=self.home,
+                    progress=counter.update if counter else None,
+                )
+            there = self._measured(trained, member)
+        return {name: value for name, value in there[-1].of.items() if name != "metric"}
+
+    def _measured(self, run: Run, member: Member) -> list[Result]:
+        """The results of a run that was measured as all are to be; none where it was not.
+
+        A taken run is taken as it is: with whichever weights and samples it was measured.
+        """
+        wanted: dict[str, Any] = {"n": self.plan.n, "features": self.plan.features, "sampling": {}}
+        first = self.floor.get("measures")
+        if first:
+            wanted |= {name: first[0][name] for name in ("fingerprint", "reference_fingerprint")}
+        if not member.run:
+            wanted |= {"seed": member.entry.seed, "weights": run.weights}
+        steps = {"last": open_run(run.folder.path).step, run.weights: run.step}
+        found = [
+            result
+            for result in kept.evaluations(run.folder).find(**wanted)
+            if steps.get(result.of["weights"]) == result.of["step"]
+        ]
+        for result in reversed(found):
+            own = {name: result.of[name] for name in ("seed", "weights", "step")}
+            alike = [other for other in found if other.fits(**own)]
+            if {kind(other.of["metric"]) for other in alike} >= MEASURES:
+                return alike
+        return []
+
+
+def _as_left(member: Member, there: dict[str, Entry]) -> Member:
+    """A member as far as it was brought before; what failed is tried once more."""
+    before = there.get(member.entry.folder)
+    if before is None:
+        return member
+    entry = replace(member.entry, steps=before.steps)
+    if before.state == "done":
+        entry = replace(entry, state="done", evaluation=before.evaluation)
+    return replace(member, entry=entry)
+
+
+def _opened(folder: Path) -> Run:
+    """A run with its best weights, where images were held out to tell: time may be too much."""
+    run = open_run(folder)
+    return open_run(folder, "best") if run.folder.best.exists() else run

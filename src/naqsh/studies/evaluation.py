@@ -1,0 +1,265 @@
+"""Measuring runs: samples in, measures with all that they depend on out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from naqsh import data as datasets
+from naqsh import metrics
+from naqsh.api import Run, data_of, sample_options
+from naqsh.core.abilities import HasLogProb, Samples
+from naqsh.core.distances import kind
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.noise import Noise, derive
+from naqsh.data import splits
+from naqsh.io import places
+from naqsh.io import png as pictures
+from naqsh.metrics import Likelihood, Nearness
+from naqsh.runs import influences, kept
+from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
+from naqsh.studies.floor import under
+from naqsh.studies.measure import Progress, Reading, extractor, features_for, images_of, silent
+
+SPLITS = ("test", "train")
+"""The splits of a run's own images, as `reference` names them."""
+
+NEAR = 100
+"""Samples whose nearest training image is looked for, and as many test images."""
+
+SPEED_PICTURES = 200
+"""Pictures that the sampling speed is timed on."""
+
+LIKELIHOOD_PICTURES = 500
+"""Pictures, at most, whose likelihood is taken."""
+
+Pixels = NDArray[np.uint8]
+
+
+def evaluate(
+    run: Run,
+    names: str | Iterable[str] = "all",
+    *,
+    features: str | None = None,
+    n: int = 5000,
+    seed: int = 0,
+    reference: str = "test",
+    batch: int = 100,
+    device: str = "cpu",
+    data: str | None = None,
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+    sampling: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Measure a run's samples against real images; ``evaluation.json`` in its folder grows.
+
+    What was measured before under other conditions stays there (`naqsh.runs.results`).
+
+    Args:
+        run: what is measured.
+        names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
+            has.
+        features: by which features; by default those of the run's data set.
+        n: pictures drawn.
+        seed: of the samples.
+        reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
+            set's name (with ``:test``), folder or file. Test images were not trained on, so they
+            do not reward learning by heart.
+        batch: pictures drawn at a time.
+        device: where pictures are drawn and features taken.
+        data: where the run's data set is now, if it has moved; others are measured against with a
+            note.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+        sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
+
+    Raises:
+        NaqshError: the run makes no pictures, an argument does not fit, or the images are not those
+            that the run was trained on.
+    """
+    method = run.method
+    if not isinstance(method, Samples):
+        raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
+    told = progress or silent
+    _require_known(reference)
+    if n < 2:
+        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
+    names, options = metrics.named(names, OWN), sample_options(method, sampling or {})
+    likely = _likelihood_wanted(run, names)
+    store = kept.evaluations(run.folder)
+    store.read()  # a damaged file is told before the work
+    measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    real, called, note = _reference(run, reference, data, data_home)
+    real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
+    drawn = draw(run, n, seed, batch, device, told, options)
+    generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
+    asked = [name for name in names if name not in OWN]
+    measures = metrics.measure(
+        asked,
+        real_features,
+        generated,
+        features=measured_by.name,
+        fingerprint=measured_by.fingerprint,
+        reference=called,
+        reference_fingerprint=real.fingerprint,
+        seed=seed,
+    )
+    floor, no_floor = None, None
+    if asked:
+        floor, no_floor = under(run, asked, measured_by, real, reference, n, data, data_home)
+    likelihood = _likelihood(run, real, called, seed, batch, device, told) if likely else None
+    near = None
+    if {NEAREST, "all"} & set(names):
+        near = look_near(run, drawn, seed, data, data_home)
+    speed = metrics.sampling_speed(
+        lambda count: run.sample(count, batch=batch, device=device, **options),
+        method.sampling_network,
+        min(n, SPEED_PICTURES),
+    )
+    result = Evaluation(
+        run.step,
+        run.weights,
+        seed,
+        measures,
+        speed,
+        likelihood,
+        sampling=options,
+        nearness=near,
+        notes=(note,) if note else (),
+        floor=floor,
+        no_floor=no_floor,
+    )
+    found = results(result, real.fingerprint, batch)
+    store.keep(found)
+    if moved := {kind(m.name): influences.part(*m.influence) for m in measures if m.influence}:
+        of = {name: value for name, value in found[0].of.items() if name != "metric"}
+        influences.write(run.folder.path, of, moved)
+    return result
+
+
+def _require_known(reference: str) -> None:
+    """Refuse a reference that is none, before anything is loaded."""
+    bare = reference.removesuffix(":test").removesuffix(":train")
+    if reference.lower() in SPLITS or bare in datasets.CATALOG or places.is_there(bare):
+        return
+    if splits.role(reference):
+        raise NaqshError(
+            f"a run's images have the splits test and train, not {reference}; name one"
+        )
+    raise one_of("reference", reference, (*SPLITS, *datasets.CATALOG))
+
+
+def _reference(
+    run: Run, reference: str, given: str | None, home: Path | str | None
+) -> tuple["datasets.DataSet", str, str | None]:
+    """The real images, what they are in words, and what must be known of them."""
+    split = reference.lower()
+    if split in SPLITS:
+        found = data_of(run, "train" if split == "train" else "test", given, home)
+        return found.images, f"{found.images.name} {split}", found.note
+    if given:
+        raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
+    wanted = run.recipe.data
+    how = Reading(
+        wanted.size,
+        wanted.channels,
+        skip_broken=wanted.skip_broken,
+        home=Path(home) if home else None,
+    )
+    real = images_of(reference, how)
+    return real, reference if ":" in reference else real.name, None
+
+
+def look_near(
+    run: Run, drawn: Pixels, seed: int, given: str | None, home: Path | str | None
+) -> Nearness | None:
+    """How near samples lie to the training images; None where there are no test images.
+
+    Args:
+        run: whose samples they are.
+        drawn: the samples; the first :data:`NEAR` are looked at.
+        seed: of the choice of test images.
+        given: as `data` of :func:`evaluate`.
+        home: as `data_home` of it.
+    """
+    train = data_of(run, "train", given, home).images
+    try:
+        test = data_of(run, "test", given, home).images
+    except NaqshError:
+        return None
+    return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, seed).images)
+
+
+def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:
+    """Whether a likelihood is asked for; raises where it alone is, and the method has none."""
+    has = isinstance(run.method, HasLogProb)
+    if LIKELIHOOD in names and not has:
+        raise NaqshError(f"{run.recipe.name} has no likelihood: its method has no log_prob")
+    return has and (LIKELIHOOD in names or "all" in names)
+
+
+def _likelihood(
+    run: Run,
+    real: "datasets.DataSet",
+    reference: str,
+    seed: int,
+    batch: int,
+    device: str,
+    told: Progress,
+) -> Likelihood:
+    method, place = run.method, torch.device(device)
+    assert isinstance(method, HasLogProb)
+    n = min(len(real), LIKELIHOOD_PICTURES)
+    chosen = real.some(n, seed)
+    method.to(place)
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, n, batch):
+            pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
+            images = datasets.to_float(pixels, *method.value_range)
+            noise = Noise(derive(seed, "likelihood"), len(images), first, place)
+            parts.append(method.log_prob(images, noise).double().cpu())
+            told("likelihood", first + len(images), n)
+    return metrics.likelihood(
+        torch.cat(parts).numpy(),
+        int(np.prod(chosen.shape)),
+        kind=method.log_prob_kind,
+        of=method.log_prob_of,
+        level_width=method.level_width,
+        reference=reference,
+    )
+
+
+def draw(
+    run: Run,
+    n: int,
+    seed: int,
+    batch: int,
+    device: str,
+    told: Progress,
+    options: Mapping[str, Any],
+) -> Pixels:
+    """Samples as uint8, the form in which every generator's pictures are measured."""
+    if n < 2:
+        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
+    parts: list[Pixels] = []
+    for first in range(0, n, batch):
+        count = min(batch, n - first)
+        images = run.sample(count, seed=seed, first=first, batch=batch, device=device, **options)
+        parts.append(pictures.to_pixels(images.numpy()))
+        told("samples", first + count, n)
+    return np.concatenate(parts)
+
+
+def distance(run: Run, real: "datasets.DataSet", features: str, n: int) -> float:
+    """The Frechet distance of `n` samples of a run to real images, and nothing else."""
+    measured_by = extractor(features)
+    generated = draw(run, n, 0, 100, "cpu", silent, {})
+    return metrics.frechet_distance_features(
+        metrics.extract(measured_by, real.images, cache=True),
+        metrics.extract(measured_by, generated),
+    )

@@ -1,0 +1,219 @@
+"""One trained model, many ways to sample: distance to real pictures by network evaluations.
+
+Each sampler draws the same n pictures of one seed in several numbers of steps. The table of their
+Frechet distances says which sampler is worth its evaluations; all are by the same features, n and
+reference, so they compare. What was measured is written at once, so a study that was stopped goes
+on, and a later one with more steps adds to it; a study under other conditions stands beside it.
+
+A model that learnt its images by heart would win this. So the study also looks for the training
+image nearest to each of some samples and compares with held-out images (`naqsh.metrics.nearness`).
+"""
+
+import time
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from naqsh import metrics
+from naqsh.api import Run, data_of, sample_options
+from naqsh.core.abilities import Samples
+from naqsh.core.distances import called, kind, title
+from naqsh.core.errors import NaqshError, one_of
+from naqsh.io import png as pictures
+from naqsh.metrics import FeatureExtractor, Nearness
+from naqsh.runs import kept
+from naqsh.runs.results import Result
+from naqsh.studies.evaluation import NEAR, draw, look_near
+from naqsh.studies.measure import Progress, extractor, features_for, silent
+
+SHOWN = 10
+"""Samples that are drawn above their nearest training images."""
+
+Pixels = NDArray[np.uint8]
+
+
+def study(
+    run: Run,
+    samplers: Sequence[str] | None = None,
+    steps: Iterable[int] = (5, 10, 20, 50),
+    *,
+    features: str | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    batch: int = 100,
+    device: str = "cpu",
+    data: str | None = None,
+    data_home: Path | str | None = None,
+    progress: Progress | None = None,
+    sampling: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Measure a run's samplers; ``samplers.json`` in its folder grows.
+
+    Args:
+        run: what is sampled.
+        samplers: which; all that the method has by default.
+        steps: how many of each.
+        features: by which features; by default those of the run's data set.
+        n: pictures drawn each.
+        seed: of the samples.
+        batch: pictures drawn at a time.
+        device: where pictures are drawn and features taken.
+        data: where the run's data set is now, if it has moved.
+        data_home: where data sets are looked for first.
+        progress: told how far it is.
+        sampling: what else the method's ``sample`` takes, the same for all points.
+
+    Returns:
+        the study: what all points share; ``points``, one a sampler and number of steps,
+        with ``evaluations`` a picture, ``measures`` and ``pictures_per_second``; ``nearest``.
+
+    Raises:
+        NaqshError: a method without samplers, or an argument that does not fit.
+    """
+    told = progress or silent
+    known = choices(run)
+    wanted = list(samplers or known)
+    for name in wanted:
+        if name not in known:
+            raise one_of("sampler", name, known)
+    steps = sorted(set(steps))
+    if not steps or steps[0] < 1:
+        raise NaqshError(f"steps must be at least 1, got {steps}")
+    assert isinstance(run.method, Samples), "it has samplers"
+    common = sample_options(run.method, sampling or {})
+    if taken := {"sampler", "steps"} & set(common):
+        raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
+    measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    real, note, _ = data_of(run, "test", data, data_home)
+    shared = {
+        "step": run.step,
+        "n": n,
+        "seed": seed,
+        "features": measured_by.name,
+        "fingerprint": measured_by.fingerprint,
+        "reference": f"{real.name} test",
+        "reference_fingerprint": real.fingerprint,
+        "sampling": common,
+        "weights": run.weights,
+    }
+    store = kept.samplers(run.folder)
+    before = [result for result in store.find(**shared) if "sampler" in result.of]
+    real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
+    done = {(result.of["sampler"], result.of["steps"]) for result in before}
+    missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
+    for name, count in missing:
+        what = partial(told, f"{name}, {count} steps")
+
+        def tell(_: str, done: int, total: int, what: Any = what) -> None:
+            what(done, total)
+
+        options = {**common, "sampler": name, "steps": count}
+        point = _point(run, options, measured_by, real_features, shared, batch, device, tell)
+        store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
+    copies = {"metric": "nearest", **shared}
+    if not store.find(**copies):
+        picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
+        samples = draw(run, NEAR, seed, batch, device, silent, common)
+        if near := look_near(run, samples, seed, data, data_home):
+            train = data_of(run, "train", data, data_home).images
+            _show_near(run, samples, train.images, near, seed, picture)
+            store.keep([Result(copies, near.to_dict() | {"picture": picture.name})])
+    found = store.find(**shared)
+    points = [dict(result.found) for result in found if "sampler" in result.of]
+    points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
+    nearest = [dict(result.found) for result in found if result.fits(metric="nearest")]
+    return {**shared, "points": points, "nearest": nearest[-1] if nearest else None, "note": note}
+
+
+def choices(run: Run) -> list[str]:
+    """The names of a method's samplers; raises NaqshError where there is no choice."""
+    method = run.method
+    hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
+    options = (hints.get("sampler"), *typing.get_args(hints.get("sampler")))
+    for hint in options:
+        if typing.get_origin(hint) is Literal and "steps" in hints:
+            return [str(name) for name in typing.get_args(hint)]
+    raise NaqshError(
+        f"{run.recipe.name} has no samplers to compare; diffusion models have, such as ddpm-mnist"
+    )
+
+
+def _point(
+    run: Run,
+    options: dict[str, Any],
+    measured_by: FeatureExtractor,
+    real: Tensor,
+    shared: Mapping[str, Any],
+    batch: int,
+    device: str,
+    told: Progress,
+) -> dict[str, Any]:
+    """One sampler in one number of steps."""
+    assert isinstance(run.method, Samples)
+    drawn: list[Pixels] = []
+
+    def sample(count: int) -> Tensor:
+        drawn.append(draw(run, count, shared["seed"], batch, device, told, options))
+        return torch.from_numpy(drawn[-1])
+
+    begun = time.monotonic()
+    speed = metrics.sampling_speed(sample, run.method.sampling_network, shared["n"], warm_up=0)
+    measures = metrics.measure(
+        ["frechet"],
+        real,
+        metrics.extract(measured_by, drawn[-1], batch=batch),
+        features=measured_by.name,
+        fingerprint=measured_by.fingerprint,
+        reference=shared["reference"],
+        reference_fingerprint=shared["reference_fingerprint"],
+        seed=shared["seed"],
+    )
+    return {
+        "sampler": options["sampler"],
+        "steps": options["steps"],
+        "evaluations": speed.evaluations_per_picture,
+        "measures": [measure.to_dict() for measure in measures],
+        "pictures_per_second": speed.pictures_per_second,
+        "seconds": time.monotonic() - begun,
+        "device": speed.device,
+    }
+
+
+def _show_near(
+    run: Run, samples: Pixels, train: Pixels, found: Nearness, seed: int, picture: Path
+) -> None:
+    """Write some samples above their nearest training images."""
+    both = np.concatenate([samples[:SHOWN], train[list(found.numbers[:SHOWN])]])
+    caption = f"{run.recipe.name}: samples of seed {seed}, below each the nearest training image"
+    pictures.save_grid(picture, both, caption, SHOWN)
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """A study as lines: what all points share once, a row each, and what is near by heart."""
+    distance = title(called("frechet", found["features"]))
+    lines = [
+        f"{found['n']:,} pictures of seed {found['seed']} each, against {found['reference']}; "
+        f"features {found['features']} ({found['fingerprint'][:8]})",
+        f"  {'sampler':<14}{'steps':>6}{'evaluations':>13}{distance:>18}{'95 %':>20}"
+        f"{'pictures/s':>12}",
+    ]
+    for point in found["points"]:
+        far = next(m for m in point["measures"] if kind(m["name"]) == "frechet")
+        between = "" if far["interval"] is None else "{:.4g} to {:.4g}".format(*far["interval"])
+        lines.append(
+            f"  {point['sampler']:<14}{point['steps']:>6}{point['evaluations']:>13g}"
+            f"{far['value']:>18.4g}{between:>20}{point['pictures_per_second']:>12.3g}"
+        )
+    if found["nearest"]:
+        near = Nearness.from_dict(found["nearest"])
+        lines += [str(near), *(f"note: {note}" for note in near.notes)]
+    if found["note"]:
+        lines.append(f"note: {found['note']}")
+    return "\n".join(lines)
