@@ -17,11 +17,11 @@ import torch
 from torch.nn.functional import softplus
 
 from naqsh import recipes
-from naqsh.api import build
 from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.networks import convnets
 from naqsh.runs.folder import RunFolder
+from naqsh.training.launch import build
 from naqsh.training.loop import Trainer
 
 TARGET = 0.95

@@ -22,11 +22,11 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from naqsh import recipes
-from naqsh.api import build
 from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.networks import vae as networks
 from naqsh.runs.folder import RunFolder
+from naqsh.training.launch import build
 from naqsh.training.loop import Trainer
 
 TARGET = 1.0

@@ -31,8 +31,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run of gan-digits; copy it before changing it."""
-    from naqsh.training import launch
+    from naqsh import api
 
     folder = tmp_path_factory.mktemp("finished") / "gan-digits"
-    launch.train("gan-digits", out=folder, overrides=TINY, device="cpu", quiet=True)
+    api.train("gan-digits", out=folder, overrides=TINY, device="cpu", quiet=True)
     return folder

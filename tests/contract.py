@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.api import Run, build
+from naqsh.api import Run
 from naqsh.core.abilities import Samples, Shows, Validates
 from naqsh.core.batch import Batch
 from naqsh.core.method import Method
@@ -18,6 +18,7 @@ from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
 from naqsh.runs.folder import RunFolder
 from naqsh.training.estimate import estimate
+from naqsh.training.launch import build
 from naqsh.training.loop import Trainer
 
 CLASSES = ("dark", "bright")

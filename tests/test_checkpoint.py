@@ -11,10 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from naqsh import api
 from naqsh import api as run
 from naqsh.core.errors import NaqshError
 from naqsh.io.foreign import read_lines
-from naqsh.runs import checkpoint, loading, tensors
+from naqsh.runs import checkpoint, loading, origin, tensors
 from naqsh.runs import folder as runfolder
 from naqsh.runs.folder import RunFolder
 from naqsh.training import launch
@@ -25,7 +26,7 @@ LONGER = TINY | {"training.steps": 6}
 
 
 def go_on(folder: Path, **changes) -> None:
-    launch.train("gan-digits", out=folder, overrides=LONGER | changes, device="cpu")
+    api.train("gan-digits", out=folder, overrides=LONGER | changes, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def longer(finished, tmp_path_factory):
     """What the finished run becomes when it is trained two steps further."""
     folder = tmp_path_factory.mktemp("longer") / "run"
     shutil.copytree(finished, folder)
-    launch.train("gan-digits", out=folder, overrides=LONGER, device="cpu", quiet=True)
+    api.train("gan-digits", out=folder, overrides=LONGER, device="cpu", quiet=True)
     return everything(folder)
 
 
@@ -182,7 +183,7 @@ DAMAGE = {
 def parts(finished):
     """A method and its optimisers, to restore into."""
     recipe = run.open(finished).recipe
-    method = run.build(recipe, (1, 16, 16), 10)
+    method = launch.build(recipe, (1, 16, 16), 10)
     return method, {p.name: p.optimizer.build(p.modules[0].parameters()) for p in method.phases()}
 
 
@@ -230,7 +231,7 @@ def test_when_none_can_be_read_nothing_is_touched(folder, tmp_path):
 def test_an_average_that_is_missing_counts_as_damage(tmp_path, capsys):
     folder = tmp_path / "run"
     averaged = {"training.ema": 0.9}
-    launch.train("gan-digits", out=folder, overrides=TINY | averaged, device="cpu", quiet=True)
+    api.train("gan-digits", out=folder, overrides=TINY | averaged, device="cpu", quiet=True)
     (folder / "checkpoints" / "00000004" / "average.safetensors").unlink()
     go_on(folder, **averaged)
     assert "average.safetensors is missing" in capsys.readouterr().err
@@ -280,7 +281,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(folder, monkeypatch):
 def test_a_full_disk_while_saving_is_one_line(folder, tmp_path, monkeypatch):
     trainer = pytest.importorskip("contract").trainer
     recipe = run.open(folder).recipe
-    pictures = run.load_data(recipe, "train")
+    pictures = origin.load(recipe, "train")
     here = trainer(recipe, pictures, folder)
     here.restore()
     here._saved_at = here._resumed_at = here._seconds_before = 0.0
@@ -324,7 +325,7 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path):
 
 def test_the_best_weights_can_be_opened(tmp_path):
     changes = LONGER | {"training.validation": 0.1, "training.epochs": 3.0, "training.steps": None}
-    trained = launch.train("vae-digits", out=tmp_path, overrides=changes, device="cpu", quiet=True)
+    trained = api.train("vae-digits", out=tmp_path, overrides=changes, device="cpu", quiet=True)
     best, last = run.open(tmp_path, "best"), run.open(tmp_path)
     state = runfolder.read_json(tmp_path / "checkpoints" / f"{last.step:08d}" / "state.json")
     assert best.step == state["best"][1]

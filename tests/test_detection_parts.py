@@ -61,8 +61,8 @@ def test_neighbour_is_scikit_learns():
 def test_a_flow_gives_everything_back():
     """Its reconstruction error is rounding for noise too; that says nothing of anomalies."""
     from naqsh import recipes
-    from naqsh.api import build
     from naqsh.studies.detection.figures import is_rounding
+    from naqsh.training.launch import build
 
     try:
         recipe = recipes.by_name("maf-digits")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from analytic import Gaussian, Learnt
 from contract import CLASSES, tiny, tiny_data, trainer
 from naqsh import recipes
-from naqsh.api import Run, build
+from naqsh.api import Run
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Shows, Validates
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
@@ -39,6 +39,7 @@ from naqsh.metrics import sampling_speed
 from naqsh.runs import checkpoint, tensors
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.loading import load
+from naqsh.training.launch import build
 
 SHAPE = (1, 8, 8)
 

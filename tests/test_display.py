@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from naqsh import api
 from naqsh.io.progress import progress
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch, log
+from naqsh.training import log
 from naqsh.training.log import Counter, Display
 from naqsh.training.signals import HANGUP, Signals
 
@@ -106,7 +107,7 @@ def test_a_broken_standard_error_silences_the_display_and_nothing_else(
     monkeypatch.setattr(Display, "INTERVAL", 0.0)
     monkeypatch.setattr(sys, "stderr", Broken(error, on_terminal))
     numbers = {"training.steps": 3, "training.batch": 8}
-    run = launch.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
+    run = api.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
     assert run.step == 3
     with Counter() as counter:
         counter.update("x", 1, 2)
@@ -115,7 +116,7 @@ def test_a_broken_standard_error_silences_the_display_and_nothing_else(
 def test_no_standard_error_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     numbers = {"training.steps": 2, "training.batch": 8}
-    run = launch.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
+    run = api.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
     assert run.step == 2
 
 
@@ -174,11 +175,11 @@ def test_the_display_is_asked_from_a_signal(tmp_path: Path) -> None:
     numbers = {"training.steps": 9, "training.batch": 8}
     try:
         with pytest.raises(Interrupted) as stop:
-            launch.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
+            api.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
         assert stop.value.number == number
         assert RunFolder(tmp_path / "run").steps() == [3]
     finally:
         patch.undo()
-    run = launch.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
+    run = api.train("gan-digits", out=tmp_path / "run", overrides=numbers, device="cpu")
     assert run.step == 9
     assert log.readable_time(61) == "1 min 01 s"

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from naqsh import api
 from naqsh import api as run
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import GlobalBatchNorm, World, join, synchronise_batch_norm
@@ -200,7 +201,7 @@ def train_as_rank(rank: int, where: str) -> None:
 
     loop.Trainer.run = keep  # type: ignore[method-assign]
     for name, changes in RECIPES.items():
-        launch.train(name, out=Path(where) / name, overrides=changes, device="cpu", quiet=True)
+        api.train(name, out=Path(where) / name, overrides=changes, device="cpu", quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ def trained(tmp_path_factory):
     two, one = tmp_path_factory.mktemp("two"), tmp_path_factory.mktemp("one")
     assert ranks(2, train_as_rank, str(two)) == [0, 0]
     for name, changes in RECIPES.items():
-        launch.train(name, out=one / name, overrides=changes, device="cpu", quiet=True)
+        api.train(name, out=one / name, overrides=changes, device="cpu", quiet=True)
     return two, one
 
 
@@ -232,7 +233,7 @@ def test_two_ranks_train_as_one_on_the_same_batch(name, trained):
     two, one = (everything(folder / name) for folder in trained)
     assert two.keys() == one.keys()
     recipe = run.open(trained[1] / name).recipe
-    start = run.build(recipe, (1, 16, 16), 10).state_dict()
+    start = launch.build(recipe, (1, 16, 16), 10).state_dict()
     moved = 0.0
     for key, value in one.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():

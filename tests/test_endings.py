@@ -68,11 +68,11 @@ class Broken(io.TextIOWrapper):
 
 @pytest.fixture(scope="module")
 def ddpm(tmp_path_factory):
-    from naqsh.training import launch
+    from naqsh import api
 
     folder = tmp_path_factory.mktemp("ddpm") / "run"
     changes = {"training.batch": 16, "training.steps": 1, "method.schedule.steps": 20}
-    launch.train("ddpm-digits", out=folder, overrides=changes, device="cpu", quiet=True)
+    api.train("ddpm-digits", out=folder, overrides=changes, device="cpu", quiet=True)
     return folder
 
 

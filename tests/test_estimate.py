@@ -9,12 +9,13 @@ from naqsh.core.batch import Batch
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import SGD, Adam, RMSprop
+from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import MethodSpec
 from naqsh.recipes import all_recipes, by_name
 from naqsh.recipes.recipe import Data, Recipe, Training
 from naqsh.training import estimate as module
 from naqsh.training.ema import Average
-from naqsh.training.estimate import estimate, readable_bytes
+from naqsh.training.estimate import estimate
 
 DIGITS = (1, 16, 16)
 
@@ -196,12 +197,12 @@ def test_readable_bytes():
 
 
 def test_memory_is_told_before_images_are_made_large(alone, monkeypatch):
+    from naqsh import api
     from naqsh.core.errors import NaqshError
     from naqsh.runs import origin
-    from naqsh.training import launch
 
     monkeypatch.setattr(origin, "load", lambda *_: pytest.fail("images were loaded"))
     changes = {"data.size": 4096, "training.batch": 4096}
     with pytest.raises(NaqshError, match=r"images of 4096x4096x1: training needs about .* memory"):
-        launch.train("vae-digits", out=alone / "r", overrides=changes, device="cpu", quiet=True)
+        api.train("vae-digits", out=alone / "r", overrides=changes, device="cpu", quiet=True)
     assert not (alone / "r" / "run.json").exists()

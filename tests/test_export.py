@@ -11,12 +11,11 @@ import pytest
 import torch
 
 import naqsh
-from naqsh import cli, report
+from naqsh import api, cli, report
 from naqsh.core.errors import NaqshError
 from naqsh.io.files import write_json
 from naqsh.runs import export
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -33,7 +32,7 @@ MORE = {
 def trained(tmp_path_factory) -> Path:
     """A run that has all that a run can have: averages, best weights, results, a detection."""
     place = tmp_path_factory.mktemp("export") / "mine"
-    run = launch.train("vae-digits", out=place, overrides=MORE, device="cpu", quiet=True)
+    run = api.train("vae-digits", out=place, overrides=MORE, device="cpu", quiet=True)
     run.evaluate("frechet", n=40, features="pixels")
     run.detect("digits", n=20, draws=1)
     (place / "samplers.json").write_text("{}")  # damaged on purpose: it is taken along as it is

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from contract import tiny, tiny_data, trainer
-from naqsh import report
+from naqsh import api, report
 from naqsh.api import Run
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import World
 from naqsh.io.foreign import read_json, read_lines
 from naqsh.recipes import by_name, recipe
 from naqsh.runs.folder import RunFolder
-from naqsh.training import changes, diagnosis, launch, loop
+from naqsh.training import changes, diagnosis, loop
 from naqsh.training.diagnosis import Diagnosis, Watcher
 from naqsh.training.log import Pending
 
@@ -113,7 +113,7 @@ NUMBERS: dict[str, Any] = {"training.batch": 8, "training.schedule": "cosine"}
 
 def train(folder: Path, steps: int, **changed: Any) -> Run:
     numbers = NUMBERS | {"training.steps": steps} | changed
-    return launch.train("gan-digits", out=folder, overrides=numbers, device="cpu", quiet=True)
+    return api.train("gan-digits", out=folder, overrides=numbers, device="cpu", quiet=True)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_an_edited_recipe_is_compared_with_that_of_the_weights(folder: Path) -> 
     path = folder / "recipe.yaml"
     edited = recipe.read(path).override({"method.critic.lr": 0.02, "training.steps": 9})
     path.write_text(edited.to_yaml())
-    launch.train(str(path), out=folder, device="cpu", quiet=True)
+    api.train(str(path), out=folder, device="cpu", quiet=True)
     told = {note["metric"]: note for note in notes(folder)}
     assert told["method.critic.lr"]["words"] == (
         "method.critic.lr was 0.0002 in the weights and is 0.02 from here on: recipe.yaml was "

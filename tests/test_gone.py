@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from naqsh import api, cli
 from naqsh import api as run
-from naqsh import cli
 from naqsh.core import world as distributed
 from naqsh.core.errors import CannotWrite, NaqshError
 from naqsh.runs.folder import RunFolder
 from naqsh.studies import evaluation
-from naqsh.training import launch, loop
+from naqsh.training import loop
 from running import differences, everything, ranks
 
 pytestmark = [
@@ -59,7 +59,7 @@ def test_a_measurement_whose_run_is_deleted(verb, finished, monkeypatch, capsys)
         words = ["detect", "run", "digits", "--n", "20", "--draws", "1", "--device", "cpu"]
     else:
         numbers = {"training.batch": 16, "training.steps": 1, "method.schedule.steps": 20}
-        launch.train("ddpm-digits", out="run", overrides=numbers, device="cpu", quiet=True)
+        api.train("ddpm-digits", out="run", overrides=numbers, device="cpu", quiet=True)
         words = ["bound", "run", "--n", "2", "--device", "cpu"]
     method, seen = run.Run.method, []
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 import naqsh
-from naqsh import cli, methods
+from naqsh import api, cli, methods
 from naqsh.io import codec, options
 from naqsh.io.files import flat
 from naqsh.recipes import all_recipes, by_name
 from naqsh.runs.sampling import described, sample_names
-from naqsh.training import launch
 
 VERBS = [
     *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),
@@ -118,7 +117,7 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
         ["sample", "gan", "--help"], capsys
     )
     changes = {"training.batch": 16, "training.steps": 1}
-    launch.train("ddpm-digits", out="ddpm", overrides=changes, device="cpu", quiet=True)
+    api.train("ddpm-digits", out="ddpm", overrides=changes, device="cpu", quiet=True)
     for verb in ("sample", "evaluate", "samplers"):
         out = shown([verb, "ddpm", "--n", "5", "--help"], capsys)
         for name in sample_names(naqsh.open("ddpm").method):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from naqsh.api import build
+from naqsh.api import train
 from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
@@ -17,7 +17,7 @@ from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
 from naqsh.methods import iaf, maf
 from naqsh.recipes import by_name
-from naqsh.training.launch import train
+from naqsh.training.launch import build
 
 SHAPE = (3, 4, 2)
 SMALL = {"blocks": 2, "hidden": (12, 12)}

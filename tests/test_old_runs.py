@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 import naqsh
+from naqsh import api
 from naqsh.core.errors import NaqshError
 from naqsh.io.foreign import read_lines
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch
 
 OLD = Path(__file__).parent / "old_run"
 
@@ -28,7 +28,7 @@ def old(tmp_path):
 
 
 def resume(folder: Path, steps: int = 8):
-    return launch.train(
+    return api.train(
         str(folder / "recipe.yaml"), out=folder, overrides={"training.steps": steps}, device="cpu"
     )
 

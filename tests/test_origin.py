@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naqsh.api import Run, data_of
+from naqsh import api
+from naqsh.api import Run
 from naqsh.core.errors import NaqshError
 from naqsh.io.foreign import read_json
-from naqsh.training import launch
 
 NUMBERS = {"training.steps": 2, "training.batch": 4, "data.size": 16}
 
@@ -36,11 +36,11 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def train(out: Path, data: str, steps: int = 2) -> Run:
     changes = NUMBERS | {"data.name": data, "training.steps": steps}
-    return launch.train("gan-digits", out=out, overrides=changes, device="cpu", quiet=True)
+    return api.train("gan-digits", out=out, overrides=changes, device="cpu", quiet=True)
 
 
 def test_the_runs_own_images_are_found(trained: Run) -> None:
-    found = data_of(trained, "train")
+    found = trained.images("train")
     assert found.note is None
     assert found.images.fingerprint == read_json(trained.folder.about)["data"]["fingerprint"]
     assert found.images.shape == (1, 16, 16)
@@ -53,10 +53,10 @@ def test_they_are_found_from_another_working_directory(
     folder(elsewhere / "d", seed=1)  # another folder of that name
     monkeypatch.chdir(elsewhere)
     run = Run(type(trained.folder)(tmp_path / "runs/r"))
-    found = data_of(run, "train")
+    found = run.images("train")
     assert found.note is None
     assert found.recipe.data.name == str(tmp_path / "d")
-    goes_on = launch.train(
+    goes_on = api.train(
         run.recipe, out=run.folder.path, overrides={"training.steps": 4}, device="cpu", quiet=True
     )
     assert goes_on.step == 4
@@ -67,9 +67,9 @@ def test_moved_with_the_run_or_beside_it(trained: Run, tmp_path: Path) -> None:
     shutil.move("runs", "other/runs")
     shutil.move("d", "other/d")
     run = Run(type(trained.folder)("other/runs/r"))
-    assert data_of(run, "train").note is None
+    assert run.images("train").note is None
     shutil.move("other/d", "other/runs/d")
-    assert data_of(run, "train").note is None
+    assert run.images("train").note is None
     # Nothing in the run tells where on its owner's disk it was trained.
     assert str(tmp_path) not in run.folder.about.read_text()
 
@@ -79,14 +79,14 @@ def test_gone_images_are_asked_for(trained: Run) -> None:
     with pytest.raises(
         NaqshError, match=r"was trained on d \(8 images\); it is not here: give --d"
     ):
-        data_of(trained, "train")
+        trained.images("train")
     with pytest.raises(
         NaqshError, match=r"was trained on d \(8 images\); it is not here: give --d"
     ):
-        launch.train(trained.recipe, out="runs/r", device="cpu", quiet=True)
-    assert data_of(trained, "train", data="d2").note is None
+        api.train(trained.recipe, out="runs/r", device="cpu", quiet=True)
+    assert trained.images("train", data="d2").note is None
     assert train(Path("runs/r"), "d2", 4).recipe.data.name == "d2"
-    assert data_of(Run(trained.folder), "train").note is None
+    assert Run(trained.folder).images("train").note is None
 
 
 def test_other_images_of_that_name_are_refused_and_taken_when_named(trained: Run) -> None:
@@ -94,8 +94,8 @@ def test_other_images_of_that_name_are_refused_and_taken_when_named(trained: Run
     folder(Path("d"), 12, seed=9)
     differ = r"trained on other images than d has \(8, here 12\)"
     with pytest.raises(NaqshError, match=f"{differ}; give --data d to measure against them all"):
-        data_of(trained, "train")
-    found = data_of(trained, "train", data="d")
+        trained.images("train")
+    found = trained.images("train", data="d")
     assert found.note is not None
     assert len(found.images) == 12
     with pytest.raises(NaqshError, match=f"{differ}; give another --out"):
@@ -109,7 +109,7 @@ def test_one_changed_pixel_is_another_set(trained: Run) -> None:
     pixels[0, 0] ^= 1
     Image.fromarray(pixels).save("d/3.png")
     with pytest.raises(NaqshError, match="trained on other images than d has; give --data d"):
-        data_of(trained, "train")
+        trained.images("train")
 
 
 def test_the_test_images_of_a_set_whose_training_images_changed_are_not_its_own(
@@ -120,11 +120,11 @@ def test_the_test_images_of_a_set_whose_training_images_changed_are_not_its_own(
     folder(Path("s/train/a"))
     folder(Path("s/test/a"), 4, seed=2)
     run = train(Path("r"), "s")
-    assert len(data_of(run, "test").images) == 4
+    assert len(run.images("test").images) == 4
     (Path("s/train/a/3.png")).unlink()
     with pytest.raises(NaqshError, match="trained on other images than s has"):
-        data_of(run, "test")
-    found = data_of(run, "test", data="s")
+        run.images("test")
+    found = run.images("test", data="s")
     assert found.note is not None
     assert len(found.images) == 4
 
@@ -132,10 +132,10 @@ def test_the_test_images_of_a_set_whose_training_images_changed_are_not_its_own(
 def test_a_run_that_does_not_say(trained: Run) -> None:
     about = read_json(trained.folder.about)
     trained.folder.about.unlink()
-    found = data_of(trained, "train")
+    found = trained.images("train")
     assert found.note is not None
     assert "does not say" in found.note
     for wrong in ({"data": []}, {"data": {"fingerprint": 3}}, {}, about | {"data": {"name": "d"}}):
         trained.folder.about.write_text(json.dumps(wrong))
         with pytest.raises(NaqshError, match=r"run\.json is damaged: it names no data"):
-            data_of(trained, "train")
+            trained.images("train")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, distributions, nn
 
-from naqsh.api import build
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Validates
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
@@ -17,6 +16,7 @@ from naqsh.methods.vae import VAE, Spec, divergence
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import Bernoulli, Gaussian
 from naqsh.recipes import by_name
+from naqsh.training.launch import build
 
 SHAPE = (1, 16, 16)
 

@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import naqsh
-from naqsh import cli, report
+from naqsh import api, cli, report
 from naqsh.core.errors import NaqshError
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch
 from running import differences, everything
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -43,13 +42,13 @@ def test_it_resumes_as_if_nothing_had_happened(words, bare, finished, capsys):
 
 
 def test_it_says_so(bare, capsys):
-    launch.train("run/recipe.yaml", out="run", overrides={"training.steps": 5}, device="cpu")
+    api.train("run/recipe.yaml", out="run", overrides={"training.steps": 5}, device="cpu")
     assert "run/recipe.yaml was gone: the recipe is that of the weights" in capsys.readouterr().err
 
 
 def test_another_recipe_is_refused_all_the_same(bare):
     with pytest.raises(NaqshError, match=r"run holds a run with training\.batch 16, not 64"):
-        launch.train("gan-digits", out=bare, device="cpu", quiet=True)
+        api.train("gan-digits", out=bare, device="cpu", quiet=True)
 
 
 def test_older_weights_serve_where_the_newest_are_damaged(bare):

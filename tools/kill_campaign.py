@@ -34,8 +34,8 @@ from safetensors import safe_open
 from naqsh import report
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = "naqsh.studies.comparison naqsh.studies.detection naqsh.studies.tune naqsh.report.html matplotlib.pyplot"
-PRELOADED += " optuna sklearn.datasets torch._dynamo"
+PRELOADED = "naqsh.studies.comparison naqsh.studies.detection naqsh.studies.tune naqsh.report.html"
+PRELOADED += " matplotlib.pyplot optuna sklearn.datasets torch._dynamo"
 CONTEXT.set_forkserver_preload(PRELOADED.split())
 """A server process imports all of this once and forks for each command: an import takes seconds."""
 

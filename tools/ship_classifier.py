@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 import naqsh
-from naqsh.api import load_data
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics.classifier import ClassifierFeatures, Origin, save_classifier
+from naqsh.runs.origin import load as load_data
 
 WEIGHTS = Path(__file__).parent.parent / "src" / "naqsh" / "metrics" / "weights"
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from naqsh.api import Run as Run
     from naqsh.api import open as open
+    from naqsh.api import train as train
     from naqsh.core.errors import NaqshError as NaqshError
     from naqsh.io.png import Grid as Grid
-    from naqsh.training.launch import train as train
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Grid": "pictures",
-    "NaqshError": "errors",
-    "Run": "run",
-    "open": "run",
-    "train": "launch",
+    "Grid": "io.png",
+    "NaqshError": "core.errors",
+    "Run": "api",
+    "open": "api",
+    "train": "api",
 }
 _SUBMODULES = {"data", "metrics", "recipes", "report"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from naqsh.core.errors import NaqshError
 from naqsh.data import cache, load, notes
-from naqsh.data.dataset import fingerprint_of
+from naqsh.data.fingerprint import fingerprint_of
 from naqsh.io import places
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 1, 3, 4), np.uint8)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from naqsh import data
-from naqsh.api import load_data
 from naqsh.core.errors import NaqshError
 from naqsh.data import DataSet
 from naqsh.data.holdout import held_out
 from naqsh.recipes import by_name
 from naqsh.recipes.recipe import Data
+from naqsh.runs.origin import load as load_data
 
 
 def images(n: int, size: int = 8) -> np.ndarray:

@@ -8,13 +8,13 @@ import torch
 from scipy.stats import norm
 
 from naqsh import recipes
-from naqsh.api import build
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.data import to_float
 from naqsh.flows.method import FlowMethod
 from naqsh.methods.vae import Spec
 from naqsh.metrics import likelihood
+from naqsh.training.launch import build
 
 
 def of(log_prob, dimensions, **changes):

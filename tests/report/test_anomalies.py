@@ -264,7 +264,7 @@ def test_persian_says_it_all(tmp_path):
 
 
 def test_both_languages_know_every_note():
-    from naqsh.studies.detection.result import REASONS
+    from naqsh.studies.detection.printed import REASONS
 
     for language in ("en", "fa"):
         words = Words(language)

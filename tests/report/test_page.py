@@ -147,7 +147,7 @@ def test_nothing_slow_is_imported(runs, tmp_path):
         "from naqsh import report\n"
         "assert not {'matplotlib', 'jinja2', 'PIL', 'numpy'} & set(sys.modules)\n"
         "report.write(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
-        "heavy = {'torch', 'naqsh.api', 'naqsh.training', 'naqsh.recipes.recipe', 'naqsh.methods'}\n"
+        "heavy = {'torch', 'naqsh.api', 'naqsh.training', 'naqsh.recipes', 'naqsh.methods'}\n"
         "assert not heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(runs[0]), str(out)], check=True)

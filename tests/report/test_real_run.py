@@ -6,9 +6,9 @@ from naqsh import report
 
 
 def test_all_that_training_writes_is_used(tmp_path):
-    from naqsh.training import launch
+    from naqsh import api
 
-    trained = launch.train(
+    trained = api.train(
         "gan-digits",
         out=tmp_path / "run",
         overrides={"training.steps": 60},

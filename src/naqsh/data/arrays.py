@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import whole
 from naqsh.data import cache, choice, conversion, npy, pixels
-from naqsh.data.dataset import DataSet, fingerprint_of
+from naqsh.data.dataset import DataSet
+from naqsh.data.fingerprint import fingerprint_of
 from naqsh.data.npy import Array
 
 _LOOKED_AT = 64 << 20

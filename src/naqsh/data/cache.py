@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
 from naqsh.data import notes, npy
-from naqsh.data.dataset import FINGERPRINT, Fingerprint
+from naqsh.data.fingerprint import FINGERPRINT, Fingerprint
 from naqsh.io import aside, places
 from naqsh.io.progress import progress
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
 from naqsh.data import cache, pixels
-from naqsh.data.dataset import DataSet, Fingerprint
+from naqsh.data.dataset import DataSet
+from naqsh.data.fingerprint import Fingerprint
 from naqsh.io.progress import progress
 
 IN_MEMORY = 256 << 20

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.seeds import derive
+from naqsh.data.fingerprint import fingerprint_of
 
 Split = Literal["train", "test"]
 
-FINGERPRINT = 16
-"""Digits of a fingerprint."""
 
-_BLOCK = 64 << 20
 _IN_MEMORY = 1 << 30
 
 
@@ -143,39 +141,3 @@ class DataSet:
 def _order(count: int, seed: int, purpose: str) -> NDArray[np.int64]:
     """The numbers from 0 to count - 1 in an order that the seed has for this purpose."""
     return np.random.Generator(np.random.Philox(derive(seed, purpose))).permutation(count)
-
-
-class Fingerprint:
-    """The fingerprint of pictures that arrive in pieces, in their order."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        self._hash = hashlib.sha256(f"uint8 {' '.join(map(str, shape))}\n".encode())
-
-    def add(self, images: NDArray[np.uint8]) -> None:
-        """Take in the next pictures."""
-        self._hash.update(np.ascontiguousarray(images).data)
-
-    def close(self, labels: NDArray[np.int64] | None) -> str:
-        """The 16 digits, of the images and the labels."""
-        return self.sha256(labels)[:FINGERPRINT]
-
-    def sha256(self, labels: NDArray[np.int64] | None) -> str:
-        """The whole hash, of which the fingerprint is the beginning: 64 digits."""
-        whole = self._hash.copy()
-        if labels is not None:
-            whole.update(labels.astype("<i8").data)
-        return whole.hexdigest()
-
-
-def fingerprint_of(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
-    """The fingerprint of arrays at hand.
-
-    Args:
-        images: uint8 with shape (N, C, H, W).
-        labels: int64 with shape (N,), or None.
-    """
-    digest = Fingerprint(images.shape)
-    step = max(1, _BLOCK // max(1, images[:1].nbytes))
-    for start in range(0, len(images), step):
-        digest.add(images[start : start + step])
-    return digest.close(labels)

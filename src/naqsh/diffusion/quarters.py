@@ -31,8 +31,8 @@ def by_noise(losses: Tensor, t: Tensor, schedule: AnySchedule) -> dict[str, Tens
         schedule: from which they were drawn.
 
     Returns:
-        pairs as :data:`naqsh.core.method.Losses` describes them: the mean over the batch of the losses in
-        the quarter, 0 for the rest, and the share of the batch that lies in it.
+        pairs as :data:`naqsh.core.method.Losses` describes them: the mean over the batch of the
+        losses in the quarter, 0 for the rest, and the share of the batch that lies in it.
     """
     quarter = torch.stack([t >= end for end in ends(schedule)]).sum(0)
     found = {}

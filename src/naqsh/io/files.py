@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.core.errors import NaqshError, writing
+from naqsh.core.printable import whole
 from naqsh.io import aside
+from naqsh.io.foreign import read_lines
 
 
 def flat(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -99,3 +101,45 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_there(folder: Path) -> None:
+    """Refuse to go on in a folder that was moved or deleted meanwhile, and to make half of it."""
+    if not folder.is_dir():
+        raise NaqshError(
+            f"{folder} is gone: it was moved or deleted while it was written to; nothing more is"
+        )
+
+
+def make_part(path: Path) -> None:
+    """Make a folder in one that is there; raises as :func:`require_there` where it is not."""
+    require_there(path.parent)
+    make_folder(path)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a .jsonl file, each with its step and with numbers for losses, if any.
+
+    Raises NaqshError as :func:`naqsh.io.foreign.read_lines`, or where they have not.
+    """
+    records = read_lines(path)
+    for number, record in enumerate(records, start=1):
+        if type(record.get("step")) is not int:
+            raise NaqshError(f"{path}, line {number} is damaged: it says no step")
+        losses = record.get("losses", {})
+        if not isinstance(losses, dict) or not all(map(_is_number, losses.values())):
+            raise NaqshError(f"{path}, line {number} is damaged: its losses are no numbers")
+    return records
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes its name only when the block ends without an error."""
+    with writing(path), aside.folder(path) as place:
+        yield place / "file"
+        sync(place / "file")
+        (place / "file").replace(path)

@@ -1,7 +1,8 @@
 """The methods, one module each: networks, an objective and a way to sample.
 
-A module defines ``Spec`` (the numbers, a :class:`naqsh.core.spec.MethodSpec`) and the method itself. Its
-name is the ``kind`` in a recipe. Modules are found by name, so a new method is one new file.
+A module defines ``Spec`` (its hyperparameters, a :class:`naqsh.core.spec.MethodSpec`) and the
+method itself. Its name is the ``kind`` in a recipe. Modules are found by name, so a new method is
+one new file.
 """
 
 import importlib

@@ -20,7 +20,6 @@ from naqsh.core.printable import short
 from naqsh.core.spec import MethodSpec, Precision
 from naqsh.io import codec, foreign, values
 from naqsh.io.files import flat
-from naqsh.runs.folder import RunFolder
 
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
@@ -201,15 +200,11 @@ def read(path: Path, within: Path | None = None) -> Recipe:
         path: the file.
         within: the folder that it must lie in, wherever links lead; its own by default.
     """
-    return _of_file(foreign.read_text(path, within=within), path)
+    return of_text(foreign.read_text(path, within=within), path)
 
 
-def of_run(folder: RunFolder) -> Recipe:
-    """A run's recipe; raises NaqshError where its folder has none, or what is wrong in it."""
-    return _of_file(folder.recipe_text(), folder.recipe)
-
-
-def _of_file(text: str, path: Path) -> Recipe:
+def of_text(text: str, path: Path) -> Recipe:
+    """The recipe in the text of a file; raises NaqshError naming the file and what is wrong."""
     try:
         return from_yaml(text)
     except NaqshError as error:

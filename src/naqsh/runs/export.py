@@ -16,10 +16,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from naqsh.core.errors import NaqshError
 from naqsh.io import foreign, headers, outputs, zips
-from naqsh.io.files import make_folder
+from naqsh.io.files import make_folder, whole_file
 from naqsh.io.progress import progress
 from naqsh.runs import influences
-from naqsh.runs.folder import STATE, RunFolder, whole_file
+from naqsh.runs.folder import STATE, RunFolder
 
 TEXTS = {".json", ".jsonl", ".yaml", ".csv"}
 """What becomes smaller when it is packed; weights and PNGs hardly do."""

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
-from naqsh.io.files import write_json
+from naqsh.io.files import make_part, write_json
 from naqsh.io.foreign import read_json
 from naqsh.io.values import MISFIT
-from naqsh.runs.folder import make_part
 from naqsh.runs.results import Result
 
 FOLDER = "influences"

@@ -15,6 +15,7 @@ from naqsh.core.abilities import DrawsLabels
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.printable import short
+from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import Shape
 from naqsh.io import environment, headers
 from naqsh.io.values import from_json
@@ -22,7 +23,7 @@ from naqsh.recipes import recipe as recipe_module
 from naqsh.recipes.recipe import SIDES, Recipe
 from naqsh.runs import checkpoint, tensors
 from naqsh.runs.blueprint import blueprint
-from naqsh.training.estimate import readable_bytes
+from naqsh.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,8 @@ def load(path: Path) -> tuple[Method, Header]:
     method.load_state_dict(found)
     # A training may have replaced the file by that of a later step in between.
     return method.eval(), replace(header, step=_step(texts))
+
+
+def recipe_of(folder: RunFolder) -> Recipe:
+    """A run's recipe; raises NaqshError where its folder has none, or what is wrong in it."""
+    return recipe_module.of_text(folder.recipe_text(), folder.recipe)

@@ -18,10 +18,9 @@ from typing import Any
 import filelock
 
 from naqsh.core.errors import NaqshError
-from naqsh.io.files import write_json
+from naqsh.io.files import require_there, write_json
 from naqsh.io.foreign import read_json
 from naqsh.io.values import MISFIT
-from naqsh.runs.folder import require_there
 
 FORMAT = 2
 """Of all files of results. Files of before held one result and were of format 1, or of none."""

@@ -13,11 +13,11 @@ from naqsh.core.abilities import Samples
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
+from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import Shape
 from naqsh.io import codec, environment, outputs
 from naqsh.io import png as pictures
 from naqsh.io.options import Option, of_function
-from naqsh.training.estimate import readable_bytes
 
 SAMPLE_BATCH = 100
 """Images that are drawn at a time unless it is said otherwise."""

@@ -21,17 +21,17 @@ import torch
 from torch import Tensor
 
 from naqsh import data as datasets
-from naqsh.api import Run, data_of
 from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
 from naqsh.runs import kept
 from naqsh.runs.results import Result
+from naqsh.runs.trained import Trained
 from naqsh.studies.measure import Progress, silent
 
 
 def study(
-    run: Run,
+    run: Trained,
     n: int = 16,
     *,
     reference: Literal["train", "test"] = "test",
@@ -76,7 +76,7 @@ def study(
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
     store = kept.bounds(run.folder)
     store.read()  # a damaged file is told before the work
-    real, note, _ = data_of(run, reference, data, data_home)
+    real, note, _ = run.images(reference, data, data_home)
     if not 2 <= n <= len(real):
         raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
     told = progress or silent

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from naqsh import data as datasets
 from naqsh import metrics
-from naqsh.api import Run, data_of, sample_options
 from naqsh.core.abilities import HasLogProb, Samples
 from naqsh.core.distances import kind
 from naqsh.core.errors import NaqshError, one_of
@@ -21,6 +20,8 @@ from naqsh.io import places
 from naqsh.io import png as pictures
 from naqsh.metrics import Likelihood, Nearness
 from naqsh.runs import influences, kept
+from naqsh.runs.sampling import sample_options
+from naqsh.runs.trained import Trained
 from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
 from naqsh.studies.measure import Progress, Reading, extractor, features_for, images_of, silent
@@ -41,7 +42,7 @@ Pixels = NDArray[np.uint8]
 
 
 def evaluate(
-    run: Run,
+    run: Trained,
     names: str | Iterable[str] = "all",
     *,
     features: str | None = None,
@@ -154,12 +155,12 @@ def _require_known(reference: str) -> None:
 
 
 def _reference(
-    run: Run, reference: str, given: str | None, home: Path | str | None
+    run: Trained, reference: str, given: str | None, home: Path | str | None
 ) -> tuple["datasets.DataSet", str, str | None]:
     """The real images, what they are in words, and what must be known of them."""
     split = reference.lower()
     if split in SPLITS:
-        found = data_of(run, "train" if split == "train" else "test", given, home)
+        found = run.images("train" if split == "train" else "test", given, home)
         return found.images, f"{found.images.name} {split}", found.note
     if given:
         raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
@@ -175,7 +176,7 @@ def _reference(
 
 
 def look_near(
-    run: Run, drawn: Pixels, seed: int, given: str | None, home: Path | str | None
+    run: Trained, drawn: Pixels, seed: int, given: str | None, home: Path | str | None
 ) -> Nearness | None:
     """How near samples lie to the training images; None where there are no test images.
 
@@ -186,15 +187,15 @@ def look_near(
         given: as `data` of :func:`evaluate`.
         home: as `data_home` of it.
     """
-    train = data_of(run, "train", given, home).images
+    train = run.images("train", given, home).images
     try:
-        test = data_of(run, "test", given, home).images
+        test = run.images("test", given, home).images
     except NaqshError:
         return None
     return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, seed).images)
 
 
-def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:
+def _likelihood_wanted(run: Trained, names: Sequence[str]) -> bool:
     """Whether a likelihood is asked for; raises where it alone is, and the method has none."""
     has = isinstance(run.method, HasLogProb)
     if LIKELIHOOD in names and not has:
@@ -203,7 +204,7 @@ def _likelihood_wanted(run: Run, names: Sequence[str]) -> bool:
 
 
 def _likelihood(
-    run: Run,
+    run: Trained,
     real: "datasets.DataSet",
     reference: str,
     seed: int,
@@ -235,7 +236,7 @@ def _likelihood(
 
 
 def draw(
-    run: Run,
+    run: Trained,
     n: int,
     seed: int,
     batch: int,
@@ -255,7 +256,7 @@ def draw(
     return np.concatenate(parts)
 
 
-def distance(run: Run, real: "datasets.DataSet", features: str, n: int) -> float:
+def distance(run: Trained, real: "datasets.DataSet", features: str, n: int) -> float:
     """The Frechet distance of `n` samples of a run to real images, and nothing else."""
     measured_by = extractor(features)
     generated = draw(run, n, 0, 100, "cpu", silent, {})

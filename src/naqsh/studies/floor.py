@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import data, metrics
-from naqsh.api import Run, data_of
 from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.io import places
@@ -24,6 +23,7 @@ from naqsh.io.files import make_folder, write_json
 from naqsh.io.foreign import read_json
 from naqsh.io.values import MISFIT
 from naqsh.metrics import FeatureExtractor, Measure
+from naqsh.runs.trained import Trained
 
 GIVES = {"frechet": "frechet", "kernel": "kernel", "pr": "recall", "dc": "coverage"}
 """A measure that is there where a metric was taken, by its kind."""
@@ -105,7 +105,7 @@ def floor(
 
 
 def under(
-    run: Run,
+    run: Trained,
     names: Sequence[str],
     features: FeatureExtractor,
     real: "data.DataSet",
@@ -130,7 +130,7 @@ def under(
     if split is None:
         return None, f"{reference} is no split of the images that the run was trained on"
     try:
-        other = data_of(run, "train" if split == "train" else "test", moved, home).images
+        other = run.images("train" if split == "train" else "test", moved, home).images
         words = f"{real.name} {reference.lower()}"
         return floor(names, features, real, other, split=split, n=n, reference=words), None
     except NaqshError as error:

@@ -9,7 +9,6 @@ from typing import TypeVar
 from torch import Tensor
 
 from naqsh import data, metrics
-from naqsh.api import open as open_run
 from naqsh.core.distances import PUBLISHED, title
 from naqsh.core.errors import NaqshError
 from naqsh.data.dataset import Split
@@ -17,6 +16,7 @@ from naqsh.data.holdout import NoTestSplit
 from naqsh.io import places
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
+from naqsh.runs.trained import open_trained
 from naqsh.studies.floor import Floor
 
 SPLITS = {"train": "training", "test": "test"}
@@ -66,7 +66,7 @@ def extractor(name: str, device: str = "cpu") -> FeatureExtractor:
     kind, colon, path = name.partition(":")
     if kind != "classifier" or not colon:
         return metrics.by_name(name, device)
-    method = open_run(path).method
+    method = open_trained(path).method
     if not isinstance(method, Classifier):
         raise NaqshError(f"{path} is no classifier; train one: naqsh train classifier-mnist")
     return ClassifierFeatures(method.network, name, device)

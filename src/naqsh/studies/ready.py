@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from naqsh import data, metrics
-from naqsh.api import load_data
 from naqsh.core.errors import NaqshError
 from naqsh.data.holdout import NoTestSplit
 from naqsh.metrics import FeatureExtractor
 from naqsh.recipes.recipe import Recipe
+from naqsh.runs.origin import load as load_data
 from naqsh.studies.measure import extractor, features_for
 
 HOLDOUT = 0.1

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naqsh import metrics
-from naqsh.api import Run, data_of, sample_options
 from naqsh.core.abilities import Samples
 from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
@@ -30,6 +29,8 @@ from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
 from naqsh.runs import kept
 from naqsh.runs.results import Result
+from naqsh.runs.sampling import sample_options
+from naqsh.runs.trained import Trained
 from naqsh.studies.evaluation import NEAR, draw, look_near
 from naqsh.studies.measure import Progress, extractor, features_for, silent
 
@@ -40,7 +41,7 @@ Pixels = NDArray[np.uint8]
 
 
 def study(
-    run: Run,
+    run: Trained,
     samplers: Sequence[str] | None = None,
     steps: Iterable[int] = (5, 10, 20, 50),
     *,
@@ -91,7 +92,7 @@ def study(
     if taken := {"sampler", "steps"} & set(common):
         raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
-    real, note, _ = data_of(run, "test", data, data_home)
+    real, note, _ = run.images("test", data, data_home)
     shared = {
         "step": run.step,
         "n": n,
@@ -122,7 +123,7 @@ def study(
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
         samples = draw(run, NEAR, seed, batch, device, silent, common)
         if near := look_near(run, samples, seed, data, data_home):
-            train = data_of(run, "train", data, data_home).images
+            train = run.images("train", data, data_home).images
             _show_near(run, samples, train.images, near, seed, picture)
             store.keep([Result(copies, near.to_dict() | {"picture": picture.name})])
     found = store.find(**shared)
@@ -132,7 +133,7 @@ def study(
     return {**shared, "points": points, "nearest": nearest[-1] if nearest else None, "note": note}
 
 
-def choices(run: Run) -> list[str]:
+def choices(run: Trained) -> list[str]:
     """The names of a method's samplers; raises NaqshError where there is no choice."""
     method = run.method
     hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
@@ -146,7 +147,7 @@ def choices(run: Run) -> list[str]:
 
 
 def _point(
-    run: Run,
+    run: Trained,
     options: dict[str, Any],
     measured_by: FeatureExtractor,
     real: Tensor,
@@ -187,7 +188,7 @@ def _point(
 
 
 def _show_near(
-    run: Run, samples: Pixels, train: Pixels, found: Nearness, seed: int, picture: Path
+    run: Trained, samples: Pixels, train: Pixels, found: Nearness, seed: int, picture: Path
 ) -> None:
     """Write some samples above their nearest training images."""
     both = np.concatenate([samples[:SHOWN], train[list(found.numbers[:SHOWN])]])

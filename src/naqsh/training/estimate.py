@@ -5,7 +5,6 @@ numbers. That takes no memory and little time, and it fails if a training step r
 from the device, which no step of ours may do.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -157,9 +156,3 @@ def _kept(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch, weights
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss(batch, 0)
     return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
-
-
-def readable_bytes(count: int) -> str:
-    """A number of bytes as people read it: 1536 is ``1.5 KiB``."""
-    power = min(4, int(math.log(max(count, 1), 1024)))
-    return f"{count / 1024**power:.3g} {['B', 'KiB', 'MiB', 'GiB', 'TiB'][power]}"

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import naqsh
 from naqsh import data, recipes
-from naqsh.api import Run, build, load_data, readable_size
 from naqsh.core import world as distributed
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
+from naqsh.core.noise import derive
 from naqsh.core.precision import autocast_dtype
+from naqsh.core.readable import readable_bytes, readable_size, readable_time
 from naqsh.core.spec import Shape
 from naqsh.io import environment
 from naqsh.io.files import flat, make_folder, write_json, write_text
@@ -22,9 +25,11 @@ from naqsh.recipes.recipe import Recipe
 from naqsh.runs import moments, origin, packed
 from naqsh.runs.blueprint import blueprint
 from naqsh.runs.folder import FORMAT, RunFolder
+from naqsh.runs.loading import recipe_of
+from naqsh.runs.origin import load as load_data
+from naqsh.runs.trained import Trained
 from naqsh.training import changes
-from naqsh.training.estimate import Estimate, estimate, readable_bytes
-from naqsh.training.log import readable_time
+from naqsh.training.estimate import Estimate, estimate
 from naqsh.training.loop import Trainer
 from naqsh.training.tracking import Sink
 from naqsh.training.tracking import sink as tracking_sink
@@ -44,7 +49,7 @@ def train(
     data_home: Path | str | None = None,
     tracking: str | None = None,
     quiet: bool = False,
-) -> Run:
+) -> Trained:
     """Train a recipe, or go on where an interrupted training of it stopped.
 
     Args:
@@ -76,7 +81,7 @@ def train(
         world.leading(lambda: held.enter_context(folder.locked()))
         _train(wanted, folder, world, data_home, tracking, quiet)
     # Of several machines, one that does not see the run's folder has its recipe alone.
-    return Run(folder, recipe=None if folder.exists() else wanted)
+    return Trained(folder, recipe=None if folder.exists() else wanted)
 
 
 def resolve(recipe: str | Recipe) -> Recipe:
@@ -91,7 +96,7 @@ def resolve(recipe: str | Recipe) -> Recipe:
         file = Path(recipe)
         run = RunFolder(file.parent)
         if file == run.recipe and not os.path.lexists(file) and run.exists():
-            return recipe_module.of_run(run)
+            return recipe_of(run)
         return recipe_module.read(file, within=file.resolve().parent)  # a link of the user's own
     if recipe in recipes.all_recipes():
         return recipes.by_name(recipe)
@@ -189,7 +194,7 @@ def _same_recipe(wanted: Recipe, folder: RunFolder) -> Recipe | None:
             f"{folder.path} has weights and no optimiser state, as a run that was exported: it "
             "cannot be trained further; give another --out for a new training"
         )
-    begun = recipe_module.of_run(folder)
+    begun = recipe_of(folder)
     there, here = flat(begun.to_dict()), flat(wanted.to_dict())
     may_differ = {"training.epochs", "training.steps"} | ({"data.name"} if steps else set())
     for key in here | there:
@@ -233,6 +238,18 @@ def images_a_step(recipe: Recipe, data_home: Path | str | None = None) -> int:
     images = load_data(recipe, "train", data_home)
     method = blueprint(recipe, images.shape, len(images.classes))
     return recipe.training.batch * max(phase.repeats for phase in method.phases())
+
+
+def build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Method:
+    """A recipe's method with fresh weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(recipe.training.seed, "init"))
+        try:
+            return recipe.method.build(shape, classes)
+        except ValueError as error:
+            raise NaqshError(
+                f"{recipe.name} on pictures of {readable_size(shape)}: {error}"
+            ) from error
 
 
 def _refuse_large(recipe: Recipe, world: distributed.World) -> None:

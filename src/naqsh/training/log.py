@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import shown
+from naqsh.core.readable import readable_time
 from naqsh.core.world import World
 from naqsh.io.terminal import stderr
 
@@ -225,13 +226,3 @@ class Counter:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done)
-
-
-def readable_time(seconds: float) -> str:
-    """A time as people read it: ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

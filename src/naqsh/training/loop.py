@@ -27,12 +27,12 @@ from naqsh.core.noise import derive
 from naqsh.core.precision import autocast, autocast_dtype
 from naqsh.core.world import World, synchronise_batch_norm
 from naqsh.data import DataSet
-from naqsh.io.files import append_line
+from naqsh.io.files import append_line, require_there
 from naqsh.io.foreign import read_lines
 from naqsh.recipes import recipe as recipe_module
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, moments
-from naqsh.runs.folder import RunFolder, require_there
+from naqsh.runs.folder import RunFolder
 from naqsh.training import changes, resuming, stages
 from naqsh.training.advice import advice
 from naqsh.training.astray import Watch

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import data
-from naqsh.api import data_of, load_data
-from naqsh.api import open as open_run
 from naqsh.core.abilities import Samples
 from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import join
 from naqsh.metrics import FeatureExtractor
 from naqsh.runs import kept
+from naqsh.runs.origin import load as load_data
+from naqsh.runs.trained import open_trained
 from naqsh.studies import ready
 from naqsh.studies.comparison.plan import LEAST, Member, N, Plan
 from naqsh.studies.floor import floor
@@ -52,7 +52,7 @@ def settle(
 def _possible(member: Member, plan: Plan, device: str, home: Path | None) -> Member:
     """A member that can be trained and makes images; its test split is there."""
     if member.run:
-        method: object = open_run(member.run).method
+        method: object = open_trained(member.run).method
     else:
         if plan.reference == "test":
             member = replace(member, recipe=ready.with_test_split(member.recipe, home))
@@ -77,7 +77,7 @@ def _reference(members: Sequence[Member], plan: Plan, home: Path | None) -> "dat
 
 def _real(member: Member, plan: Plan, home: Path | None) -> "data.DataSet":
     if member.run:
-        return data_of(open_run(member.run), plan.reference, None, home).images
+        return open_trained(member.run).images(plan.reference, None, home).images
     return load_data(member.recipe, plan.reference, home)
 
 
@@ -88,7 +88,7 @@ def _agreed(
     counts = Counter[int]()
     for member in members:
         if member.run:
-            there = kept.evaluations(open_run(member.run).folder).find(
+            there = kept.evaluations(open_trained(member.run).folder).find(
                 metric=called("kernel", features.name),
                 fingerprint=features.fingerprint,
                 reference_fingerprint=real.fingerprint,

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from naqsh import recipes
-from naqsh.api import open as open_run
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import short
 from naqsh.io.files import write_json
 from naqsh.io.foreign import plain_name, read_json
 from naqsh.io.values import MISFIT
 from naqsh.recipes.recipe import Recipe
+from naqsh.runs.trained import open_trained
 from naqsh.training.launch import resolve
 
 FILE = "comparison.json"
@@ -128,7 +128,7 @@ def members(plan: Plan, folder: Path) -> list[Member]:
     Raises:
         NaqshError: an unknown recipe or run, or one that is named twice.
     """
-    taken = [(path, open_run(path).recipe) for path in plan.runs]
+    taken = [(path, open_trained(path).recipe) for path in plan.runs]
     data = plan.data or (taken[0][1].data.name if taken else "digits")
     names = plan.recipes or (() if plan.runs else families(data))
     found = []

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import report
-from naqsh.api import Run
-from naqsh.api import open as open_run
 from naqsh.core.distances import kind
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.core.world import join
@@ -24,6 +22,7 @@ from naqsh.report.words import Words
 from naqsh.runs import kept
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.results import Result
+from naqsh.runs.trained import Trained, open_trained
 from naqsh.studies import evaluation, ready
 from naqsh.studies.comparison import budget, checks
 from naqsh.studies.comparison import plan as planning
@@ -190,7 +189,7 @@ class _Work:
             there = self._measured(trained, member)
         return {name: value for name, value in there[-1].of.items() if name != "metric"}
 
-    def _measured(self, run: Run, member: Member) -> list[Result]:
+    def _measured(self, run: Trained, member: Member) -> list[Result]:
         """The results of a run that was measured as all are to be; none where it was not.
 
         A taken run is taken as it is: with whichever weights and samples it was measured.
@@ -201,7 +200,7 @@ class _Work:
             wanted |= {name: first[0][name] for name in ("fingerprint", "reference_fingerprint")}
         if not member.run:
             wanted |= {"seed": member.entry.seed, "weights": run.weights}
-        steps = {"last": open_run(run.folder.path).step, run.weights: run.step}
+        steps = {"last": open_trained(run.folder.path).step, run.weights: run.step}
         found = [
             result
             for result in kept.evaluations(run.folder).find(**wanted)
@@ -226,7 +225,7 @@ def _as_left(member: Member, there: dict[str, Entry]) -> Member:
     return replace(member, entry=entry)
 
 
-def _opened(folder: Path) -> Run:
+def _opened(folder: Path) -> Trained:
     """A run with its best weights, where images were held out to tell: time may be too much."""
-    run = open_run(folder)
-    return open_run(folder, "best") if run.folder.best.exists() else run
+    run = open_trained(folder)
+    return open_trained(folder, "best") if run.folder.best.exists() else run

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from naqsh.api import Run
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
-from naqsh.data.dataset import fingerprint_of
-from naqsh.io.files import whole_folder, write_json, write_text
+from naqsh.data.fingerprint import fingerprint_of
+from naqsh.io.files import make_part, whole_folder, write_json, write_text
 from naqsh.metrics import detection as measure
-from naqsh.runs.folder import make_part
+from naqsh.runs.trained import Trained
 from naqsh.studies.detection import caution, choice, heat
 from naqsh.studies.detection.baselines import Neighbour, Residual
 from naqsh.studies.detection.density import FlowOnFeatures, GaussianOnFeatures
@@ -40,14 +39,14 @@ Progress = Callable[[str, int, int], None]
 
 DRAWS = 8
 AUTO = "auto"
-"""Asks for the score that held-out normal images find better; see :mod:`naqsh.studies.detection.choice`."""
+"""Asks for the score that held-out normal images find better (:mod:`.choice`)."""
 
 MOST_PIXELS = 1 << 28
 """Pixels of heat maps that are kept at once, 1 GiB a scorer."""
 
 
 def detect(
-    run: Run,
+    run: Trained,
     source: str,
     *,
     given_normal: str | None = None,
@@ -190,7 +189,7 @@ def _rank(decides: str, beside: str | None, name: str) -> tuple[bool, bool, int]
 
 
 def _scorers(
-    run: Run, features: str | None, draws: int, seed: int, device: torch.device, told: Progress
+    run: Trained, features: str | None, draws: int, seed: int, device: torch.device, told: Progress
 ) -> list[Scorer]:
     method = run.method.to(device)
     scorers: list[Scorer] = []
@@ -302,7 +301,7 @@ def _figures(
     return found
 
 
-def _kept(run: Run, found: Detection) -> Detection:
+def _kept(run: Trained, found: Detection) -> Detection:
     """Write the files aside, then give their folder its name."""
     shown: Maps | None = None  # of the score that decides, or of the next one that has maps
     for name, figures in found.figures.items():

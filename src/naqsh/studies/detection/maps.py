@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from naqsh import metrics
-from naqsh.api import open as open_run
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.spec import Shape
 from naqsh.data import to_float
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics.features import network_fingerprint
+from naqsh.runs.trained import open_trained
 
 SCALES = 3
 """Most scales that are used, the finest ones below the picture's own."""
@@ -174,13 +174,13 @@ def feature_maps(name: str, device: str | torch.device = "cpu") -> FeatureMaps:
         layers = (inception.Mixed_5d, inception.Mixed_6e)  # 35x35 and 17x17
         return NetworkMaps(inception, name, 3, (0.0, 1.0), None, device, layers)
     if kind == "classifier" and colon:
-        method = open_run(rest).method
+        method = open_trained(rest).method
         if not isinstance(method, Classifier):
             raise NaqshError(f"{rest} is no classifier; train one: naqsh train classifier-mnist")
         trunk = method.network.trunk
         return NetworkMaps(trunk, name, method.shape[0], method.value_range, None, device)
     if kind == "encoder" and colon:
-        return _encoder(open_run(rest).method, name, rest, device)
+        return _encoder(open_trained(rest).method, name, rest, device)
     if colon:
         return FunctionMaps(_imported(kind, rest), name)
     raise NaqshError(f"no feature maps named {name!r}; take {FORMS}")

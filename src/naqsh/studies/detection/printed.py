@@ -1,13 +1,32 @@
 """What a detection found, as lines on a terminal."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from naqsh.data.defects import GOOD
 from naqsh.studies.detection import choice
-from naqsh.studies.detection.result import REASONS, Detection
+
+if TYPE_CHECKING:
+    from naqsh.studies.detection.result import Detection
+
+REASONS = {
+    "seen": "the run was trained on the normal pictures that thresholds come from: expect more "
+    "false alarms than asked for; train with --training.validation 0.1 to hold some out",
+    "other_pictures": "the run's data set has changed since it was trained: these normal pictures "
+    "are not those",
+    "repeated": "some of the pictures examined are among the normal ones, pixel for pixel",
+    "few": "there are too few normal pictures held out for so low a rate of false alarms: the "
+    "threshold is their largest score",
+    "unlabelled": "which pictures are good is not known (no sub-folder named good beside others): "
+    "scores and flags alone",
+    "round_trip": "the method gives every picture back as it was: its reconstruction error is "
+    "rounding, and says nothing of anomalies",
+    "no_maps": "there are too many pixels to keep heat maps of all pictures",
+}
+"""What a reader must know, by the name under which it is kept."""
 
 
-def table(found: Detection) -> str:
+def table(found: "Detection") -> str:
     """The figures as lines to read."""
     examined, normal = found.suspects, found.normal
     kinds = Counter(examined.kinds or ())
@@ -25,7 +44,7 @@ def table(found: Detection) -> str:
     return "\n".join([*out, *([f"written to {found.folder}"] if found.folder else [])])
 
 
-def _measured_lines(found: Detection) -> list[str]:
+def _measured_lines(found: "Detection") -> list[str]:
     kinds = found.suspects.kinds or ()
     good = sum(kind == GOOD for kind in kinds)
     width = max(len(name) for name in found.figures) + 2
@@ -53,7 +72,7 @@ def _measured_lines(found: Detection) -> list[str]:
     return out
 
 
-def _plain_lines(found: Detection) -> list[str]:
+def _plain_lines(found: "Detection") -> list[str]:
     return [
         f"{name}: {int(figures.flagged.sum())} of {len(found.suspects)} flagged, above "
         f"{figures.threshold:.6g}"
@@ -61,7 +80,7 @@ def _plain_lines(found: Detection) -> list[str]:
     ]
 
 
-def _weak_lines(found: Detection) -> list[str]:
+def _weak_lines(found: "Detection") -> list[str]:
     """Whether the score that decides is worth more than principal components, if that is known."""
     decides = found.deciding
     less = decides.measured.get("less_pca")
@@ -90,7 +109,7 @@ UNSOUND = {
 """Why normal images could choose no score, by the name under which it is kept."""
 
 
-def _choice_lines(found: Detection) -> list[str]:
+def _choice_lines(found: "Detection") -> list[str]:
     picked = found.choice
     if picked is None:
         return []
@@ -107,7 +126,7 @@ def _choice_lines(found: Detection) -> list[str]:
     return [f"{seen}: {picked.better + ' decides' if picked.better else both}"]
 
 
-def _likelihood_lines(found: Detection) -> list[str]:
+def _likelihood_lines(found: "Detection") -> list[str]:
     caution = found.likelihood or {}
     grey = caution["constants"]["grey"]["likelier_than"]
     out = [
@@ -122,7 +141,7 @@ def _likelihood_lines(found: Detection) -> list[str]:
     return out
 
 
-def lines(found: Detection) -> list[str]:
+def lines(found: "Detection") -> list[str]:
     """One line a flagged image, most anomalous first, for scripts: its path and score.
 
     Where two scores flag, both stand there.

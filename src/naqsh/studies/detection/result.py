@@ -26,22 +26,6 @@ FORMAT = 1
 SHOWN = 8
 """How many of the most and of the least anomalous pictures are shown."""
 
-REASONS = {
-    "seen": "the run was trained on the normal pictures that thresholds come from: expect more "
-    "false alarms than asked for; train with --training.validation 0.1 to hold some out",
-    "other_pictures": "the run's data set has changed since it was trained: these normal pictures "
-    "are not those",
-    "repeated": "some of the pictures examined are among the normal ones, pixel for pixel",
-    "few": "there are too few normal pictures held out for so low a rate of false alarms: the "
-    "threshold is their largest score",
-    "unlabelled": "which pictures are good is not known (no sub-folder named good beside others): "
-    "scores and flags alone",
-    "round_trip": "the method gives every picture back as it was: its reconstruction error is "
-    "rounding, and says nothing of anomalies",
-    "no_maps": "there are too many pixels to keep heat maps of all pictures",
-}
-"""What a reader must know, by the name under which it is kept."""
-
 
 @dataclass(frozen=True)
 class Detection:
@@ -56,8 +40,8 @@ class Detection:
         false_alarms: rate that thresholds were chosen for.
         draws: of noise, averaged over.
         figures: of each scorer, by name, the deciding one first, the one beside it second.
-        likelihood: what :func:`naqsh.studies.detection.caution.check` found; None without a likelihood.
-        notes: names out of :data:`REASONS`.
+        likelihood: what :mod:`naqsh.studies.detection.caution` found; None without one.
+        notes: names out of :data:`.printed.REASONS`.
         choice: what held-out normal images said of two scores, where that was asked for.
         terms: what else it depends on: names, fingerprints of images.
         pictures: files of heat maps, and ``maps_of``, whose they are.

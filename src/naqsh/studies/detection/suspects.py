@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh import data
-from naqsh.api import Run, load_data
 from naqsh.core.errors import NaqshError
 from naqsh.data import defects, folders, named
 from naqsh.data import listing as lists
 from naqsh.data.inspection import good_one
 from naqsh.io import places
 from naqsh.io.foreign import read_json
+from naqsh.runs.origin import load as load_data
+from naqsh.runs.trained import Trained
 from naqsh.studies.detection.examined import Suspects, no_good, of_path
 
 HELD_OUT = 0.2
@@ -47,7 +48,7 @@ class Normal:
 
 def suspects(
     source: str,
-    run: Run,
+    run: Trained,
     n: int | None = None,
     home: Path | str | None = None,
     good: str | None = None,
@@ -93,7 +94,7 @@ def suspects(
     return found
 
 
-def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
+def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Suspects:
     own = run.recipe.data.name
     shape = run.method.shape
     mine = load_data(run.recipe, "test", home)
@@ -117,7 +118,7 @@ def _named(source: str, run: Run, n: int | None, home: Path | None) -> Suspects:
 
 
 def _given_normal(
-    given: str, run: Run, home: Path | None, good: str | None, skip_broken: bool
+    given: str, run: Trained, home: Path | None, good: str | None, skip_broken: bool
 ) -> "data.DataSet":
     """Normal images that a user names; of a folder with good ones and others, the good ones."""
     shape, told = run.method.shape, run.recipe.data
@@ -139,7 +140,7 @@ def _given_normal(
 
 
 def normal(
-    run: Run,
+    run: Trained,
     given: str | None,
     seed: int,
     home: Path | str | None = None,
@@ -190,7 +191,7 @@ def normal(
     return Normal(whole.name, np.array(fitted.images), np.array(held.images), origin), notes
 
 
-def _fingerprint(run: Run) -> str | None:
+def _fingerprint(run: Trained) -> str | None:
     try:
         return str(read_json(run.folder.about)["data"]["fingerprint"])
     except (NaqshError, KeyError, TypeError):

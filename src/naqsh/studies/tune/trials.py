@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import data
-from naqsh.api import Run, load_data
-from naqsh.api import open as open_run
 from naqsh.core.abilities import Samples, Validates
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.io.files import make_folder, write_bytes, write_json, write_text
 from naqsh.io.foreign import plain_name
 from naqsh.recipes.recipe import Recipe
+from naqsh.runs.origin import load as load_data
+from naqsh.runs.trained import Trained, open_trained
 from naqsh.studies import ready
 from naqsh.studies.evaluation import distance
 from naqsh.studies.measure import features_for
@@ -165,7 +165,7 @@ def _judged(base: Recipe, device: str, home: Path | str | None) -> "data.DataSet
     return images
 
 
-def score(run: Run, home: Path | str | None) -> float:
+def score(run: Trained, home: Path | str | None) -> float:
     """What a trial is judged by, on training images that were held out: less is better."""
     best = run.best_validation()
     if best is not None:
@@ -176,7 +176,7 @@ def score(run: Run, home: Path | str | None) -> float:
     return distance(run, held_out, _features(run.recipe), SAMPLES)
 
 
-def metric(run: Run) -> str:
+def metric(run: Trained) -> str:
     """What :func:`score` is, in words."""
     if run.best_validation() is not None:
         return "validation loss"
@@ -199,7 +199,7 @@ def _report(study: Study, base: Recipe, home: Path | str | None) -> Best:
     if not table:
         raise NaqshError(f"every trial in {study.folder} failed; search narrower ranges")
     best = min(table, key=lambda row: row["value"])
-    run = open_run(study.place(best["trial"]))
+    run = open_trained(study.place(best["trial"]))
     numbers = {name: value for name, value in best.items() if name not in ("trial", "value")}
     folder = study.folder
     found = Best(folder, best["trial"], metric(run), best["value"], numbers, len(table))
