@@ -21,6 +21,7 @@ import torch
 from naqsh import recipes
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.method import Chain
 
@@ -90,7 +91,7 @@ def timed(step: Callable[[], None]) -> float:
 
 def large() -> None:
     """Three steps at D = 49152; prints the best time and the peak of memory in GiB."""
-    method = recipes.by_name("maf-capsule").method.build((3, 128, 128), 0)
+    method = recipes.by_name("maf-capsule").method.build(Layout((3, 128, 128)))
     (phase,) = method.phases()
     optimizer = phase.optimizer.build(phase.parameters())
     seconds = []

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from naqsh.core.noise import Noise
-from naqsh.core.spec import Precision
+from naqsh.core.spec import Layout, Precision
 from naqsh.methods.diffusion import Spec
 from naqsh.runs.sampling import SAMPLE_BATCH
 
@@ -34,7 +34,7 @@ PRECISIONS: list[Precision] = ["float32", "auto"]
 
 def plain(count: int, steps: int) -> Callable[[], None]:
     """A hand-written DDIM loop over `steps` of the 50 steps."""
-    method = Spec().build((1, 28, 28), 0).eval()
+    method = Spec().build(Layout((1, 28, 28))).eval()
     network = method.sampling_network
     betas = torch.linspace(1e-4, 0.02, 1000)
     alpha_bar = torch.cat([torch.ones(1), torch.cumprod(1 - betas, 0)])
@@ -60,7 +60,7 @@ def timed(sample: Callable[[], object]) -> float:
 
 def main() -> int:
     torch.manual_seed(0)
-    method = Spec().build((1, 28, 28), 0).eval()
+    method = Spec().build(Layout((1, 28, 28))).eval()
     loop = plain(PLAIN_BATCH, PLAIN_STEPS // SHARE)
 
     def ours(sampler: str, steps: int, precision: Precision) -> Callable[[], object]:

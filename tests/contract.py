@@ -20,6 +20,7 @@ from naqsh.runs.folder import RunFolder
 from naqsh.training.estimate import estimate
 from naqsh.training.launch import build
 from naqsh.training.loop import Trainer
+from naqsh.training.rows import fixed
 
 CLASSES = ("dark", "bright")
 CPU = torch.device("cpu")
@@ -55,7 +56,7 @@ def trainer(recipe: Recipe, data: DataSet, folder: Path) -> Trainer:
     run.grids.mkdir(parents=True, exist_ok=True)
     run.checkpoints.mkdir(exist_ok=True)
     write_text(run.recipe, recipe.to_yaml())
-    method = build(recipe, data.shape, len(data.classes))
+    method = build(recipe, data.layout)
     return Trainer(recipe, method, data, run, World(0, 1, CPU), display_quiet=True)
 
 
@@ -89,14 +90,14 @@ def check_method(recipe: Recipe, channels: int, folder: Path) -> None:
     check_save_and_load(recipe, data, folder / "load")
     check_overfits(recipe, data, folder / "overfit")
     # On the meta device a loss that reads a number back raises.
-    cost = estimate(recipe, data.shape, len(CLASSES))
-    method = build(recipe, data.shape, len(CLASSES))
+    cost = estimate(recipe, data.layout)
+    method = build(recipe, data.layout)
     assert cost.parameters == sum(p.numel() for p in method.parameters())
 
 
 def check_losses(recipe: Recipe, data: DataSet) -> None:
     """Every phase gives finite scalars, `total` among them."""
-    method = build(recipe, data.shape, len(CLASSES)).train()
+    method = build(recipe, data.layout).train()
     batch = seen(method, data)
     for phase in method.phases():
         losses = phase.loss(batch, 0)
@@ -109,7 +110,7 @@ def check_losses(recipe: Recipe, data: DataSet) -> None:
 
 def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
     """A phase changes every weight that it names, and no other parameter."""
-    names = [phase.name for phase in build(recipe, data.shape, len(CLASSES)).phases()]
+    names = [phase.name for phase in build(recipe, data.layout).phases()]
     assert len(set(names)) == len(names)
     for number, name in enumerate(names):
         one = trainer(tiny(recipe), data, folder / name)
@@ -155,7 +156,7 @@ def save(halted: Trainer) -> None:
 
 def check_sampling(recipe: Recipe, data: DataSet) -> None:
     """Shape, range, and one seed a picture."""
-    method = build(recipe, data.shape, len(CLASSES)).eval()
+    method = build(recipe, data.layout).eval()
     if not isinstance(method, Samples):
         return
     with torch.no_grad():
@@ -175,12 +176,12 @@ def check_sampling(recipe: Recipe, data: DataSet) -> None:
 
 def check_shows(recipe: Recipe, data: DataSet) -> None:
     """What a method shows beside samples are pictures in whole rows."""
-    method = build(recipe, data.shape, len(CLASSES)).eval()
+    method = build(recipe, data.layout).eval()
     if not isinstance(method, Shows):
         return
-    images = to_float(torch.from_numpy(data.images[:10].copy()), *method.value_range)
+    batch = fixed(data, range(10), method.value_range, Noise(5, 10))
     with torch.no_grad():
-        shown = method.show(images, Noise(5, 10))
+        shown = method.show(batch)
     assert shown
     for name, (images, columns) in shown.items():
         for language in LANGUAGES:

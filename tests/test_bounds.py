@@ -14,6 +14,7 @@ from naqsh.cli import main
 from naqsh.core.abilities import Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
+from naqsh.core.spec import Layout
 from naqsh.diffusion.bound import bound
 from naqsh.diffusion.likelihood import log_likelihood
 from naqsh.methods import diffusion
@@ -101,7 +102,7 @@ def test_the_flow_is_that_of_pictures_spread_over_their_levels(
 def test_diffusion_has_both_and_others_are_refused(
     run: naqsh.Run, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    method = Spec(width=4, multipliers=(1,)).build((1, 8, 8), 0)
+    method = Spec(width=4, multipliers=(1,)).build(Layout((1, 8, 8)))
     assert isinstance(method, Bounds)
     assert isinstance(method, HasFlowLogProb)
     with pytest.raises(NaqshError, match="gan-digits has no bound by time"):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from naqsh import api
 from naqsh import api as run
 from naqsh.core.errors import NaqshError
+from naqsh.core.spec import Layout
 from naqsh.io.foreign import read_lines
 from naqsh.runs import checkpoint, loading, origin, tensors
 from naqsh.runs import folder as runfolder
@@ -183,7 +184,7 @@ DAMAGE = {
 def parts(finished):
     """A method and its optimisers, to restore into."""
     recipe = run.open(finished).recipe
-    method = launch.build(recipe, (1, 16, 16), 10)
+    method = launch.build(recipe, Layout((1, 16, 16), tuple("0123456789")))
     return method, {p.name: p.optimizer.build(p.modules[0].parameters()) for p in method.phases()}
 
 

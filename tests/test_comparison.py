@@ -14,6 +14,7 @@ import naqsh
 from naqsh import recipes
 from naqsh.cli import main
 from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.spec import Layout
 from naqsh.io.files import append_line
 from naqsh.runs import kept as stored
 from naqsh.runs.folder import RunFolder
@@ -234,7 +235,7 @@ def test_pictures_become_steps_without_a_training(monkeypatch: pytest.MonkeyPatc
 
 
 def _built(recipe: naqsh.recipes.recipe.Recipe) -> naqsh.core.method.Method:
-    return recipe.method.build((1, 8, 8), 10)
+    return recipe.method.build(Layout((1, 8, 8), tuple("0123456789")))
 
 
 def _never(*_: object, **__: object) -> None:

@@ -9,6 +9,7 @@ import torch
 from contract import tiny, tiny_data, trainer
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.methods.controlvae import Controller, ControlVAE, Spec
 from naqsh.recipes import by_name
 
@@ -149,7 +150,7 @@ def batch() -> Batch:
 def test_beta_answers_the_kl_of_the_same_step() -> None:
     torch.manual_seed(0)
     spec = Spec(kl=1.0, kl_start=1.0)
-    one: ControlVAE = spec.build(SHAPE, 0)
+    one: ControlVAE = spec.build(Layout(SHAPE))
     losses = {name: float(value.detach()) for name, value in one.losses(batch(), 0).items()}
     error = 1 - losses["kl"]
     assert error < -0.1
@@ -166,7 +167,7 @@ def test_beta_answers_the_kl_of_the_same_step() -> None:
 
 def test_beta_takes_no_part_in_the_gradient() -> None:
     torch.manual_seed(0)
-    one: ControlVAE = Spec(ki=10.0).build(SHAPE, 0)
+    one: ControlVAE = Spec(ki=10.0).build(Layout(SHAPE))
     kl = torch.tensor([3.0, 20.0], requires_grad=True)
     penalty, logged = one.weighed(kl, kl.detach(), 0)
     penalty.backward()
@@ -184,7 +185,7 @@ def test_a_checkpoint_holds_the_controller(tmp_path: object) -> None:
         held = getattr(again.method.controller, name)
         assert held.dtype == torch.float64
         assert torch.equal(held, getattr(one.method.controller, name))
-        assert float(held) != float(getattr(recipe.method.build(SHAPE, 0).controller, name))
+        assert float(held) != float(getattr(recipe.method.build(Layout(SHAPE)).controller, name))
 
 
 REFUSED: list[tuple[dict[str, float], str]] = [

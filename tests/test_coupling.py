@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs, Samples, Validates
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
 from naqsh.flows.coupling import (
@@ -240,7 +241,7 @@ def test_sides_must_divide() -> None:
 
 @pytest.mark.parametrize("name", ["nice-digits", "realnvp-digits"])
 def test_a_recipe_reconstructs_to_the_grey_level_and_shares_its_surprise(name: str) -> None:
-    method = by_name(name).method.build((1, 16, 16), 0)
+    method = by_name(name).method.build(Layout((1, 16, 16)))
     assert isinstance(method, FlowMethod)
     for capability in (Samples, Validates, Encodes, Reconstructs, HasLogProb, Localises):
         assert isinstance(method, capability)

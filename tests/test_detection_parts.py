@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from naqsh import metrics
 from naqsh.core.errors import NaqshError
+from naqsh.core.spec import Layout
 from naqsh.studies.detection import caution, conditional, density, figures, heat, maps
 from naqsh.studies.detection.baselines import Neighbour, Residual
 from naqsh.studies.detection.examined import Suspects
@@ -68,7 +69,7 @@ def test_a_flow_gives_everything_back():
         recipe = recipes.by_name("maf-digits")
     except NaqshError:
         pytest.skip("no recipe maf-digits")
-    method = build(recipe.override({"method.hidden": [32, 32]}), (1, 8, 8), 0).eval()
+    method = build(recipe.override({"method.hidden": [32, 32]}), Layout((1, 8, 8))).eval()
     noise = PICTURES[:, :1]
     assert is_rounding(Reconstruction(method, torch.device("cpu")).score(noise, 0))
     assert not is_rounding(Scores(np.array([1e-12, 1e-3]), None))

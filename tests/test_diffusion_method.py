@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Sho
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.data import DataSet
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
@@ -55,7 +57,7 @@ def method(classes: int = 3, **changes: object) -> Diffusion:
     """A tiny method whose network says something."""
     numbers: dict[str, object] = {"width": 8, "multipliers": (1, 2), "steps": 3}
     torch.manual_seed(0)
-    one = Spec(**(numbers | changes)).build(SHAPE, classes).eval()  # type: ignore[arg-type]
+    one = Spec(**(numbers | changes)).build(Layout(SHAPE, tuple("012"[:classes]))).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in one.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -215,8 +217,8 @@ def test_labels_are_drawn_as_often_as_training_had_them(tmp_path: Path) -> None:
 def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
     recipe = tiny(recipes.by_name("conditional-ddpm-mnist"))
     data = tiny_data(1)
-    one = build(recipe, data.shape, len(CLASSES))
-    old = checkpoint.header(recipe.to_yaml(), data.shape, CLASSES) | {"step": "0"}
+    one = build(recipe, data.layout)
+    old = checkpoint.header(recipe.to_yaml(), data.layout) | {"step": "0"}
     assert "counts" not in old
     tensors.save(tmp_path / "old.safetensors", one.state_dict(), old)
     opened = load(tmp_path / "old.safetensors")[0]
@@ -258,7 +260,7 @@ def test_numbers_that_cannot_be_are_refused() -> None:
         with pytest.raises(ValueError, match=complaint):
             Spec(**numbers)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs labels"):
-        Spec(conditional=True).build(SHAPE, 0)
+        Spec(conditional=True).build(Layout(SHAPE))
 
 
 class Trained(nn.Module):
@@ -303,7 +305,7 @@ def test_the_forward_strip_begins_with_the_picture_and_ends_in_noise() -> None:
 def test_the_reverse_strip_shows_what_the_sampler_went_through() -> None:
     one = method(steps=9)
     noise = Noise(8, 2)
-    strip = one.show(batch(10).images, noise)["reverse"][0].view(2, 2, 10, *SHAPE)
+    strip = one.show(replace(batch(10), noise=noise))["reverse"][0].view(2, 2, 10, *SHAPE)
     start = (Noise(8, 2).normal(*SHAPE) + 1) / 2
     torch.testing.assert_close(strip[:, 0, 0], start.clamp(0, 1))
     again = one.sample(Noise(8, 2), steps=9)
@@ -398,7 +400,7 @@ def test_recipes_build_as_they_are(name: str) -> None:
     assert isinstance(recipe.method, Spec)
     shape = {"mnist": (1, 28, 28), "digits": (1, 16, 16), "cifar10": (3, 32, 32)}[recipe.data.name]
     with torch.device("meta"):
-        one = recipe.method.build(shape, 10)
+        one = recipe.method.build(Layout(shape, tuple("0123456789")))
     size = sum(p.numel() for p in one.parameters())
     if recipe.data.name == "cifar10":
         assert size == 35_746_307
@@ -411,6 +413,6 @@ def test_a_conditional_recipe_learns_from_labels() -> None:
     recipe = tiny(recipes.by_name("conditional-ddpm-mnist"))
     data = tiny_data(1)
     assert data.labels is not None
-    one = build(recipe, data.shape, len(CLASSES))
+    one = build(recipe, data.layout)
     assert isinstance(one, Diffusion)
     assert one.classes == len(CLASSES)

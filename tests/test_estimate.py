@@ -10,10 +10,9 @@ from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import SGD, Adam, RMSprop
 from naqsh.core.readable import readable_bytes
-from naqsh.core.spec import MethodSpec
+from naqsh.core.spec import Layout, MethodSpec
 from naqsh.recipes import all_recipes, by_name
 from naqsh.recipes.recipe import Data, Recipe, Training
-from naqsh.training import estimate as module
 from naqsh.training.ema import Average
 from naqsh.training.estimate import estimate
 
@@ -26,7 +25,7 @@ def held(recipe: Recipe, shape, count: int) -> int:
     Counted by storage, not by formula: weights, gradients, optimiser state and average as they lie
     in memory, and what autograd saved for backward in the phase that saves most.
     """
-    method = recipe.method.build(shape, 10).train()
+    method = recipe.method.build(Layout(shape, tuple("0123456789"))).train()
     average = Average(method, 0.9) if recipe.training.ema else None
     saved_most, optimizers = 0, []
     for phase in method.phases():
@@ -72,7 +71,7 @@ def held(recipe: Recipe, shape, count: int) -> int:
 def test_memory_is_near_the_truth(name, changes):
     recipe = by_name(name).override(changes)
     shape = (1, 28, 28) if name.endswith("mnist") else DIGITS
-    told = estimate(recipe, shape, 10).memory
+    told = estimate(recipe, Layout(shape, tuple("0123456789"))).memory
     truth = held(recipe, shape, recipe.training.batch)
     assert 0.95 < told / truth < 1.05, (readable_bytes(told), readable_bytes(truth))
 
@@ -81,8 +80,8 @@ def test_memory_is_near_the_truth(name, changes):
 def test_parameters_and_layers_are_exact(name):
     recipe = by_name(name)
     shape = (3, 32, 32) if name.endswith("cifar10") else DIGITS
-    cost = estimate(recipe, shape, 10)
-    method = recipe.method.build(shape, 10)
+    cost = estimate(recipe, Layout(shape, tuple("0123456789")))
+    method = recipe.method.build(Layout(shape, tuple("0123456789")))
     assert cost.parameters == sum(p.numel() for p in method.parameters())
     for phase in method.phases():
         layers = cost.networks[phase.name]
@@ -95,7 +94,7 @@ def test_parameters_and_layers_are_exact(name):
 
 
 def test_layers_of_the_discriminator_are_told_as_they_run():
-    layers = estimate(by_name("gan-digits"), DIGITS, 10).networks["critic"]
+    layers = estimate(by_name("gan-digits"), Layout(DIGITS, tuple("0123456789"))).networks["critic"]
     assert [layer.name for layer in layers][:3] == ["conv1", "relu1", "conv2"]
     assert (layers[0].kind, layers[0].output) == ("Conv2d", [32, 8, 8])
     assert layers[0].parameters == 32 * (16 + 1)
@@ -104,11 +103,18 @@ def test_layers_of_the_discriminator_are_told_as_they_run():
 
 def test_the_batch_is_cut_by_accumulation_and_ranks():
     recipe = by_name("gan-digits").override({"training.batch": 1024})
-    whole = estimate(recipe, DIGITS, 10).memory
-    small = estimate(recipe.override({"training.batch": 256}), DIGITS, 10).memory
+    whole = estimate(recipe, Layout(DIGITS, tuple("0123456789"))).memory
+    small = estimate(
+        recipe.override({"training.batch": 256}), Layout(DIGITS, tuple("0123456789"))
+    ).memory
     assert small < whole
-    assert estimate(recipe.override({"training.accumulate": 4}), DIGITS, 10).memory == small
-    assert estimate(recipe, DIGITS, 10, ranks=4).memory == small
+    assert (
+        estimate(
+            recipe.override({"training.accumulate": 4}), Layout(DIGITS, tuple("0123456789"))
+        ).memory
+        == small
+    )
+    assert estimate(recipe, Layout(DIGITS, tuple("0123456789")), ranks=4).memory == small
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,8 @@ class Spec(MethodSpec):
     loss: str = "fine"
     optimizer: object = Adam()
 
-    def build(self, shape, classes):
-        return Tiny(self, shape)
+    def build(self, layout):
+        return Tiny(self, layout.shape)
 
 
 class Tiny(Method):
@@ -154,21 +160,21 @@ def tiny(training: Training = Training(), **numbers) -> Recipe:
 
 @pytest.mark.parametrize("loss", ["reads", "branches"])
 def test_a_step_that_waits_for_the_device_fails_here(loss):
-    estimate(tiny(), DIGITS, 0)
+    estimate(tiny(), Layout(DIGITS))
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        estimate(tiny(loss=loss), DIGITS, 0)
+        estimate(tiny(loss=loss), Layout(DIGITS))
 
 
 def test_one_picture_at_a_time_is_tried():
-    estimate(tiny(Training(batch=2), loss="needs_two"), DIGITS, 0)
+    estimate(tiny(Training(batch=2), loss="needs_two"), Layout(DIGITS))
     for training in (Training(batch=1), Training(batch=8, accumulate=8)):
         with pytest.raises(ValueError, match=r"one picture at a time is too few \(needs two"):
-            estimate(tiny(training, loss="needs_two"), DIGITS, 0)
-        estimate(tiny(training), DIGITS, 0)
+            estimate(tiny(training, loss="needs_two"), Layout(DIGITS))
+        estimate(tiny(training), Layout(DIGITS))
     # Ranks of one image each are served: batch normalisation takes its statistics over all of them.
-    estimate(tiny(Training(batch=4), loss="needs_two"), DIGITS, 0, ranks=4)
+    estimate(tiny(Training(batch=4), loss="needs_two"), Layout(DIGITS), ranks=4)
     with pytest.raises(ValueError, match=r"over training\.accumulate must be at least 2"):
-        estimate(tiny(Training(batch=4, accumulate=4), loss="needs_two"), DIGITS, 0)
+        estimate(tiny(Training(batch=4, accumulate=4), loss="needs_two"), Layout(DIGITS))
 
 
 @pytest.mark.parametrize(
@@ -177,23 +183,23 @@ def test_one_picture_at_a_time_is_tried():
 )
 def test_optimiser_state_is_counted(optimizer, copies):
     weights = (256 + 1) * 4
-    told = estimate(tiny(Training(batch=2), optimizer=optimizer), DIGITS, 0).memory
+    told = estimate(tiny(Training(batch=2), optimizer=optimizer), Layout(DIGITS)).memory
     batch = told - copies * weights
     assert 0 < batch < 3 * 2 * 256 * 4
     averaged = tiny(Training(batch=2, ema=0.9), optimizer=optimizer)
-    assert estimate(averaged, DIGITS, 0).memory == told + weights
+    assert estimate(averaged, Layout(DIGITS)).memory == told + weights
 
 
 def test_the_size_of_the_pictures_must_fit():
     with pytest.raises(ValueError, match="sides must divide by 4, got 30x30"):
-        estimate(by_name("gan-digits"), (1, 30, 30), 10)
+        estimate(by_name("gan-digits"), Layout((1, 30, 30), tuple("0123456789")))
 
 
 def test_readable_bytes():
     assert [readable_bytes(n) for n in (0, 1, 1000, 1536, 5 << 20, 3 << 30, 7 << 40)] == [
         *("0 B", "1 B", "1e+03 B", "1.5 KiB", "5 MiB", "3 GiB", "7 TiB")
     ]
-    assert module.readable_bytes(1 << 60).endswith("TiB")
+    assert readable_bytes(1 << 60).endswith("TiB")
 
 
 def test_memory_is_told_before_images_are_made_large(alone, monkeypatch):

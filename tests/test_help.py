@@ -7,6 +7,7 @@ import pytest
 
 import naqsh
 from naqsh import api, cli, methods
+from naqsh.core.spec import Layout
 from naqsh.io import codec, options
 from naqsh.io.files import flat
 from naqsh.recipes import all_recipes, by_name
@@ -128,7 +129,7 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
 
 @pytest.mark.parametrize("recipe", ["gan-digits", "vae-digits", "maf-digits", "ddpm-digits"])
 def test_every_option_of_sampling_is_described(recipe):
-    method = by_name(recipe).method.build((1, 16, 16), 10)
+    method = by_name(recipe).method.build(Layout((1, 16, 16), tuple("0123456789")))
     assert [o.name for o in described(method) if len(o.about) < 8] == []
     assert [o.name for o in described(method)] == list(sample_names(method))
 

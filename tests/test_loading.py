@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from naqsh import api as run
 from naqsh import recipes
 from naqsh.core.errors import NaqshError
+from naqsh.core.spec import Layout
 from naqsh.io.files import flat
 from naqsh.recipes.recipe import from_yaml
 from naqsh.runs import loading, tensors
@@ -44,8 +45,8 @@ def with_recipe(path: Path, **changes) -> Path:
 
 def test_a_weights_file_is_complete(tmp_path):
     method, header = loading.load(with_header(tmp_path / "a.safetensors"))
-    assert (header.shape, header.step) == ((1, 4, 4), 6)
-    assert header.classes == tuple("0123456789")
+    assert (header.layout.shape, header.step) == ((1, 4, 4), 6)
+    assert header.layout.classes == tuple("0123456789")
     assert not method.training
     expected = load_file(WEIGHTS)
     assert all(torch.equal(value, expected[name]) for name, value in method.state_dict().items())
@@ -141,7 +142,9 @@ def test_no_number_of_a_method_takes_long_to_refuse(name):
                 base.override({key: number})
         try:
             # As from a file with ten small tensors.
-            blueprint(base.override({key: 9_999_999}), (1, 16, 16), 10, 10, 1000)
+            blueprint(
+                base.override({key: 9_999_999}), Layout((1, 16, 16), tuple("0123456789")), 10, 1000
+            )
         except (NaqshError, ValueError) as error:
             assert "\n" not in str(error)  # noqa: PT017 - it may be fine as well
 

@@ -14,7 +14,7 @@ from torch import nn
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method, Phase
 from naqsh.core.optimizers import SGD
-from naqsh.core.spec import MethodSpec
+from naqsh.core.spec import Layout, MethodSpec
 from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.io import headers
@@ -37,8 +37,8 @@ class Spec(MethodSpec):
     every: int = 1
     bad: str = ""
 
-    def build(self, shape, classes):
-        return Lines(self, shape)
+    def build(self, layout):
+        return Lines(self, layout.shape)
 
 
 class Lines(Method):
@@ -91,7 +91,7 @@ def make(folder, spec: Spec = Spec(), **numbers) -> Trainer:
     run.grids.mkdir(parents=True)
     run.checkpoints.mkdir()
     world = World(0, 1, torch.device("cpu"))
-    method = spec.build((1, 4, 4), 0)
+    method = spec.build(Layout((1, 4, 4)))
     return Trainer(recipe, method, DataSet.of("x", pixels), run, world, display_quiet=True)
 
 

@@ -12,6 +12,7 @@ from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs, S
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
@@ -35,7 +36,7 @@ def method(turned: bool = False, **changes: object) -> FlowMethod:
     """A small flow, far from the identity."""
     torch.manual_seed(0)
     spec = (iaf.Spec if turned else maf.Spec)(**{**SMALL, **changes})  # type: ignore[arg-type]
-    flow = spec.build(SHAPE, 0)
+    flow = spec.build(Layout(SHAPE))
     assert isinstance(flow, FlowMethod)
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
@@ -164,7 +165,7 @@ def test_layers_are_what_the_numbers_say() -> None:
         with pytest.raises(ValueError, match=r"at least 1|above 0"):
             maf.Spec(**changes)  # type: ignore[arg-type]
     with pytest.raises(NaqshError, match="logit must lie between"):
-        build(by_name("maf-digits").override({"method.logit": 0.5}), SHAPE, 0)
+        build(by_name("maf-digits").override({"method.logit": 0.5}), Layout(SHAPE))
 
 
 def test_a_flow_can_do_all_that_a_flow_can() -> None:

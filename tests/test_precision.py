@@ -5,6 +5,7 @@ import torch
 
 from naqsh.core.noise import Noise
 from naqsh.core.precision import autocast_dtype
+from naqsh.core.spec import Layout
 from naqsh.methods.diffusion import Spec
 
 
@@ -34,7 +35,7 @@ def test_a_sampler_in_bfloat16_makes_nearly_the_same_pictures():
     torch.manual_seed(0)
     # What is asked for is the clean picture: errors of the noise would grow at the first steps.
     spec = Spec(width=8, multipliers=(1, 2), parameterisation="x0")
-    method = spec.build((1, 8, 8), 0).eval()
+    method = spec.build(Layout((1, 8, 8))).eval()
     for parameter in method.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     seen = []

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from naqsh.core.optimizers import SGD, Adam, RMSprop
-from naqsh.core.spec import MethodSpec
+from naqsh.core.spec import Layout, MethodSpec
 from naqsh.methods import gan
 
 CASES = {
@@ -76,4 +76,4 @@ def test_numbers_that_cannot_be_are_refused(build, line):
 def test_a_spec_is_called_by_its_module():
     assert gan.Spec().kind == "gan"
     with pytest.raises(NotImplementedError):
-        MethodSpec().build((1, 8, 8), 0)
+        MethodSpec().build(Layout((1, 8, 8)))

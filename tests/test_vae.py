@@ -10,6 +10,7 @@ from torch import Tensor, distributions, nn
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Validates
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
 from naqsh.methods import vae
 from naqsh.methods.vae import VAE, Spec, divergence
@@ -32,7 +33,7 @@ def batch(count: int = 6) -> Batch:
 
 def method(**changes: object) -> VAE:
     torch.manual_seed(0)
-    return Spec(**changes).build(SHAPE, 0)  # type: ignore[arg-type]
+    return Spec(**changes).build(Layout(SHAPE))  # type: ignore[arg-type]
 
 
 def test_bernoulli_is_torchs() -> None:
@@ -165,7 +166,7 @@ def linear_gaussian(loosened: float) -> tuple[VAE, Tensor, distributions.Distrib
     _, rotation = torch.linalg.eigh(precision)
     weight = weight @ rotation
     variance = 1 / (1 + weight.square().sum(0) / scale**2)
-    one = Spec(likelihood="gaussian", scale=scale, latent=2).build((1, 4, 4), 0)
+    one = Spec(likelihood="gaussian", scale=scale, latent=2).build(Layout((1, 4, 4)))
     one.decoder = Affine(weight, bias, (1, 2, 2))  # type: ignore[assignment]
     inverse = variance[:, None] * weight.T / scale**2
     log_variance = variance.log() + loosened
@@ -300,9 +301,9 @@ def test_recipes_are_those_of_the_specification() -> None:
     recipe = by_name("vae-dsprites")
     assert recipe.training.batch == 64
     assert recipe.method.optimizer.lr == 1e-4  # type: ignore[attr-defined]
-    built = build(recipe, (1, 64, 64), 3)
+    built = build(recipe, Layout((1, 64, 64), ("a", "b", "c")))
     assert count(built) == 382_932 + 380_353
-    cifar = build(by_name("vae-cifar10"), (3, 32, 32), 10)
+    cifar = build(by_name("vae-cifar10"), Layout((3, 32, 32), tuple("0123456789")))
     assert isinstance(cifar.likelihood, Gaussian)
 
 
@@ -401,7 +402,7 @@ def test_a_flow_learns_a_posterior_that_no_diagonal_one_is() -> None:
             posterior=kind,
             posterior_hidden=8,  # type: ignore[arg-type]
         )
-        one = spec.build((1, 4, 4), 0)
+        one = spec.build(Layout((1, 4, 4)))
         weight = torch.zeros(16, 2)
         weight[0] = 1.0
         one.decoder = Affine(weight, torch.zeros(16), (1, 4, 4))  # type: ignore[assignment]

@@ -12,6 +12,7 @@ from torch import Tensor
 from contract import tiny, tiny_data, trainer
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.methods import vae
 from naqsh.recipes import by_name
 from naqsh.recipes.recipe import Recipe
@@ -55,7 +56,7 @@ def test_the_gradient_is_that_of_the_definition(posterior: str, parts: int) -> N
     count, free = 16, 0.2
     torch.manual_seed(0)
     spec = vae.Spec(latent=8, beta=2.0, free_bits=free, posterior=posterior)  # type: ignore[arg-type]
-    one = spec.build((1, 16, 16), 0)
+    one = spec.build(Layout((1, 16, 16)))
     images = (Noise(4, count).uniform(1, 16, 16) > 0.7).float()
     noise = Noise(1, count)
     means = one._draw(one.posterior(images), noise).kl.mean(0)
@@ -90,7 +91,7 @@ def test_the_gradient_is_that_of_the_definition(posterior: str, parts: int) -> N
 def test_without_free_bits_the_loss_is_minus_the_bound() -> None:
     """A drawn KL may be below 0, and counts as it is."""
     torch.manual_seed(0)
-    one = vae.Spec(latent=8, posterior="iaf").build((1, 16, 16), 0)
+    one = vae.Spec(latent=8, posterior="iaf").build(Layout((1, 16, 16)))
     images = (Noise(4, 4).uniform(1, 16, 16) > 0.7).float()
     losses = one.losses(Batch(images, None, Noise(1, 4)), 0)
     drawn = one._draw(one.posterior(images), Noise(1, 4))

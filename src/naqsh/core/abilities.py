@@ -40,12 +40,11 @@ class DrawsLabels(Protocol):
 class Shows(Protocol):
     """A method with more to see than samples, such as reconstructions or film strips."""
 
-    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
-        """Pictures for the report, by name: float32 in [0, 1] (N, C, H, W), and how many in a row.
+    def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
+        """Images for the report, by name: float32 in [0, 1] (N, C, H, W), and how many in a row.
 
         Args:
-            images: ten real pictures in the method's value range with shape (10, C, H, W).
-            noise: of ten pictures.
+            batch: ten real images with noise of their own.
         """
         ...
 

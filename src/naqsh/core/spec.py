@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 """Channels, height and width of a picture."""
 
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a data set's batches have; known before an image is read, kept with weights.
+
+    Attributes:
+        shape: (C, H, W) of the images.
+        classes: the names of the labels; empty where there are none.
+        caption: numbers in the embedding of a caption; 0 where there are no captions.
+        second: (C, H, W) of the images of a second domain; None where there is none.
+    """
+
+    shape: Shape
+    classes: tuple[str, ...] = ()
+    caption: int = 0
+    second: Shape | None = None
+
+
 Precision = Literal["auto", "float32", "bfloat16"]
 """What networks compute in; auto takes bfloat16 where the hardware has it."""
 
@@ -26,6 +44,10 @@ class MethodSpec:
         """The method's name in a recipe: that of the module which defines it."""
         return type(self).__module__.rpartition(".")[2]
 
-    def build(self, shape: Shape, classes: int) -> "Method":
-        """The method with fresh networks for pictures of `shape` in `classes` classes (0: none)."""
+    def build(self, layout: Layout) -> "Method":
+        """The method with fresh networks for batches that have the columns of `layout`.
+
+        Raises:
+            ValueError: it cannot be built for them; says why.
+        """
         raise NotImplementedError

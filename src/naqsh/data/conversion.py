@@ -5,7 +5,6 @@ while it is made, and mapped: no set has to fit the memory.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from math import prod
 from typing import Literal
 
@@ -86,7 +85,8 @@ def brought_to(
     place = cache.key("brought", data.fingerprint, shape, smooth)
     whole = (len(data), *shape)
     made = stored(f"resizing {data.name}", whole, data.labels, pieces, place, "1")
-    return replace(data, images=made.images, fingerprint=made.fingerprint)
+    plain = DataSet(data.name, made.images, data.labels, data.classes, made.fingerprint, data.notes)
+    return plain.with_columns(data.second, data.paired, data.captions, data.texts)
 
 
 def target(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.seeds import derive
-from naqsh.data.fingerprint import fingerprint_of
+from naqsh.core.spec import Layout
+from naqsh.data import cache
+from naqsh.data.fingerprint import combined, fingerprint_of
 
 Split = Literal["train", "test"]
 
@@ -20,17 +22,21 @@ _IN_MEMORY = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Pictures, their labels, and a name that can stand beside a measured figure.
+    """Images, what belongs to them, and a name that can stand beside a measured figure.
 
     Attributes:
-        name: what the pictures are; tells when they are not the published ones.
+        name: what the images are; tells when they are not the published ones.
         images: uint8 in 0..255 with shape (N, C, H, W), in memory or a read-only memory map.
         labels: int64 in 0..K-1 with shape (N,), or None.
         classes: the K names of the labels; empty when there are none.
-        fingerprint: 16 hexadecimal digits of the SHA-256 of shape, pixels and labels: equal
-            content has an equal fingerprint, wherever it came from. For memory-mapped sets it was
-            taken while the map was written.
+        fingerprint: 16 hexadecimal digits of the SHA-256 of shape, pixels and labels, and of the
+            further columns where there are any: equal content has an equal fingerprint, wherever
+            it came from. For memory-mapped sets it was taken while the map was written.
         notes: what must be known of them, a sentence each; see :mod:`naqsh.data.notes`.
+        second: images of a second domain, uint8 with shape (M, C', H', W'), or None.
+        paired: whether image k of the second domain belongs to image k of the first (then M is N).
+        captions: embeddings of K captions of each image, float32 with shape (N, K, d), or None.
+        texts: the K captions of each of the N images as sentences; empty where there are none.
     """
 
     name: str
@@ -39,6 +45,10 @@ class DataSet:
     classes: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    second: NDArray[np.uint8] | None = None
+    paired: bool = False
+    captions: NDArray[np.float32] | None = None
+    texts: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(
@@ -47,32 +57,74 @@ class DataSet:
         images: NDArray[np.uint8],
         labels: NDArray[Any] | None = None,
         classes: tuple[str, ...] = (),
+        *,
+        second: NDArray[np.uint8] | None = None,
+        paired: bool = False,
+        captions: NDArray[np.floating] | None = None,
+        texts: Sequence[Sequence[str]] = (),
     ) -> "DataSet":
-        """A data set of arrays at hand, with its fingerprint taken.
+        """A data set of arrays at hand, with its fingerprint taken; see the attributes.
 
-        Args:
-            name: what the pictures are.
-            images: uint8 with shape (N, C, H, W).
-            labels: integers with shape (N,), or None.
-            classes: the names of the labels.
+        Raises:
+            ValueError: an array has another type or length than it must have.
         """
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(f"need uint8 (N, C, H, W), got {images.dtype} {images.shape}")
+        images = _pixels(images)
         if labels is not None:
             if labels.shape != (len(images),):
-                raise ValueError(f"{len(images)} pictures, but labels of shape {labels.shape}")
+                raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
             labels = labels.astype(np.int64)
-        images = np.ascontiguousarray(images) if not images.flags.c_contiguous else images
-        return cls(name, images, labels, classes, fingerprint_of(images, labels))
+        whole = cls(name, images, labels, classes, fingerprint_of(images, labels))
+        return whole.with_columns(second, paired, captions, texts)
+
+    def with_columns(
+        self,
+        second: NDArray[np.uint8] | None = None,
+        paired: bool = False,
+        captions: NDArray[np.floating] | None = None,
+        texts: Sequence[Sequence[str]] = (),
+    ) -> "DataSet":
+        """This set with further columns, which its fingerprint then covers; see the attributes.
+
+        Raises:
+            ValueError: an array has another type or length than it must have.
+        """
+        if second is None and captions is None and not texts:
+            return self
+        second = None if second is None else _pixels(second)
+        if paired and (second is None or len(second) != len(self)):
+            raise ValueError(f"{len(self)} images need as many partners in the second domain")
+        if captions is not None:
+            if captions.ndim != 3 or len(captions) != len(self) or not captions.size:
+                raise ValueError(f"need captions (N, K, d) of {len(self)}, got {captions.shape}")
+            captions = np.ascontiguousarray(captions, np.float32)
+        if texts and len(texts) != len(self):
+            raise ValueError(f"{len(self)} images, but texts of {len(texts)}")
+        sentences = tuple(tuple(several) for several in texts)
+        digest = combined(self.fingerprint, second, paired, captions, sentences)
+        return replace(
+            self,
+            second=second,
+            paired=paired,
+            captions=captions,
+            texts=sentences,
+            fingerprint=digest,
+        )
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one picture."""
+        """(C, H, W) of one image."""
         _, channels, height, width = self.images.shape
         return channels, height, width
+
+    @property
+    def layout(self) -> Layout:
+        """Which columns its batches have."""
+        caption = 0 if self.captions is None else self.captions.shape[2]
+        second = None if self.second is None else self.second.shape[1:]
+        return Layout(self.shape, self.classes, caption, second)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -82,49 +134,53 @@ class DataSet:
         return tuple(np.bincount(self.labels, minlength=len(self.classes)).tolist())
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "DataSet":
-        """The pictures at `indices`, in that order, with their labels.
+        """The images at `indices`, in that order, with all that belongs to them.
 
-        A large selection (over 1 GiB) of a memory-mapped set is written to the cache and mapped
-        again, so that a set that does not fit the memory can still be divided.
+        A second domain that is not paired is kept whole. A large selection (over 1 GiB) of a
+        memory-mapped set is written to the cache and mapped again, so that a set that does not fit
+        the memory can still be divided.
 
         Args:
             indices: integers in [0, N) with shape (M,).
         """
         index = np.asarray(indices, dtype=np.int64).reshape(-1)
         labels = None if self.labels is None else self.labels[index]
-        if isinstance(self.images, np.memmap) and len(index) * self.images[0].nbytes > _IN_MEMORY:
-            from naqsh.data import cache
-
-            key = hashlib.sha256(self.fingerprint.encode() + index.tobytes()).hexdigest()[:32]
-            parts = np.array_split(index, len(index) // 256 + 1)
-            content = cache.Content(
-                (len(index), *self.shape), labels, (self.images[part] for part in parts)
-            )
-            stored = cache.pictures(f"subset-{key}", "1", lambda: content)
-            return DataSet(
-                self.name, stored.images, labels, self.classes, stored.fingerprint, self.notes
-            )
-        chosen = DataSet.of(self.name, np.asarray(self.images[index]), labels, self.classes)
-        return replace(chosen, notes=self.notes)
+        images, fingerprint = _selected(self.images, labels, index, self.fingerprint)
+        chosen = DataSet(self.name, images, labels, self.classes, fingerprint, self.notes)
+        second = self.second
+        if second is not None and self.paired:
+            second, _ = _selected(second, None, index, f"{self.fingerprint} second")
+        return chosen.with_columns(
+            second,
+            self.paired,
+            None if self.captions is None else self.captions[index],
+            [self.texts[i] for i in index] if self.texts else (),
+        )
 
     def hold_out(self, fraction: float, seed: int) -> tuple["DataSet", "DataSet"]:
         """Divide at random, the same way every time: (the rest, the part held out).
 
+        A second domain that is not paired is divided likewise, by itself.
+
         Args:
-            fraction: share of the pictures that is held out, in (0, 1); at least one picture stays
-                on either side.
-            seed: any whole number; the division is a function of it and of the number of pictures.
+            fraction: share of the images that is held out, in (0, 1); at least one image stays on
+                either side.
+            seed: any whole number; the division is a function of it and of the number of images.
 
         Raises:
-            NaqshError: `fraction` is not inside (0, 1).
+            NaqshError: `fraction` is not inside (0, 1), or there are not two images to divide.
         """
         if not 0 < fraction < 1:
             raise NaqshError(f"cannot hold out a share of {fraction}; give one between 0 and 1")
-        if len(self) < 2:
-            raise NaqshError(f"{self.name} has {len(self)} picture; holding out needs at least 2")
-        count = min(max(round(fraction * len(self)), 1), len(self) - 1)
-        order = _order(len(self), seed, "hold out")
-        return self.subset(np.sort(order[count:])), self.subset(np.sort(order[:count]))
+        stay, held = _division(len(self), fraction, seed, "hold out", self.name)
+        if self.second is None or self.paired:
+            return self.subset(stay), self.subset(held)
+        own = _division(len(self.second), fraction, seed, "hold out second", self.name)
+        rest, out = (
+            replace(self, second=self.second[index], fingerprint="").subset(part)
+            for part, index in zip((stay, held), own, strict=True)
+        )
+        return rest, out
 
     def some(self, n: int, seed: int) -> "DataSet":
         """`n` of the images at random, the same every time, in the set's order; all if it has less.
@@ -141,3 +197,46 @@ class DataSet:
 def _order(count: int, seed: int, purpose: str) -> NDArray[np.int64]:
     """The numbers from 0 to count - 1 in an order that the seed has for this purpose."""
     return np.random.Generator(np.random.Philox(derive(seed, purpose))).permutation(count)
+
+
+def _division(
+    count: int, fraction: float, seed: int, purpose: str, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The indices that stay and those that are held out, each rising."""
+    if count < 2:
+        raise NaqshError(f"{name} has {count} image; holding out needs at least 2")
+    held = min(max(round(fraction * count), 1), count - 1)
+    order = _order(count, seed, purpose)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _pixels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"need uint8 (N, C, H, W), got {images.dtype} {images.shape}")
+    return images if images.flags.c_contiguous else np.ascontiguousarray(images)
+
+
+def _selected(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    index: NDArray[np.int64],
+    of: str,
+) -> tuple[NDArray[np.uint8], str]:
+    """Some of the images, in memory or from a map into a map, and their fingerprint.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: of those that are chosen, or None.
+        index: which are chosen.
+        of: what the images are, by content.
+    """
+    if not isinstance(images, np.memmap) or len(index) * images[0].nbytes <= _IN_MEMORY:
+        chosen = np.asarray(images[index])
+        return chosen, fingerprint_of(chosen, labels)
+    key = hashlib.sha256(of.encode() + index.tobytes()).hexdigest()[:32]
+    parts = np.array_split(index, len(index) // 256 + 1)
+    content = cache.Content(
+        (len(index), *images.shape[1:]), labels, (images[part] for part in parts)
+    )
+    stored = cache.pictures(f"subset-{key}", "1", lambda: content)
+    return stored.images, stored.fingerprint

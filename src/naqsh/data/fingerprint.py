@@ -1,6 +1,8 @@
 """The fingerprint of a data set: equal content has an equal one, wherever it came from."""
 
 import hashlib
+import json
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,3 +48,31 @@ def fingerprint_of(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) 
     for start in range(0, len(images), step):
         digest.add(images[start : start + step])
     return digest.close(labels)
+
+
+def combined(
+    images: str,
+    second: NDArray[np.uint8] | None,
+    paired: bool,
+    captions: NDArray[np.float32] | None,
+    texts: Sequence[Sequence[str]],
+) -> str:
+    """The fingerprint of a set that has more columns than images and labels.
+
+    Args:
+        images: the fingerprint of its images and labels.
+        second: uint8 (M, C, H, W) of a second domain, or None.
+        paired: whether image k of it belongs to image k of the first.
+        captions: float32 (N, K, d), or None.
+        texts: the captions as sentences.
+    """
+    parts = {
+        "images": images,
+        "second": None if second is None else fingerprint_of(second, None),
+        "paired": paired,
+        "captions": None
+        if captions is None
+        else [list(captions.shape), hashlib.sha256(captions.astype("<f4").data).hexdigest()],
+        "texts": [list(several) for several in texts],
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:FINGERPRINT]

@@ -90,6 +90,10 @@ class Loader:
             images = torch.where(mask, images.flip(3), images)
         return images, labels
 
+    def rows(self, start: int, count: int) -> NDArray[np.int64]:
+        """Which rows of the data set lie at positions [start, start + count) of the stream."""
+        return self._rows(start, count)[0]
+
     def _send(self, array: NDArray[Any]) -> Tensor:
         """A tensor of a fresh array, on the device; from pinned memory where that helps."""
         tensor = torch.from_numpy(array)

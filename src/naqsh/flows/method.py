@@ -156,8 +156,9 @@ class FlowMethod(Method):
         """Pictures there and back: the same up to rounding, whatever they show."""
         return self.decode(self.encode(images))
 
-    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+    def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
         """Reconstructions, and ways from one picture to another through the latents."""
+        images = batch.images
         count = len(images)
         codes = self.encode(images)
         way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)

@@ -18,7 +18,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.networks.classifier import SmallClassifier
 
 
@@ -44,11 +44,12 @@ class Spec(MethodSpec):
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing}")
 
-    def build(self, shape: Shape, classes: int) -> "Classifier":
+    def build(self, layout: Layout) -> "Classifier":
         """The method with a fresh network."""
+        classes = len(layout.classes)
         if classes < 2:
-            raise ValueError(f"a classifier needs labelled pictures of 2 classes, got {classes}")
-        return Classifier(self, shape, classes)
+            raise ValueError(f"a classifier needs labelled images of 2 classes, got {classes}")
+        return Classifier(self, layout.shape, classes)
 
 
 class Classifier(Method):

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core.method import Losses, Phase
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Layout, Shape
 from naqsh.methods.vae import VAE, Common
 
 AntiWindup = Literal["directional", "paper", "released"]
@@ -79,9 +79,9 @@ class Spec(Common):
         """The KL aimed at in training step `step`, from 0."""
         return min(self.kl, self.kl_start + self.kl_step * (step // self.kl_every))
 
-    def build(self, shape: Shape, classes: int) -> "ControlVAE":
-        """The method with fresh networks; classes are not used."""
-        return ControlVAE(self, shape)
+    def build(self, layout: Layout) -> "ControlVAE":
+        """The method with fresh networks; labels are not used."""
+        return ControlVAE(self, layout.shape)
 
 
 class Controller(nn.Module):

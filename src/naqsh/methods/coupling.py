@@ -11,7 +11,7 @@ from typing import Literal
 
 from naqsh.core.method import Method
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.coupling import Normalisation, convolutional, dense
 from naqsh.flows.method import FlowMethod
@@ -58,6 +58,6 @@ class Spec(MethodSpec):
         sizes_of_pictures = self.blocks, self.hidden, self.depth, self.scales
         return convolutional(shape, *sizes_of_pictures, affine, self.normalisation)
 
-    def build(self, shape: Shape, classes: int) -> Method:
-        """The method with fresh networks; classes are not used."""
-        return FlowMethod(shape, self.layers(shape), self.logit, self.optimizer)
+    def build(self, layout: Layout) -> Method:
+        """The method with fresh networks; labels are not used."""
+        return FlowMethod(layout.shape, self.layers(layout.shape), self.logit, self.optimizer)

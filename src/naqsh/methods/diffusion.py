@@ -40,7 +40,7 @@ from naqsh.core.method import LogProbOf, Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.precision import autocast, autocast_dtype
-from naqsh.core.spec import MethodSpec, Precision, Shape
+from naqsh.core.spec import Layout, MethodSpec, Precision, Shape
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
 from naqsh.diffusion.catalogue import SAMPLERS
@@ -113,11 +113,12 @@ class Spec(MethodSpec):
         if min(self.gamma, self.data_deviation) <= 0:
             raise ValueError("gamma and data_deviation must be above 0")
 
-    def build(self, shape: Shape, classes: int) -> "Diffusion":
+    def build(self, layout: Layout) -> "Diffusion":
         """The method with a fresh network; classes are used where it is conditional."""
+        classes = len(layout.classes)
         if self.conditional and not classes:
             raise ValueError("a conditional model needs labels, and these pictures have none")
-        return Diffusion(self, shape, classes if self.conditional else 0)
+        return Diffusion(self, layout.shape, classes if self.conditional else 0)
 
 
 class Diffusion(Method):
@@ -301,7 +302,7 @@ class Diffusion(Method):
         densities = log_likelihood(self.denoiser, images + spread, noise, told=told)
         return densities + images[0].numel() * math.log(width)
 
-    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+    def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
         """Film strips: a jump and a walk into noise, ways out of it, and between latents.
 
         ``forward`` has one picture by jumps q(x_t | x_0), each with the same noise, and below it by
@@ -309,6 +310,7 @@ class Diffusion(Method):
         and below each the clean picture that is seen at that time. ``interpolation`` goes from one
         real picture to another through their latents.
         """
+        images, noise = batch.images, batch.noise
         schedule, sampler = self.spec.schedule, SAMPLERS[self.spec.sampler]
         codes = self.encode(images[[0, 1, -2, -1]])
         ways = [strips.between(codes[i], codes[3 - i], STRIP) for i in range(2)]

@@ -40,7 +40,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.networks import convnets
 
 
@@ -117,9 +117,9 @@ class Spec(MethodSpec):
         if self.gradient_penalty < 0:
             raise ValueError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}")
 
-    def build(self, shape: Shape, classes: int) -> "GAN":
-        """The method with fresh networks; classes are not used."""
-        return GAN(self, shape)
+    def build(self, layout: Layout) -> "GAN":
+        """The method with fresh networks; labels are not used."""
+        return GAN(self, layout.shape)
 
 
 class GAN(Method):

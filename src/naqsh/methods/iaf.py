@@ -13,7 +13,7 @@ References:
 from dataclasses import dataclass
 
 from naqsh.core.method import Method
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Layout
 from naqsh.flows.method import FlowMethod
 from naqsh.methods.maf import Common
 
@@ -22,6 +22,6 @@ from naqsh.methods.maf import Common
 class Spec(Common):
     """The numbers of an inverse autoregressive flow."""
 
-    def build(self, shape: Shape, classes: int) -> Method:
-        """The method with fresh networks; classes are not used."""
-        return FlowMethod(shape, self.layers(shape, True), self.logit, self.optimizer)
+    def build(self, layout: Layout) -> Method:
+        """The method with fresh networks; labels are not used."""
+        return FlowMethod(layout.shape, self.layers(layout.shape, True), self.logit, self.optimizer)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from naqsh.core.method import Method
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.flows.affine import Affine
 from naqsh.flows.autoregressive import Autoregressive, Turned
 from naqsh.flows.bijection import Bijection
@@ -67,6 +67,8 @@ class Common(MethodSpec):
 class Spec(Common):
     """The numbers of a masked autoregressive flow."""
 
-    def build(self, shape: Shape, classes: int) -> Method:
-        """The method with fresh networks; classes are not used."""
-        return FlowMethod(shape, self.layers(shape, False), self.logit, self.optimizer)
+    def build(self, layout: Layout) -> Method:
+        """The method with fresh networks; labels are not used."""
+        return FlowMethod(
+            layout.shape, self.layers(layout.shape, False), self.logit, self.optimizer
+        )

@@ -45,7 +45,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.flows.posterior import InverseAutoregressive
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
@@ -106,9 +106,9 @@ class Spec(Common):
         if min(self.beta, self.free_bits) < 0:
             raise ValueError("beta and free_bits must be at least 0")
 
-    def build(self, shape: Shape, classes: int) -> "VAE":
-        """The method with fresh networks; classes are not used."""
-        return BetaVAE(self, shape)
+    def build(self, layout: Layout) -> "VAE":
+        """The method with fresh networks; labels are not used."""
+        return BetaVAE(self, layout.shape)
 
 
 class Posterior(NamedTuple):
@@ -235,8 +235,9 @@ class VAE(Method):
         """Pictures in [0, 1] there and back, through the means of their latents."""
         return self.decode(self.encode(images))
 
-    def show(self, images: Tensor, noise: Noise) -> dict[str, tuple[Tensor, int]]:
+    def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
         """Reconstructions, traversals of each latent, and ways from one picture to another."""
+        images = batch.images
         count = len(images)
         codes = self.encode(images)
         way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)

@@ -13,7 +13,8 @@ from torch.nn.modules import module as hooks
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
-from naqsh.core.spec import Shape
+from naqsh.core.readable import readable_size
+from naqsh.core.spec import Layout
 from naqsh.recipes.recipe import Recipe
 
 PARTS = 20_000
@@ -25,8 +26,7 @@ BYTES = 1 << 50
 
 def blueprint(
     recipe: Recipe,
-    shape: Shape,
-    classes: int,
+    layout: Layout,
     tensors: int | None = None,
     numbers: int | None = None,
 ) -> Method:
@@ -34,8 +34,7 @@ def blueprint(
 
     Args:
         recipe: whose method.
-        shape: (C, H, W) of its images.
-        classes: number of labels, 0 where there are none.
+        layout: the columns of its batches.
         tensors: in the file that is to fill it; building ends once there are far more.
         numbers: in all of them together; the same.
 
@@ -44,14 +43,14 @@ def blueprint(
         ValueError: they do not fit images of that shape.
     """
     too_large = NaqshError(
-        f"{recipe.name} on images of {shape[1]}x{shape[2]}x{shape[0]}: a network of that size has "
+        f"{recipe.name} on images of {readable_size(layout.shape)}: a network of that size has "
         "no place in any memory"
     )
     parts = PARTS if tensors is None else min(PARTS, 8 * tensors + 500)
     size = BYTES if numbers is None else min(BYTES, 16 * numbers + (64 << 20))
     try:
         with torch.device("meta"), _bounded(parts, size, too_large):
-            return recipe.method.build(shape, classes)
+            return recipe.method.build(layout)
     except (OverflowError, MemoryError) as error:
         raise too_large from error
     except (RuntimeError, TypeError) as error:

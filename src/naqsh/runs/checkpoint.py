@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from naqsh.core.errors import NaqshError
+from naqsh.core.spec import Layout
 from naqsh.io import aside
 from naqsh.io.files import sync, whole_folder, write_json
 from naqsh.io.foreign import read_json, require_there, sha256
@@ -216,19 +217,20 @@ def sweep(folder: RunFolder) -> None:
 
 def header(
     recipe_yaml: str,
-    shape: tuple[int, int, int],
-    classes: tuple[str, ...],
+    layout: Layout,
     counts: Sequence[int] = (),
 ) -> dict[str, str]:
     """The texts that make a weights file complete without anything beside it.
 
     Args:
         recipe_yaml: the whole recipe.
-        shape: of the images.
-        classes: the names of the labels.
-        counts: how many training images have each; empty where there are none.
+        layout: the columns of the training batches.
+        counts: how many training images have each label; empty where there are none.
     """
-    texts = {"recipe": recipe_yaml, "shape": json.dumps(shape), "classes": json.dumps(classes)}
+    texts = {"recipe": recipe_yaml}
+    texts |= {"shape": json.dumps(layout.shape), "classes": json.dumps(layout.classes)}
+    texts |= {"caption": json.dumps(layout.caption)} if layout.caption else {}
+    texts |= {"second": json.dumps(layout.second)} if layout.second else {}
     return texts | ({COUNTS: json.dumps(list(counts))} if counts else {})
 
 

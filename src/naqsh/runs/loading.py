@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.printable import short
 from naqsh.core.readable import readable_bytes
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Layout, Shape
 from naqsh.io import environment, headers
 from naqsh.io.values import from_json
 from naqsh.recipes import recipe as recipe_module
@@ -33,16 +34,14 @@ class Header:
     Attributes:
         recipe: of the run.
         text: the recipe as it is written there.
-        shape: (C, H, W) of its images.
-        classes: their names; none where they have no labels.
+        layout: the columns of its batches.
         counts: how many training images have each label; empty where it is not told.
         step: that the weights are of; None in files of before it was told.
     """
 
     recipe: Recipe
     text: str
-    shape: Shape
-    classes: tuple[str, ...]
+    layout: Layout
     counts: list[int]
     step: int | None
 
@@ -55,16 +54,25 @@ def read_header(path: Path) -> Header:
     """
     texts = headers.ours(path)
     try:
-        channels, height, width = (_whole(side) for side in from_json(texts["shape"]))
-        if channels not in (1, 3) or max(height, width) > SIDES:
-            raise ValueError(f"images of {height}x{width}x{channels}")
-        classes = tuple(str(name) for name in from_json(texts["classes"]))
-        counts = checkpoint.counts(texts, len(classes))
+        layout = Layout(
+            _shape(from_json(texts["shape"])),
+            tuple(str(name) for name in from_json(texts["classes"])),
+            _whole(from_json(texts.get("caption", "0"))),
+            _shape(from_json(texts["second"])) if "second" in texts else None,
+        )
+        counts = checkpoint.counts(texts, len(layout.classes))
         step = _step(texts)
         recipe = recipe_module.from_yaml(texts["recipe"])
     except (NaqshError, ValueError, TypeError) as error:
         raise NaqshError(f"{path} has a header that does not fit: {error}") from error
-    return Header(recipe, texts["recipe"], (channels, height, width), classes, counts, step)
+    return Header(recipe, texts["recipe"], layout, counts, step)
+
+
+def _shape(plain: Any) -> Shape:
+    channels, height, width = (_whole(side) for side in plain)
+    if channels not in (1, 3) or max(height, width) > SIDES:
+        raise ValueError(f"images of {height}x{width}x{channels}")
+    return channels, height, width
 
 
 def _step(texts: Mapping[str, str]) -> int | None:
@@ -88,7 +96,7 @@ def load(path: Path) -> tuple[Method, Header]:
     shapes = tensors.shapes(path)
     numbers = sum(math.prod(shape) for shape in shapes.values())
     try:
-        plan = blueprint(header.recipe, header.shape, len(header.classes), len(shapes), numbers)
+        plan = blueprint(header.recipe, header.layout, len(shapes), numbers)
     except (NaqshError, ValueError, ArithmeticError, LookupError, RuntimeError, TypeError) as error:
         # What PyTorch says of networks that cannot be depends on where it notices.
         why = " ".join(str(error).split())[:300]
@@ -101,7 +109,7 @@ def load(path: Path) -> tuple[Method, Header]:
             f"{path} needs about {readable_bytes(2 * needed)} of memory to be read, and there are "
             f"{readable_bytes(room)}"
         )
-    method = header.recipe.method.build(header.shape, len(header.classes))
+    method = header.recipe.method.build(header.layout)
     if isinstance(method, DrawsLabels) and header.counts:
         method.count_labels(header.counts)
     found, texts = tensors.read(path, method.state_dict())

@@ -16,11 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh import data as datasets
 from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
@@ -28,6 +26,7 @@ from naqsh.runs import kept
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
 from naqsh.studies.measure import Progress, silent
+from naqsh.training.rows import seen
 
 
 def study(
@@ -85,8 +84,7 @@ def study(
     parts: list[BoundParts] = []
     flows: list[Tensor] = []
     for first in range(0, n, batch):
-        pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
-        images = datasets.to_float(pixels, *method.value_range)
+        images = seen(chosen.images[first : first + batch], method.value_range, place)
         several = f" of pictures {first + 1} to {first + len(images)}" if n > batch else ""
         noise = Noise(derive(seed, "bound"), len(images), first, place)
         with torch.no_grad():

@@ -25,6 +25,7 @@ from naqsh.runs.trained import Trained
 from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
 from naqsh.studies.measure import Progress, Reading, extractor, features_for, images_of, silent
+from naqsh.training.rows import seen
 
 SPLITS = ("test", "train")
 """The splits of a run's own images, as `reference` names them."""
@@ -220,9 +221,9 @@ def _likelihood(
     parts = []
     with torch.inference_mode():
         for first in range(0, n, batch):
-            pixels = torch.from_numpy(np.array(chosen.images[first : first + batch])).to(place)
-            images = datasets.to_float(pixels, *method.value_range)
-            noise = Noise(derive(seed, "likelihood"), len(images), first, place)
+            part = chosen.images[first : first + batch]
+            noise = Noise(derive(seed, "likelihood"), len(part), first, place)
+            images = seen(part, method.value_range, place)
             parts.append(method.log_prob(images, noise).double().cpu())
             told("likelihood", first + len(images), n)
     return metrics.likelihood(

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
-from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, RMSprop
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Layout
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.blueprint import blueprint
 
@@ -59,16 +58,15 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Estimate:
+def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
     """Trace one step of a recipe without computing it.
 
     Args:
         recipe: what would be trained.
-        shape: (C, H, W) of the pictures.
-        classes: number of labels, 0 where there are none.
+        layout: the columns of its batches.
         ranks: processes that share a batch.
     """
-    method = blueprint(recipe, shape, classes)
+    method = blueprint(recipe, layout)
     method.train()
     micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
     networks: dict[str, list[Layer]] = {}
@@ -83,9 +81,9 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
         rows = _rows(phase.modules)
         hooks = [module.register_forward_hook(_note(layers, row)) for module, row in rows]
         # What backward keeps is a line in the batch's size: two small traces give it.
-        two, four = (_kept(phase.loss, _batch(method, n, classes), own) for n in (2, 4))
+        two, four = (_kept(phase.loss, _batch(layout, n), own) for n in (2, 4))
         if micro * ranks == 1:  # batch normalisation takes its statistics over all ranks
-            _try_one(phase.loss, _batch(method, 1, classes))
+            _try_one(phase.loss, _batch(layout, 1))
         kept = max(kept, two + (four - two) // 2 * (micro - 2))
         for hook in hooks:
             hook.remove()
@@ -101,10 +99,18 @@ def estimate(recipe: Recipe, shape: Shape, classes: int, ranks: int = 1) -> Esti
     return Estimate(parameters, copies * weights + state + kept, networks)
 
 
-def _batch(method: Method, count: int, classes: int) -> Batch:
-    images = torch.zeros(count, *method.shape, device="meta")
-    labels = torch.zeros(count, dtype=torch.int64, device="meta") if classes else None
-    return Batch(images, labels, Noise(0, count, device="meta"))
+def _batch(layout: Layout, count: int) -> Batch:
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(count, *shape, device="meta")
+
+    return Batch(
+        zeros(*layout.shape),
+        zeros().long() if layout.classes else None,
+        Noise(0, count, device="meta"),
+        captions=zeros(layout.caption) if layout.caption else None,
+        mismatched=zeros(layout.caption) if layout.caption else None,
+        second=zeros(*layout.second) if layout.second else None,
+    )
 
 
 def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> None:

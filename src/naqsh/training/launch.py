@@ -16,7 +16,7 @@ from naqsh.core.method import Method
 from naqsh.core.noise import derive
 from naqsh.core.precision import autocast_dtype
 from naqsh.core.readable import readable_bytes, readable_size, readable_time
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Layout
 from naqsh.io import environment
 from naqsh.io.files import flat, make_folder, write_json, write_text
 from naqsh.io.foreign import plain_name, read_json
@@ -136,8 +136,8 @@ def _train(
     def prepared() -> tuple["data.DataSet", str, Estimate, Method]:
         _refuse_large(wanted, world)
         pictures, place = _images(wanted, there, folder, data_home)
-        cost = _estimate(wanted, pictures.shape, len(pictures.classes), world)
-        return pictures, place, cost, build(wanted, pictures.shape, len(pictures.classes))
+        cost = _estimate(wanted, pictures.layout, world)
+        return pictures, place, cost, build(wanted, pictures.layout)
 
     pictures, place, cost, method = world.together(prepared)
     if len(set(world.gathered(pictures.fingerprint))) > 1:
@@ -229,26 +229,26 @@ def check(recipe: Recipe, *, device: str = "auto", data_home: Path | str | None 
     with distributed.join(device) as world:
         _refuse_large(recipe, world)
         images = load_data(recipe, "train", data_home)
-        _estimate(recipe, images.shape, len(images.classes), world)
-    return blueprint(recipe, images.shape, len(images.classes))
+        _estimate(recipe, images.layout, world)
+    return blueprint(recipe, images.layout)
 
 
 def images_a_step(recipe: Recipe, data_home: Path | str | None = None) -> int:
     """How many images a recipe sees in a training step; a phase that repeats takes fresh ones."""
     images = load_data(recipe, "train", data_home)
-    method = blueprint(recipe, images.shape, len(images.classes))
+    method = blueprint(recipe, images.layout)
     return recipe.training.batch * max(phase.repeats for phase in method.phases())
 
 
-def build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Method:
+def build(recipe: Recipe, layout: Layout) -> Method:
     """A recipe's method with fresh weights, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(recipe.training.seed, "init"))
         try:
-            return recipe.method.build(shape, classes)
+            return recipe.method.build(layout)
         except ValueError as error:
             raise NaqshError(
-                f"{recipe.name} on pictures of {readable_size(shape)}: {error}"
+                f"{recipe.name} on images of {readable_size(layout.shape)}: {error}"
             ) from error
 
 
@@ -256,13 +256,13 @@ def _refuse_large(recipe: Recipe, world: distributed.World) -> None:
     """Refuse too large a size before images are brought to it, which takes long and much room."""
     size = recipe.data.size
     if size and size > LARGE:
-        _estimate(recipe, (recipe.data.channels or 1, size, size), 2, world)
+        _estimate(recipe, Layout((recipe.data.channels or 1, size, size), ("0", "1")), world)
 
 
-def _estimate(recipe: Recipe, shape: Shape, classes: int, world: distributed.World) -> Estimate:
-    where = f"{recipe.name} on images of {readable_size(shape)}"
+def _estimate(recipe: Recipe, layout: Layout, world: distributed.World) -> Estimate:
+    where = f"{recipe.name} on images of {readable_size(layout.shape)}"
     try:
-        cost = estimate(recipe, shape, classes, world.size)
+        cost = estimate(recipe, layout, world.size)
     except ValueError as error:
         raise NaqshError(f"{where}: {error}") from error
     except (RuntimeError, TypeError) as error:

@@ -360,9 +360,7 @@ class Trainer:
         self._write(self.folder.metrics, record, lambda: self.diagnosis.validated(total))
 
     def _header(self) -> dict[str, str]:
-        return checkpoint.header(
-            self.recipe.to_yaml(), self.method.shape, self.data.classes, self.data.counts
-        )
+        return checkpoint.header(self.recipe.to_yaml(), self.data.layout, self.data.counts)
 
     def save(self) -> None:
         """Write a checkpoint, unless a loss or a weight is not finite."""

@@ -1,4 +1,15 @@
-"""Which pictures and which noise an update sees: a function of the seed and the step alone."""
+"""Batches: which rows of a data set a method sees, with which noise, in every place alike.
+
+Training reads the stream, whose order is a function of (seed, position); stages, validation and
+studies read fixed rows. A batch's columns are those that the set's layout names.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise, derive
@@ -6,20 +17,92 @@ from naqsh.core.world import World
 from naqsh.data import DataSet, Loader, to_float
 from naqsh.recipes.recipe import Recipe
 
+Indices = NDArray[np.int64]
+
+
+def seen(
+    pixels: NDArray[np.uint8], value_range: tuple[float, float], device: torch.device | str
+) -> Tensor:
+    """Stored images as a method takes them: float32 in its value range, on the device."""
+    return to_float(torch.from_numpy(np.array(pixels)).to(device), *value_range)
+
+
+def fixed(
+    data: DataSet,
+    rows: slice | Sequence[int] | Indices,
+    value_range: tuple[float, float],
+    noise: Noise,
+) -> Batch:
+    """A batch of named rows, for what is shown and measured.
+
+    Of captions each image has its first; of a second domain that is not paired, row k beside row k,
+    from the beginning again where it has fewer.
+
+    Args:
+        data: the set.
+        rows: which of its images.
+        value_range: that the method takes images in.
+        noise: of these images; its device is the batch's.
+    """
+    index = np.arange(len(data))[rows]
+    device = noise.device
+    captions, second = data.captions, data.second
+    mismatched = None
+    if captions is not None:
+        chance = Noise(derive(0, "mismatched"), len(index), int(index[0]))
+        mismatched = captions[Others(data)(index, chance), 0]
+    if second is not None:
+        second = second[index if data.paired else index % len(second)]
+    return Batch(
+        seen(data.images[index], value_range, device),
+        None if data.labels is None else torch.from_numpy(data.labels[index]).to(device),
+        noise,
+        captions=None if captions is None else torch.from_numpy(captions[index, 0]).to(device),
+        mismatched=None if mismatched is None else torch.from_numpy(mismatched).to(device),
+        second=None if second is None else seen(second, value_range, device),
+    )
+
+
+class Others:
+    """Chooses for each image another one, evenly among those of other classes.
+
+    Where there are no labels, or one class alone, it is any other image.
+
+    Args:
+        data: the set, of at least two images.
+    """
+
+    def __init__(self, data: DataSet) -> None:
+        if len(data) < 2:
+            raise ValueError("a mismatched caption needs at least 2 images")
+        labels = np.arange(len(data)) if data.labels is None else data.labels
+        if (labels == labels[0]).all():
+            labels = np.arange(len(data))
+        self._sorted = np.argsort(labels, kind="stable")
+        self._start = np.searchsorted(labels[self._sorted], labels, "left")
+        self._size = np.searchsorted(labels[self._sorted], labels, "right") - self._start
+
+    def __call__(self, rows: Indices, chance: Noise) -> Indices:
+        """Another image for each of `rows`, by one uniform number of each."""
+        others = len(self._sorted) - self._size[rows]
+        place = (chance.uniform().double().numpy() * others).astype(np.int64).clip(0, others - 1)
+        chosen: Indices = self._sorted[place + self._size[rows] * (place >= self._start[rows])]
+        return chosen
+
 
 class Batches:
     """This rank's part of every batch of a run.
 
     Args:
         recipe: what is trained.
-        data: the training pictures.
+        data: the training images.
         value_range: that the method takes them in.
         repeats: batches that a step sees.
         world: this process among its ranks.
 
     Attributes:
-        local: pictures of a batch that this rank sees.
-        per_step: pictures that all ranks see in a step.
+        local: images of a batch that this rank sees.
+        per_step: images that all ranks see in a step.
     """
 
     def __init__(
@@ -34,21 +117,53 @@ class Batches:
         self.training, self.value_range, self.world = training, value_range, world
         self.local = world.share(training.batch, training.accumulate)
         self.per_step = training.batch * repeats
+        self._data, order = data, derive(training.seed, "order")
         self._loader = Loader(
-            data.images,
-            data.labels,
-            seed=derive(training.seed, "order"),
-            device=world.device,
-            flip=recipe.data.flip,
+            data.images, data.labels, seed=order, device=world.device, flip=recipe.data.flip
         )
+        self._second: Loader | None = None
+        if data.second is not None:
+            own = order if data.paired else derive(training.seed, "order of the second domain")
+            self._second = Loader(
+                data.second, None, seed=own, device=world.device, flip=recipe.data.flip
+            )
+        self._others = Others(data) if data.captions is not None else None
 
     def take(self, phase: str, step: int, repeat: int, part: int) -> Batch:
-        """Pictures and noise for one part of one update."""
+        """Images and noise for one part of one update."""
         micro = self.local // self.training.accumulate
         # The ranks share each part, so that batch normalisation sees what one rank would show it.
         first = (part * self.world.size + self.world.rank) * micro
         position = step * self.per_step + repeat * self.training.batch + first
-        images, labels = self._loader.take(position, micro)
         seed = derive(self.training.seed, "train", phase, step, repeat)
-        noise = Noise(seed, micro, first, self.world.device)
-        return Batch(to_float(images, *self.value_range), labels, noise)
+        return self.at(position, Noise(seed, micro, first, self.world.device))
+
+    def at(self, position: int, noise: Noise) -> Batch:
+        """The batch from a position of the stream on, one image for each of the noise's."""
+        count = len(noise)
+        images, labels = self._loader.take(position, count)
+        captions = mismatched = second = None
+        if self._data.captions is not None and self._others is not None:
+            rows = self._loader.rows(position, count)
+            captions = self._captions(rows, position, "caption")
+            chance = Noise(derive(self.training.seed, "mismatched"), count, position)
+            others = self._others(rows, chance)
+            mismatched = self._captions(others, position, "caption of the mismatched")
+        if self._second is not None:
+            second = to_float(self._second.take(position, count)[0], *self.value_range)
+        return Batch(
+            to_float(images, *self.value_range),
+            labels,
+            noise,
+            captions=captions,
+            mismatched=mismatched,
+            second=second,
+        )
+
+    def _captions(self, rows: Indices, position: int, purpose: str) -> Tensor:
+        """One caption of each row, drawn for its position in the stream."""
+        captions = self._data.captions
+        assert captions is not None
+        chance = Noise(derive(self.training.seed, purpose), len(rows), position)
+        which = chance.integers(captions.shape[1]).numpy()
+        return torch.from_numpy(captions[rows, which]).to(self.world.device)

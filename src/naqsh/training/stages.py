@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from naqsh.core.abilities import Samples, Shows, Validates
-from naqsh.core.batch import Batch
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
-from naqsh.data import DataSet, to_float
+from naqsh.data import DataSet
 from naqsh.io import png as pictures
 from naqsh.recipes.recipe import Training
 from naqsh.runs.folder import RunFolder
 from naqsh.training.astray import evenly, look
 from naqsh.training.log import apart, divided
+from naqsh.training.rows import fixed
 
 GRID = 100
 """Pictures in a stage's grid."""
@@ -96,12 +96,11 @@ def _shown(
 ) -> dict[str, str]:
     """Draw what a method shows beside samples; returns the files' names."""
     assert isinstance(method, Method)
-    images = torch.from_numpy(real.images[evenly(len(real), SHOWN)]).to(device)
-    noise = Noise(derive(seed, "show"), len(images), device=device)
+    rows = evenly(len(real), SHOWN)
+    noise = Noise(derive(seed, "show"), len(rows), device=device)
+    batch = fixed(real, rows, method.value_range, noise)
     files = {}
-    for name, (pictures_of_it, columns) in method.show(
-        to_float(images, *method.value_range), noise
-    ).items():
+    for name, (pictures_of_it, columns) in method.show(batch).items():
         file = folder.grid(step).with_stem(f"{folder.grid(step).stem}-{name}")
         pixels = pictures.to_pixels(pictures_of_it.float().cpu().numpy())
         pictures.save_grid(file, pixels, columns=columns)
@@ -119,12 +118,11 @@ def validate(
     sums: dict[str, Tensor] = {}
     for first in range(0, len(data), batch):
         part = slice(first, first + batch)
-        images = torch.from_numpy(np.array(data.images[part])).to(device)
-        labels = None if data.labels is None else torch.from_numpy(data.labels[part]).to(device)
-        noise = Noise(derive(seed, "validation"), len(images), first, device)
-        seen = Batch(to_float(images, *method.value_range), labels, noise)
+        count = min(batch, len(data) - first)
+        noise = Noise(derive(seed, "validation"), count, first, device)
+        seen = fixed(data, part, method.value_range, noise)
         for name, value in method.validation(seen).items():
-            share = value * (len(images) / len(data))
+            share = value * (count / len(data))
             sums[name] = sums[name] + share if name in sums else share
     named = {n: v for name, value in sums.items() for n, v in apart(name, value).items()}
     return divided({f"validation.{name}": float(value) for name, value in named.items()})

@@ -23,7 +23,7 @@ from naqsh.core.abilities import Encodes, HasLogProb, Localises, Reconstructs
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
 from naqsh.core.spec import Shape
-from naqsh.data import to_float
+from naqsh.training.rows import seen
 
 State = dict[str, Tensor]
 """What a scorer learnt from normal images, by name; enough to score without them."""
@@ -159,17 +159,17 @@ class Likelihood(LearntBefore):
     @torch.inference_mode()
     def score(self, images: Pixels, first: int) -> Scores:
         """Nats; the map where the method localises."""
-        seen = _seen(self.method, images, self.device)
-        noise = Noise(derive(self.seed, "detect"), len(seen), first, self.device)
+        given = seen(images, self.method.value_range, self.device)
+        noise = Noise(derive(self.seed, "detect"), len(given), first, self.device)
         values: list[Tensor] = []
         maps: list[Tensor] = []
         for _ in range(self.draws):
             if isinstance(self.method, Localises):
-                maps.append(self.method.surprise(seen, noise).double())
+                maps.append(self.method.surprise(given, noise).double())
                 values.append(maps[-1].sum((1, 2)))
             else:
                 assert isinstance(self.method, HasLogProb)
-                values.append(-self.method.log_prob(seen, noise).double())
+                values.append(-self.method.log_prob(given, noise).double())
             if not noise.draws:
                 break  # the method draws nothing: again would be the same
         nats = finite(torch.stack(values).mean(0).cpu().numpy())
@@ -199,20 +199,15 @@ class Reconstruction(LearntBefore):
     @torch.inference_mode()
     def score(self, images: Pixels, first: int) -> Scores:
         """Mean squares of pictures in [0, 1]."""
-        seen = _seen(self.method, images, self.device)
+        given = seen(images, self.method.value_range, self.device)
         if isinstance(self.method, Reconstructs):
-            back = self.method.reconstruct(seen)
+            back = self.method.reconstruct(given)
         else:
             assert isinstance(self.method, Encodes)
-            back = self.method.decode(self.method.encode(seen))
+            back = self.method.decode(self.method.encode(given))
         real = torch.from_numpy(images.astype(np.float32) / 255)
         squares = (back.cpu().float() - real).square().mean(1).double().numpy()
         return Scores(finite(squares.mean((1, 2))), smooth(squares))
-
-
-def _seen(method: Method, images: Pixels, device: torch.device) -> Tensor:
-    """Pictures as the method sees them."""
-    return to_float(torch.from_numpy(np.array(images)).to(device), *method.value_range)
 
 
 def joined(parts: list[Scores]) -> Scores:
