@@ -144,7 +144,7 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     assert resumed.average
     assert straight.average
     assert not differences(state(resumed.average.method), state(straight.average.method))
-    fresh = state(build(short, data.shape, len(CLASSES)))
+    fresh = state(build(short, data.layout))
     assert differences(state(straight.method), fresh)
 
 
