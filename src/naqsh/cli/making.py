@@ -43,6 +43,7 @@ def add_train(verbs: Any) -> None:
         const="true",
         help="leave out images of a folder that cannot be read",
     )
+    parser.add_argument("--init-from", metavar="RUN", help="begin with this run's weights")
     parser.set_defaults(do=_train, more=helping.of_recipe)
 
 
@@ -52,6 +53,7 @@ SHORT = {
     "seed": "training.seed",
     "precision": "training.precision",
     "data": "data.name",
+    "init_from": "training.init_from",
     "skip_broken": "data.skip_broken",
 }
 """Options of `train` that stand for a number of the recipe."""

@@ -1,13 +1,14 @@
 """The words that methods and the trainer share: batch, losses, phase, method and capabilities."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
+from naqsh.core.frozen import Frozen
 from naqsh.core.optimizers import Optimizer
 from naqsh.core.spec import Shape
 
@@ -28,7 +29,8 @@ class Phase:
 
     Attributes:
         name: what the phase is called in curves, for example ``critic``.
-        modules: what it trains; every other parameter is frozen meanwhile.
+        modules: what it trains, but for what is :class:`~naqsh.core.frozen.Frozen` inside; every
+            other parameter stands still meanwhile.
         loss: (batch, step) to named scalars, averaged over the batch.
         optimizer: whose state the trainer keeps, one per phase.
         repeats: how often the phase runs in one step.
@@ -50,8 +52,17 @@ class Phase:
 
     def parameters(self) -> list[nn.Parameter]:
         """What the phase trains, each parameter once."""
-        found = {id(p): p for module in self.modules for p in module.parameters()}
+        found = {id(p): p for module in self.modules for p in _trained(module)}
         return list(found.values())
+
+
+def _trained(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of a module but those that are frozen."""
+    if isinstance(module, Frozen):
+        return
+    yield from module.parameters(recurse=False)
+    for child in module.children():
+        yield from _trained(child)
 
 
 LogProbOf = Literal["density", "levels", "black and white"]

@@ -51,3 +51,36 @@ class MethodSpec:
             ValueError: it cannot be built for them; says why.
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run that a method stands on, as a field of its ``Spec``: stage I of two, an autoencoder.
+
+    A method keeps it under the field's name: ``self.first = Frozen(spec.first.build())`` for a
+    field ``first``. A user names the run; training fills in the rest, so that a recipe, and a file
+    of weights with it, is complete and the run need not be there any more.
+
+    Attributes:
+        run: its folder.
+        weights: the best, or the last where it kept no best; or the last.
+        sha256: of the file of its weights.
+        method: what it trained.
+        layout: the columns of its batches.
+    """
+
+    run: str = ""
+    weights: Literal["best", "last"] = "best"
+    sha256: str = ""
+    method: MethodSpec | None = None
+    layout: Layout | None = None
+
+    def build(self) -> "Method":
+        """Its method, with fresh weights.
+
+        Raises:
+            ValueError: no run was named yet.
+        """
+        if self.method is None or self.layout is None:
+            raise ValueError("it stands on another run, and none is named")
+        return self.method.build(self.layout)

@@ -41,7 +41,7 @@ def encode(value: Any, hint: Any = None) -> Any:
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
             encoded = encode(item, hints[field.name])
-            if dataclasses.is_dataclass(item) and type(item) is not hints[field.name]:
+            if dataclasses.is_dataclass(item) and not _alone(type(item), hints[field.name]):
                 encoded = {"kind": kind_of(type(item)), **encoded}
             plain[field.name] = encoded
         return plain
@@ -55,6 +55,11 @@ def encode(value: Any, hint: Any = None) -> Any:
     if type(value) is int and (hint is float or float in arguments):
         return float(value)
     return value
+
+
+def _alone(cls: type, hint: Any) -> bool:
+    """Whether a field of this type can hold no dataclass but `cls`; None aside."""
+    return [member for member in get_args(hint) or (hint,) if member is not type(None)] == [cls]
 
 
 def _unwrapped(value: Any) -> Any:

@@ -71,6 +71,8 @@ def of(value: Any, path: str = "") -> list[Option]:
     found: list[Option] = []
     for field in dataclasses.fields(value):
         name, item = codec.join(path, field.name), getattr(value, field.name)
+        if item is None and any(map(dataclasses.is_dataclass, get_args(hints[field.name]))):
+            continue  # filled in by training
         if not dataclasses.is_dataclass(item):
             found.append(_option(name, item, hints[field.name], about.get(field.name, "")))
             continue

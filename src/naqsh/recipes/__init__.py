@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
+from naqsh.core import plugins
 from naqsh.core.errors import one_of
 from naqsh.recipes.recipe import REGISTRY, Recipe
 
@@ -12,6 +13,8 @@ def all_recipes() -> dict[str, Callable[[], Recipe]]:
     """Every recipe's function by the name a user types."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+    for other in plugins.modules("naqsh.recipes"):
+        plugins.load(other)
     return dict(sorted(REGISTRY.items()))
 
 

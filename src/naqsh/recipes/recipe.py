@@ -87,6 +87,8 @@ class Training:
         ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
         precision: what autocast computes in; auto takes bfloat16 where the hardware has it.
         validation: part of the training images that is not trained on but judged by.
+        init_from: a run whose weights, where names and shapes fit, training begins with.
+        init_sha256: of the file of its weights; filled in when training begins.
     """
 
     epochs: float = 10.0
@@ -100,6 +102,8 @@ class Training:
     ema: float | None = None
     precision: Precision = "auto"
     validation: float = 0.0
+    init_from: str | None = None
+    init_sha256: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps", "batch", "accumulate", "clip_norm"):
@@ -145,7 +149,11 @@ class Recipe:
 
     def fingerprint(self) -> str:
         """Twelve hex digits that two recipes share exactly when all their numbers are equal."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        plain = self.to_dict()
+        for name in ("init_from", "init_sha256"):  # fingerprints of before there were these stand
+            if plain["training"][name] is None:
+                del plain["training"][name]
+        text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def override(self, changes: Mapping[str, Any]) -> "Recipe":

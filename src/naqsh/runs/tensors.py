@@ -100,6 +100,22 @@ def read(
     return found, header
 
 
+def read_some(path: Path, due: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Some of the tensors in a file, on the CPU.
+
+    Args:
+        path: the file.
+        due: those that are wanted; their types and shapes must be as here.
+
+    Raises:
+        NaqshError: as :func:`compare`, but the file may have others beside.
+    """
+    with opened(path, "pt") as file:
+        outlines = _outlines(file)
+        _compare(path, due, {name: outlines[name] for name in due if name in outlines})
+        return {name: file.get_tensor(name) for name in due}
+
+
 def _outlines(file: Any) -> dict[str, tuple[str, list[int]]]:
     """Each tensor's type and shape."""
     parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

@@ -18,9 +18,12 @@ class Average:
     def __init__(self, method: Method, decay: float) -> None:
         self.decay = decay
         self.method = copy.deepcopy(method).eval().requires_grad_(False)
-        self._weights: list[Tensor] = list(self.method.parameters())
-        self._sources = list(method.parameters())
-        self._buffers = list(zip(self.method.buffers(), method.buffers(), strict=True))
+        pairs = zip(self.method.parameters(), method.parameters(), strict=True)
+        own = [(mine, source) for mine, source in pairs if mine is not source]  # not the frozen
+        self._weights: list[Tensor] = [mine for mine, _ in own]
+        self._sources = [source for _, source in own]
+        buffers = zip(self.method.buffers(), method.buffers(), strict=True)
+        self._buffers = [(mine, source) for mine, source in buffers if mine is not source]
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -28,7 +28,7 @@ from naqsh.runs.folder import FORMAT, RunFolder
 from naqsh.runs.loading import recipe_of
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.trained import Trained
-from naqsh.training import changes
+from naqsh.training import changes, parents
 from naqsh.training.estimate import Estimate, estimate
 from naqsh.training.loop import Trainer
 from naqsh.training.tracking import Sink
@@ -128,9 +128,15 @@ def _train(
     tracking: str | None,
     quiet: bool,
 ) -> None:
-    begun: list[Recipe | None] = []
-    world.leading(lambda: begun.append(_same_recipe(wanted, folder)))
-    there = world.gathered(begun)[0][0]  # the folder may be seen by the first rank alone
+    found: list[tuple[Recipe, Recipe | None, bool]] = []
+
+    def compared() -> None:
+        complete = parents.completed(wanted, recipe_of(folder) if folder.exists() else None)
+        found.append((complete, _same_recipe(complete, folder), bool(folder.steps())))
+
+    world.leading(compared)
+    # The folder, and the runs that a recipe names, may be seen by the first rank alone.
+    wanted, there, resumed = world.gathered(found)[0][0]
     restored = there is not None and not folder.recipe.exists()
 
     def prepared() -> tuple["data.DataSet", str, Estimate, Method]:
@@ -149,6 +155,9 @@ def _train(
     now = environment.describe(world.device, world.size) | {
         "precision": str(autocast_dtype(wanted.training.precision, world.device)).split(".")[1]
     }
+    said: list[str] = []
+    if not resumed:
+        world.leading(lambda: said.extend(parents.load(wanted, method)))
     notes = changes.of_machine(_environment(folder), now) if world.leads else []
     trainer = Trainer(
         wanted, method, pictures, folder, world, quiet, sinks[0] if sinks else None, notes
@@ -172,6 +181,8 @@ def _train(
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
             f"{trainer.plan.total:,} steps on {world.device}"
         )
+        for line in said:
+            trainer.display.say(line)
     trainer.run()
     trainer.display.say(
         f"done: {folder.path}, {readable_time(trainer.state.seconds)} of training in all"

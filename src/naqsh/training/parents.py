@@ -1,0 +1,145 @@
+"""Training that begins with the weights of other runs: a parent's, or those to be fine-tuned.
+
+What a recipe says of them is completed before anything is compared or written; their weights are
+read at step 0 alone. A run that is resumed, or opened, needs no other run.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from naqsh.core.errors import NaqshError
+from naqsh.core.frozen import Frozen
+from naqsh.core.method import Method
+from naqsh.core.spec import Parent
+from naqsh.recipes.recipe import Recipe, Training
+from naqsh.runs import loading, tensors
+from naqsh.runs.folder import RunFolder
+from naqsh.runs.trained import Trained, open_trained
+
+
+def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
+    """The recipe with all that is to be known of the runs that it names.
+
+    Args:
+        wanted: as the user gave it.
+        begun: of the run in the folder, if one is there: what it names likewise is not looked for.
+
+    Raises:
+        NaqshError: a run that is named is not there or has no weights, or none is named.
+    """
+    method = wanted.method
+    for name, parent in _parents(wanted):
+        before = getattr(begun.method, name, None) if begun else None
+        if isinstance(before, Parent) and _same_name(parent, before):
+            method = dataclasses.replace(method, **{name: before})
+            continue
+        if not parent.run:
+            raise NaqshError(
+                f"{wanted.name} stands on another run; give it: --method.{name}.run RUN"
+            )
+        file = _file(parent.run, parent.weights)
+        header, sha256 = loading.read_header(file), _sha256(file)
+        if parent.sha256 not in ("", sha256):
+            raise NaqshError(
+                f"the weights in {parent.run} are not those that the recipe names "
+                f"(method.{name}.sha256): it was trained further since"
+            )
+        known = dataclasses.replace(
+            parent, sha256=sha256, method=header.recipe.method, layout=header.layout
+        )
+        method = dataclasses.replace(method, **{name: known})
+    return dataclasses.replace(wanted, method=method, training=_training(wanted, begun))
+
+
+def load(recipe: Recipe, method: Method) -> list[str]:
+    """Fill a fresh method with the weights of the runs that its recipe names.
+
+    Args:
+        recipe: completed.
+        method: built by it; only what is said is changed.
+
+    Returns:
+        a sentence for each of these runs.
+
+    Raises:
+        NaqshError: a run has gone or has changed, or nothing of it fits.
+    """
+    said = []
+    if recipe.training.init_from:
+        said.append(_initialise(recipe, method))
+    for name, parent in _parents(recipe):
+        file = _file(parent.run, parent.weights)
+        if _sha256(file) != parent.sha256:
+            raise NaqshError(f"the weights in {parent.run} changed while they were read; try again")
+        frozen = getattr(method, name)
+        assert isinstance(frozen, Frozen)
+        found, _ = tensors.read(file, frozen.module.state_dict())
+        frozen.module.load_state_dict(found)
+        said.append(f"it stands on {parent.run}, whose weights are frozen")
+    return said
+
+
+def _parents(recipe: Recipe) -> Iterator[tuple[str, Parent]]:
+    for field in dataclasses.fields(recipe.method):
+        value = getattr(recipe.method, field.name)
+        if isinstance(value, Parent):
+            yield field.name, value
+
+
+def _same_name(one: Parent, other: Parent) -> bool:
+    return (one.run, one.weights) == (other.run, other.weights) and (
+        one.sha256 in ("", other.sha256)
+    )
+
+
+def _training(wanted: Recipe, begun: Recipe | None) -> Training:
+    training = wanted.training
+    if training.init_from is None:
+        return training
+    before = begun.training if begun else None
+    if before and before.init_from == training.init_from:
+        return dataclasses.replace(training, init_sha256=before.init_sha256)
+    file = _file(training.init_from, "best")
+    return dataclasses.replace(training, init_sha256=_sha256(file))
+
+
+def _initialise(recipe: Recipe, method: Method) -> str:
+    """Take the weights of equal names and shapes; says which are left fresh."""
+    run = recipe.training.init_from
+    assert run is not None
+    file = _file(run, "best")
+    if _sha256(file) != recipe.training.init_sha256:
+        raise NaqshError(
+            f"the weights in {run} are not those that training began with; give --init-from "
+            "alone, without init_sha256"
+        )
+    there, own = tensors.shapes(file), method.state_dict()
+    fits = {name: own[name] for name, shape in there.items() if _fits(own, name, shape)}
+    if not fits:
+        raise NaqshError(f"nothing of {run} fits {recipe.name}: no weight has its name and shape")
+    method.load_state_dict(own | tensors.read_some(file, fits))
+    fresh = [name for name in own if name not in fits]
+    left = f"; left fresh: {', '.join(fresh[:8])}" + (
+        f" and {len(fresh) - 8} more" if len(fresh) > 8 else ""
+    )
+    return f"begins with {len(fits)} of {len(own)} tensors of {run}" + (left if fresh else "")
+
+
+def _fits(own: dict[str, torch.Tensor], name: str, shape: list[int]) -> bool:
+    return name in own and list(own[name].shape) == shape
+
+
+def _file(run: str, weights: str) -> Path:
+    """The file of a run's weights: the best where it kept any and they are asked for."""
+    best = weights == "best" and RunFolder(run).best.exists()
+    trained: Trained = open_trained(run, "best" if best else "last")
+    return trained.weights_file
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
