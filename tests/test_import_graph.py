@@ -159,6 +159,13 @@ def test_arrows_that_go_up_are_seen(who, whom):
     assert wrong(who, whom)
 
 
+def test_the_picture_of_the_rooms_is_what_the_imports_give():
+    tool = SOURCE.parent.parent / "tools" / "draw_architecture.py"
+    command = [sys.executable, str(tool), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 LIGHT = """
 import sys
 def heavy():

@@ -13,7 +13,7 @@ import os
 from types import ModuleType
 
 from naqsh.core.errors import NaqshError
-from naqsh.core.readable import short
+from naqsh.core.printable import short
 
 
 def modules(group: str) -> list[str]:
