@@ -5,7 +5,6 @@ read at step 0 alone. A run that is resumed, or opened, needs no other run.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
 from naqsh.core.spec import Parent
+from naqsh.io.foreign import sha256
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs import loading, tensors
-from naqsh.runs.folder import RunFolder
-from naqsh.runs.trained import Trained, open_trained
+from naqsh.runs.trained import open_trained
 
 
 def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
@@ -42,14 +41,14 @@ def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
                 f"{wanted.name} stands on another run; give it: --method.{name}.run RUN"
             )
         file = _file(parent.run, parent.weights)
-        header, sha256 = loading.read_header(file), _sha256(file)
-        if parent.sha256 not in ("", sha256):
+        header, digest = loading.read_header(file), sha256(file)
+        if parent.sha256 not in ("", digest):
             raise NaqshError(
                 f"the weights in {parent.run} are not those that the recipe names "
                 f"(method.{name}.sha256): it was trained further since"
             )
         known = dataclasses.replace(
-            parent, sha256=sha256, method=header.recipe.method, layout=header.layout
+            parent, sha256=digest, method=header.recipe.method, layout=header.layout
         )
         method = dataclasses.replace(method, **{name: known})
     return dataclasses.replace(wanted, method=method, training=_training(wanted, begun))
@@ -73,7 +72,7 @@ def load(recipe: Recipe, method: Method) -> list[str]:
         said.append(_initialise(recipe, method))
     for name, parent in _parents(recipe):
         file = _file(parent.run, parent.weights)
-        if _sha256(file) != parent.sha256:
+        if sha256(file) != parent.sha256:
             raise NaqshError(f"the weights in {parent.run} changed while they were read; try again")
         frozen = getattr(method, name)
         assert isinstance(frozen, Frozen)
@@ -104,7 +103,7 @@ def _training(wanted: Recipe, begun: Recipe | None) -> Training:
     if before and before.init_from == training.init_from:
         return dataclasses.replace(training, init_sha256=before.init_sha256)
     file = _file(training.init_from, "best")
-    return dataclasses.replace(training, init_sha256=_sha256(file))
+    return dataclasses.replace(training, init_sha256=sha256(file))
 
 
 def _initialise(recipe: Recipe, method: Method) -> str:
@@ -112,7 +111,7 @@ def _initialise(recipe: Recipe, method: Method) -> str:
     run = recipe.training.init_from
     assert run is not None
     file = _file(run, "best")
-    if _sha256(file) != recipe.training.init_sha256:
+    if sha256(file) != recipe.training.init_sha256:
         raise NaqshError(
             f"the weights in {run} are not those that training began with; give --init-from "
             "alone, without init_sha256"
@@ -135,11 +134,6 @@ def _fits(own: dict[str, torch.Tensor], name: str, shape: list[int]) -> bool:
 
 def _file(run: str, weights: str) -> Path:
     """The file of a run's weights: the best where it kept any and they are asked for."""
-    best = weights == "best" and RunFolder(run).best.exists()
-    trained: Trained = open_trained(run, "best" if best else "last")
-    return trained.weights_file
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    trained = open_trained(run)
+    best = weights == "best" and trained.folder.best.exists()
+    return trained.folder.best if best else trained.weights_file
