@@ -336,7 +336,7 @@ def test_the_best_weights_can_be_opened(tmp_path):
 
 
 def test_a_run_without_best_weights_says_so(folder):
-    with pytest.raises(NaqshError, match="has no best weights: no pictures were held out"):
+    with pytest.raises(NaqshError, match="has no best weights: no images were held out"):
         run.open(folder, "best")
     with pytest.raises(NaqshError, match="best"):
         run.open(folder, "bset")

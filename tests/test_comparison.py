@@ -263,7 +263,7 @@ def _named(place: Path, name: str, **changes: object) -> str:
         ({"features": "Incepion"}, "did you mean 'inception'"),
         ({"features": "classifier:nowhere"}, "no run at nowhere"),
         ({"data": lambda place: _flat(place, 80, channels=3), "features": "digits"}, "digits"),
-        ({"data": lambda place: _flat(place, n=12)}, "flat test has 1 images"),
+        ({"data": lambda place: _flat(place, n=12)}, "a tenth of its images is only 1"),
         ({"recipes": lambda place: (_named(place, "../../evil"),)}, "cannot name a folder"),
         ({"recipes": lambda place: (_named(place, "/tmp/evil"),)}, "cannot name a folder"),
         (

@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[list[str], str]] = {
         "گربه/detection*",
     ),
     "report": (["report", NAME], "گربه/report.html"),
+    "export": (["export", NAME, "گ.zip"], "گ.zip"),
     "tune": (
         ["tune", "gan-digits", "--trials", "1", "--epochs", "0.02", "--out", "گ", *CPU],
         "گ/best.yaml",

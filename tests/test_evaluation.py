@@ -375,7 +375,8 @@ def test_mistakes_are_told_before_anything_is_loaded(
     def work(*arguments: object, **named: object) -> None:
         raise AssertionError("this is work")
 
-    for name in ("data_of", "images_of", "draw"):
-        monkeypatch.setattr(f"naqsh.studies.evaluation.{name}", work)
+    for name in ("evaluation.images_of", "evaluation.draw"):
+        monkeypatch.setattr(f"naqsh.studies.{name}", work)
+    monkeypatch.setattr("naqsh.runs.trained.Trained.images", work)
     with pytest.raises(NaqshError, match=line):
         evaluation.evaluate(run, **{"features": "pixels", **how})

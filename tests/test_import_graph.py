@@ -28,7 +28,7 @@ BESIDE = {  # what these may import of the rooms before them, where it is not al
     "metrics": {"core", "io", "networks"},
     "methods": {"core", "networks", "flows", "diffusion"},
     "report": {"core", "io", "runs"},  # it reads files: no model, no data
-    "training": {"core", "io", "data", "recipes", "runs"},  # it knows no method by name
+    "training": {"core", "io", "data", "metrics", "recipes", "runs"},  # it knows no method by name
 }
 TOP = {"__init__", "__main__"}
 

@@ -58,7 +58,7 @@ def test_the_layout_names_the_columns():
 def test_a_batch_of_the_stream_has_what_belongs_to_its_images(paired):
     data = every_column(paired)
     seen: list[tuple[int, int]] = []
-    for step in range(20):
+    for step in range(80):
         batch = stream(data).take("phase", step, 0, 0)
         rows = rows_of(batch.images)
         assert batch.labels.tolist() == [row % 3 for row in rows]
@@ -69,7 +69,8 @@ def test_a_batch_of_the_stream_has_what_belongs_to_its_images(paired):
         if paired:
             assert rows_of(batch.second) == [100 + row for row in rows]
         seen += zip(rows, batch.captions[:, 1].int().tolist(), strict=True)
-    assert set(seen) == {(n, k) for n in range(N) for k in range(K)}  # every caption has its turn
+    # Every caption has its turn: of 480 draws all miss one of 36 with a chance of 5e-5.
+    assert set(seen) == {(n, k) for n in range(N) for k in range(K)}
 
 
 def test_a_second_domain_has_an_order_and_epochs_of_its_own():

@@ -79,7 +79,7 @@ def test_the_gradient_is_that_of_the_definition(posterior: str, parts: int) -> N
         sides = torch.stack(own) < free
         assert bool((sides.any(0) & ~sides.all(0)).any()), "parts alone would say otherwise"
     for part in cut:
-        fresh = Batch(part.images, None, Noise(1, size, part.noise.first), surveyed)
+        fresh = Batch(part.images, None, Noise(1, size, part.noise.first), surveyed=surveyed)
         losses = one.losses(fresh, 0)
         ((losses["total"] - losses["reconstruction"]) / parts).backward()
     found = [p.grad for p in one.encoder.parameters() if p.grad is not None]
