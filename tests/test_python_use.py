@@ -92,7 +92,7 @@ def test_what_a_run_shows(run):
 def test_what_measures_and_detections_show(run):
     found = run.evaluate(["fid", "kid"], n=20, features="pixels")
     piece = found._repr_html_()
-    assert piece.count("<tr>") == 1 + len(found.measures) + 1
+    assert piece.count("<tr>") == 1 + len(found.measures) + len(found.floor.measures) + 1
     for measure in found.measures:
         assert f"{measure.value:.4g}" in piece
     marked = run.detect("digits", n=20, features="digits")

@@ -10,6 +10,7 @@ from scipy.stats import norm
 from naqsh import recipes
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.data import to_float
 from naqsh.flows.method import FlowMethod
 from naqsh.methods.vae import Spec
@@ -73,7 +74,7 @@ def bits_of(method):
 def test_gaussian_pixels_have_the_probabilities_of_levels():
     """A level's probability is the normal distribution's mass between its neighbours' middles."""
     scale = 0.4
-    method = Spec(likelihood="gaussian", scale=scale, latent=2).build((2, 8, 8), 0).eval()
+    method = Spec(likelihood="gaussian", scale=scale, latent=2).build(Layout((2, 8, 8))).eval()
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if name.startswith(("decoder", "encoder")):
@@ -99,5 +100,5 @@ def test_dequantised_levels_have_the_probabilities_of_their_bins():
 @pytest.mark.parametrize("recipe", ["vae-digits", "controlvae-dsprites"])
 def test_what_a_likelihood_is_of_is_the_pixels_kind(recipe, likely, posterior):
     changes = {"method.likelihood": likely, "method.posterior": posterior}
-    method = build(recipes.by_name(recipe).override(changes), (1, 16, 16), 0)
+    method = build(recipes.by_name(recipe).override(changes), Layout((1, 16, 16)))
     assert method.log_prob_of == {"bernoulli": "black and white", "gaussian": "density"}[likely]

@@ -41,9 +41,11 @@ def save(path: Path, values: NDArray[np.float32]) -> None:
     """
     content = io.BytesIO()
     np.save(content, values, allow_pickle=False)
-    with contextlib.suppress(OSError), aside.folder(path) as folder:
-        new = folder / path.name
-        with new.open("wb") as file:
-            file.write(content.getbuffer())
-            file.write(hashlib.sha256(content.getbuffer()).digest())
-        new.replace(path)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.folder(path) as folder:
+            new = folder / path.name
+            with new.open("wb") as file:
+                file.write(content.getbuffer())
+                file.write(hashlib.sha256(content.getbuffer()).digest())
+            new.replace(path)
