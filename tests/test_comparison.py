@@ -24,6 +24,16 @@ from naqsh.studies.comparison import Plan, budget, compare, work
 SMALL = Plan(recipes=("vae-digits", "gan-digits"), pictures=1500, n=40, features="pixels")
 
 
+def test_from_python(alone: Path) -> None:
+    made = naqsh.compare(
+        recipes=("gan-digits",), pictures=64, n=10, device="cpu", quiet=True, out=alone / "c"
+    )
+    assert made.page == alone / "c" / "report.html"
+    assert made.page.stat().st_size > 10_000
+    with pytest.raises(NaqshError, match="at least 1 seed"):
+        naqsh.compare(seeds=0)
+
+
 def kept(folder: Path) -> dict[str, dict[str, object]]:
     there = json.loads((folder / "comparison.json").read_text())
     return {entry["name"]: entry for entry in there["entries"]}

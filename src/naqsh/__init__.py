@@ -1,7 +1,8 @@
 """Naqsh trains, samples, measures, explains and compares deep generative models.
 
 ``naqsh.train(recipe)`` trains into a run folder and ``naqsh.open(folder)`` opens one; both give a
-:class:`~naqsh.api.Run`, which samples, shows, evaluates, detects and reports. ``naqsh.Grid`` shows
+:class:`~naqsh.api.Run`, which samples, shows, evaluates, detects and reports; ``naqsh.compare()``
+trains and measures one recipe of each family. ``naqsh.Grid`` shows
 images in a notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are
 the parts beneath.
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from naqsh.api import Run as Run
+    from naqsh.api import compare as compare
     from naqsh.api import open as open
     from naqsh.api import train as train
     from naqsh.core.errors import NaqshError as NaqshError
@@ -24,6 +26,7 @@ _LAZY = {
     "Grid": "io.png",
     "NaqshError": "core.errors",
     "Run": "api",
+    "compare": "api",
     "open": "api",
     "train": "api",
 }
@@ -34,6 +37,7 @@ __all__ = [
     "NaqshError",
     "Run",
     "__version__",
+    "compare",
     "data",
     "metrics",
     "open",

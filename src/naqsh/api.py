@@ -17,6 +17,7 @@ from naqsh.runs.trained import Trained
 from naqsh.training import launch
 
 if TYPE_CHECKING:
+    from naqsh.studies.comparison.work import Compared
     from naqsh.studies.detection import Detection
     from naqsh.studies.evaluated import Evaluation
 
@@ -79,6 +80,43 @@ def train(
         quiet=quiet,
     )
     return Run(made.folder, recipe=made.recipe)
+
+
+def compare(
+    data: str | None = None,
+    *,
+    out: Path | str = "runs/compare",
+    device: str = "auto",
+    data_home: Path | str | None = None,
+    language: str = "en",
+    quiet: bool = False,
+    **plan: Any,
+) -> "Compared":
+    """Train one recipe of each family under one budget, measure them alike, write one page.
+
+    Args:
+        data: the data set's name, a folder or a file; the digits by default.
+        out: the comparison's folder; an unfinished one of the same plan is resumed.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        data_home: where data sets are looked for first.
+        language: of the page, ``en`` or ``fa``.
+        quiet: show no progress.
+        plan: what else :class:`naqsh.studies.comparison.Plan` has, such as ``minutes`` or
+            ``runs``.
+
+    Raises:
+        NaqshError: what is asked for cannot be, which is told before the first step.
+    """
+    from naqsh.studies import comparison
+
+    return comparison.compare(
+        comparison.Plan(data=data, **plan),
+        out,
+        device=device,
+        data_home=data_home,
+        language=language,
+        quiet=quiet,
+    )
 
 
 class Run(Trained):
