@@ -180,7 +180,12 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, so that two trainings never write to it at once."""
+        """Hold the folder, so that two trainings never write to it at once.
+
+        A folder that was made for it, and in which nothing was written, goes again: what is refused
+        leaves nothing.
+        """
+        new = not self.path.exists()
         make_folder(self.path)
         self.require_own()
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
@@ -195,3 +200,7 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if new and [entry.name for entry in self.path.glob("*")] in ([], [".lock"]):
+                with contextlib.suppress(OSError):  # another training may have begun in it
+                    (self.path / ".lock").unlink(missing_ok=True)
+                    self.path.rmdir()
