@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from naqsh.report.draw import figures, palette, panels
+from naqsh.report.draw import figures, palette, panels, svg
 from naqsh.report.draw.curves import envelope, evenly, running_mean, window
 from naqsh.report.read.facts import Curve, Histogram
 from naqsh.report.words import Words
@@ -143,3 +143,34 @@ def test_times(seconds, text):
 def test_a_curve_that_falls_far_gets_a_logarithmic_axis(values, far):
     curves = [Curve(list(range(len(one))), one) for one in values]
     assert panels.falls_far(curves) == far
+
+
+RULED = {
+    "prolog": ("<?xml?>\n<!DOCTYPE x>\n<svg>a</svg>", "<svg>a</svg>"),
+    "metadata": ("<svg><metadata>\n<a/>\n</metadata>\n <g/>", "<svg><g/>"),
+    "style": (
+        "<defs>\n<style type='x'>*{}\n</style>\n</defs>\n<defs><a/></defs>",
+        "<defs><a/></defs>",
+    ),
+    "groups": ('<g id="axes_1"><path id="p"/>', '<g><path id="p"/>'),
+    "ids": ('<path id="p" grid="q"/>', '<path id="n-p" grid="q"/>'),
+    "links": ('<use xlink:href="#p"/><a href="#q"/>', '<use href="#n-p"/><a href="#n-q"/>'),
+    "clips": ('clip-path="url(#p)"', 'clip-path="url(#n-p)"'),
+    "namespaces": ('<svg xmlns="a" xmlns:xlink="b" version="1.1" x="1">', '<svg x="1">'),
+    "width": ('<svg a="1" width="9pt"><rect width="3"/>', '<svg a="1"><rect width="3"/>'),
+    "height": ('<svg a="1" height="9pt"><rect height="3"/>', '<svg a="1"><rect height="3"/>'),
+    "fonts": ("font: 9px 'A', serif; x: y", "font-size: 9px; x: y"),
+    "exponents": (
+        "<text>10^−5</text>",
+        '<text>10<tspan dy="-3" style="font-size: 6.5px">−5</tspan></text>',
+    ),
+    "digits": ('<path d="M 1.23456 7.8"/>1.23456', '<path d="M 1.23 7.8"/>1.23456'),
+    "lines": ("<g>  \n   <a/>\n\n</g>", "<g>\n<a/>\n</g>"),
+}
+
+
+@pytest.mark.parametrize("rule", svg.RULES)
+def test_each_rule_of_the_svg_does_its_own(rule):
+    given, made = RULED[rule]
+    assert given != made
+    assert svg.apply(rule, given, "n") == made

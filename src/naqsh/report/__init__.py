@@ -4,7 +4,8 @@
 ``facts``      what is known of a run, as plain data
 ``gather``     reads run folders into :class:`~naqsh.report.read.facts.Facts`; says what is missing
 ``curves``     running means and thinning of long series
-``figures``    series and histograms to inline SVG
+``figures``    series and histograms, drawn
+``svg``        a drawing made fit to stand inside a page
 ``scatter``    measures in a plane, as inline SVG
 ``images``     grids of pictures to data URIs
 ``words``      the texts of a language, and how it writes numbers
@@ -19,6 +20,7 @@
 ``verdicts``   which runs a measure tells apart
 ``floor``      what real images come to
 ``comparison`` the page that lays families side by side
+``results``    what a page embeds: all results as plain data
 ``html``       the page from the document, by the templates
 ``pieces``     the same document, one figure or table at a time
 ``notebook``   a notebook of the pieces, executed

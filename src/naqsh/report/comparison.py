@@ -18,6 +18,7 @@ from naqsh.report.read import floor, verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.evaluation import Caution
 from naqsh.report.read.facts import Facts
+from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, samplers
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
@@ -48,7 +49,7 @@ def build(found: Comparison, words: Words) -> Document:
     sections = page.sections(maker, runs, parts)
     data = found.plan.get("data") or runs[0].summary()["data"]
     title = words.text("comparison.title", data=str(data))
-    results = page.results(runs) | {
+    embedded = results(runs) | {
         "plan": found.plan,
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
         "floor": found.floor and asdict(found.floor),
@@ -58,7 +59,7 @@ def build(found: Comparison, words: Words) -> Document:
             if run.trainings
         },
     }
-    return Document(words, title, _leads(words, found), sections, results)
+    return Document(words, title, _leads(words, found), sections, embedded)
 
 
 def _leads(words: Words, found: Comparison) -> list[Markup]:

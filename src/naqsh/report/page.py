@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -11,19 +10,14 @@ from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragra
 from naqsh.report.draw import plots
 from naqsh.report.read import floor
 from naqsh.report.read.evaluation import Caution, Measured
-from naqsh.report.read.facts import Facts, Note, Record, studies
+from naqsh.report.read.facts import Facts, Note, studies
+from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, nearness, samplers, tables
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 
 Make = Callable[[Maker, Sequence[Facts]], list[Block]]
 """Makes what a section holds."""
-
-RECORDS = 1200
-"""Most records of all runs together that the embedded results hold."""
-
-DIGITS = 6
-"""Significant digits of an embedded curve."""
 
 
 def build(runs: Sequence[Facts], words: Words) -> Document:
@@ -284,66 +278,3 @@ def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
 
 def _paragraph(maker: Maker, key: str) -> Paragraph:
     return Paragraph(maker.words.text(key))
-
-
-def results(runs: Sequence[Facts]) -> dict[str, Any]:
-    """Everything the page shows, as plain data."""
-    most = max(60, RECORDS // len(runs))
-    return {
-        "runs": [
-            {
-                "label": run.label,
-                "finished": run.finished,
-                "summary": run.summary(),
-                "results": run.results(),
-                "measured": run.measured and run.measured.as_plain(),
-                "evaluations": [measured.as_plain() for measured in run.evaluations],
-                "likelihoods": [vars(likelihood) for likelihood in run.likelihoods],
-                "detected": [detected.as_plain() for detected in run.detected],
-                "sampled": [sampled.as_plain() for sampled in run.sampled],
-                "bound": [bound.as_plain() for bound in run.bound],
-                "recipe": run.recipe,
-                "about": run.about,
-                "networks": run.networks,
-                "curves": _log(run.records, most),
-                "stages": [
-                    {
-                        "step": stage.step,
-                        "epoch": stage.epoch,
-                        "grid": stage.grid and stage.grid.name,
-                        "weights": {
-                            phase: {"edges": _short(w.edges), "counts": w.counts}
-                            for phase, w in stage.weights.items()
-                        },
-                    }
-                    for stage in run.stages
-                ],
-                "diagnosis": [vars(note) for note in run.notes],
-                "problems": [vars(problem) for problem in run.problems],
-            }
-            for run in runs
-        ]
-    }
-
-
-def _log(records: Sequence[Record], most: int) -> dict[str, Any]:
-    """The log, thinned evenly to at most so many records; `every` says how much."""
-    every = max(1, -(-len(records) // most))
-    kept = records[every - 1 :: every]
-    return {
-        "every": every,
-        "records": [
-            vars(record)
-            | {
-                "losses": dict(zip(record.losses, _short(record.losses.values()), strict=True)),
-                "gradients": dict(
-                    zip(record.gradients, _short(record.gradients.values()), strict=True)
-                ),
-            }
-            for record in kept
-        ],
-    }
-
-
-def _short(values: Any) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in values]

@@ -1,24 +1,20 @@
 """Series and histograms as inline SVG, the same to the byte whenever the numbers are the same.
 
-Text stays text: the browser sets it in the page's font and colour and joins the letters of scripts
-that are joined, and a screen reader or a search finds it. Legends and titles are the page's, not
-the picture's, so that they wrap on a phone.
+Legends and titles are the page's, not the image's, so that they wrap on a phone.
 """
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import matplotlib.style
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from naqsh.report.draw import palette
 from naqsh.report.draw.curves import envelope, evenly, running_mean, window
+from naqsh.report.draw.svg import svg
 from naqsh.report.read.facts import Curve, Histogram
 from naqsh.report.words import Words
 
@@ -155,7 +151,7 @@ def ridges(
         return svg(figure, name)
 
 
-def rates(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) -> str:
+def roc(series: Sequence[Line], x: str, y: str, *, words: Words, name: str) -> str:
     """Curves of one rate over another, both from 0 to 1, and the diagonal of chance.
 
     Args:
@@ -231,31 +227,3 @@ def log_axis(axes: "Axes", words: Words, which: Literal["x", "y"] = "y") -> None
 
 def _ticks(words: Words) -> FuncFormatter:
     return FuncFormatter(lambda value, position: words.tick(value))
-
-
-def svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element to stand inside a page."""
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    # Figure.savefig would draw twice: once to lay out, which fixed margins need not.
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    # The style that every figure would repeat stands once in the page's.
-    text = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
-    # Groups carry ids that repeat on a page of many figures; nothing refers to them.
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
-    text = text.replace("url(#", f"url(#{name}-")
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    raised = r'<tspan dy="-3" style="font-size: 6.5px">\1</tspan>'
-    text = re.sub(r"\^([^<\s]+)", raised, text)
-    # Hundredths of a pixel are enough for lines; what stands between the tags is text to read.
-    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
-    text = re.sub(r"\s*\n\s*", "\n", text)
-    return palette.css(text).strip()

@@ -1,4 +1,4 @@
-"""Things in the plane of two measures, and ways through it, as inline SVG."""
+"""Things in the plane of two measures, and lines through it, as inline SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from naqsh.report.draw.curves import evenly
-from naqsh.report.draw.figures import POINTS, STYLE, log_axis, panel, svg
+from naqsh.report.draw.figures import POINTS, STYLE, log_axis, panel
+from naqsh.report.draw.svg import svg
 from naqsh.report.words import Words
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def points(
 
 
 @dataclass(frozen=True)
-class Way:
+class Line:
     """Points joined by a line.
 
     Attributes:
@@ -105,8 +106,8 @@ class Way:
     intervals: Sequence[tuple[float, float] | None] = ()
 
 
-def ways(
-    series: Sequence[Way], x: str, y: str, *, words: Words, name: str, log_x: bool = False
+def lines(
+    series: Sequence[Line], x: str, y: str, *, words: Words, name: str, log_x: bool = False
 ) -> str:
     """Lines in a plane whose vertical axis is logarithmic; few points have dots.
 
@@ -122,27 +123,29 @@ def ways(
         figure, axes = panel(words)
         figure.subplots_adjust(left=0.175)
         # Whole lines below: through the gaps of the others a hidden one is seen.
-        for way in sorted(series, key=lambda way: way.dash != "-"):
-            _draw(axes, way)
+        for line in sorted(series, key=lambda line: line.dash != "-"):
+            _draw(axes, line)
         log_axis(axes, words)
-        shown = [value for way in series for value in way.y if value > 0]
+        shown = [value for line in series for value in line.y if value > 0]
         _few_decades(axes.yaxis, shown)
         if log_x:
             log_axis(axes, words, "x")
-            _few_decades(axes.xaxis, [value for way in series for value in way.x])
+            _few_decades(axes.xaxis, [value for line in series for value in line.x])
         axes.set_xlabel(words.plain(f"axes.{x}"))
         axes.set_ylabel(words.plain(f"axes.{y}"))
         return svg(figure, name)
 
 
-def _draw(axes: "Axes", way: Way) -> None:
-    x, y = np.array(way.x), np.array(way.y)
-    for place, between in zip(way.x, way.intervals, strict=False):
+def _draw(axes: "Axes", line: Line) -> None:
+    x, y = np.array(line.x), np.array(line.y)
+    for place, between in zip(line.x, line.intervals, strict=False):
         if between:
-            axes.plot([place] * 2, between, color=way.colour, linewidth=0.8, alpha=0.6)
+            axes.plot([place] * 2, between, color=line.colour, linewidth=0.8, alpha=0.6)
     x, y = x[y > 0], y[y > 0]
     marker = "o" if len(y) <= POINTS // 10 else None
-    axes.plot(*evenly(x, y, POINTS), way.dash, color=way.colour, linewidth=1.4, marker=marker, ms=3)
+    axes.plot(
+        *evenly(x, y, POINTS), line.dash, color=line.colour, linewidth=1.4, marker=marker, ms=3
+    )
 
 
 def _few_decades(axis: "Axis", values: Sequence[float]) -> None:

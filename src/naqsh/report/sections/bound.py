@@ -33,8 +33,8 @@ def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
     words, panels = maker.words, []
     for number, (run, bound) in enumerate(found):
         for name, values in (("terms", bound.terms), ("errors", bound.errors)):
-            way = scatter.Way(bound.times, values, palette.colour(number))
-            drawn = scatter.ways([way], "time", name, words=words, name=f"bound-{number}-{name}")
+            line = scatter.Line(bound.times, values, palette.colour(number))
+            drawn = scatter.lines([line], "time", name, words=words, name=f"bound-{number}-{name}")
             title = panel_title(maker, runs, run, words.text(f"figures.bound.{name}"))
             panels.append(Panel(title, labelled(drawn, title)))
     return maker.figure("bound", panels, columns=2)

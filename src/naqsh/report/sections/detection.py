@@ -101,7 +101,7 @@ def _roc(maker: Maker, found: Found) -> Figure | None:
     if not lines:
         return None
     title = words.text("figures.roc.title")
-    drawn = figures.rates(lines, "false_alarms", "found", words=words, name="roc")
+    drawn = figures.roc(lines, "false_alarms", "found", words=words, name="roc")
     return maker.figure("roc", [Panel("", labelled(drawn, title), legend)])
 
 

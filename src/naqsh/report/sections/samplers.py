@@ -49,7 +49,7 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
             colour, dash = palette.colour(place), palette.DASHES[place % len(palette.DASHES)]
             points = sorted(points, key=lambda point: point.evaluations)
             series.append(
-                scatter.Way(
+                scatter.Line(
                     [point.evaluations for point in points],
                     [point.frechet for point in points],
                     colour,
@@ -58,7 +58,7 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
                 )
             )
             legend.append(Key(name, palette.css(colour), dash[1]))
-        drawn = scatter.ways(
+        drawn = scatter.lines(
             series,
             "evaluations",
             sampled.distance,
