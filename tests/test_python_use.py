@@ -1,9 +1,11 @@
 """Naqsh in Python: what completion, help and notebooks show."""
 
+import importlib
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,3 +166,15 @@ def test_in_a_notebook_that_is_really_executed(run, alone):
     assert "image/png" in data[1]
     assert "critic" in data[5]["text/plain"]
     assert "'train'" in data[6]["text/plain"]
+
+
+def test_the_reference_names_what_is_there():
+    page = Path(__file__).parent.parent / "docs" / "api.md"
+    named = re.findall(r"auto(module|function|class):: (\S+)", page.read_text(encoding="utf-8"))
+    assert len(named) > 20
+    for kind, name in named:
+        if kind == "module":
+            importlib.import_module(name)
+        else:
+            module, _, attribute = name.rpartition(".")
+            assert getattr(importlib.import_module(module), attribute)
