@@ -141,6 +141,49 @@ def test_files_of_others_are_replaced_only_when_asked(what, run, capsys):
     assert cli.main(words) == 0  # now it is ours
 
 
+OTHER_KINDS = {
+    "grid": ("sample", "--out", ["a.jpg", "a", "a.png.gz", "a.html"]),
+    "page": ("report", "--out", ["a.pdf", "a", "a.ipynb", "a.htm", "a.html.gz"]),
+    "notebook": ("report", "--notebook", ["a.html", "a", "a.py"]),
+    "export": ("export", "", ["a.tar.gz", "a", "a.pt"]),
+}
+
+
+def test_every_kind_of_file_is_tried_below():
+    assert set(OTHER_KINDS) == set(outputs.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, entry in OTHER_KINDS.items() for name in entry[2]]
+)
+def test_a_name_of_another_kind_of_file_is_refused_before_the_work(kind, name, run, capsys):
+    verb, option, _ = OTHER_KINDS[kind]
+    before = content(Path())
+    assert cli.main([verb, "run", *([option] if option else []), name]) == 2
+    told = capsys.readouterr().err
+    assert outputs.NAMES[kind][1] in told
+    assert f"naqsh: {name}: " in told
+    assert content(Path()) == before
+
+
+def test_python_refuses_a_name_of_another_kind_before_the_work(run):
+    opened, before = naqsh.open("run"), content(Path())
+    for write in (
+        lambda: opened.save_samples(2, out="a.jpg"),
+        lambda: opened.report("a.pdf"),
+        lambda: opened.report("a.html", notebook="a.html"),
+        lambda: opened.export("a.tar"),
+    ):
+        with pytest.raises(NaqshError, match="is one file"):
+            write()
+    assert content(Path()) == before
+
+
+@pytest.mark.parametrize("name", ["a.HTML", "folder.pdf/a.html"])
+def test_the_ending_alone_counts(name, run):
+    assert naqsh.open("run").report(name) == Path(name)
+
+
 def test_the_file_of_the_run_itself_is_ours_to_replace(run):
     (run / "samples.png").write_bytes(b"of an earlier version, without our mark")
     naqsh.open(run).save_samples(2, device="cpu")

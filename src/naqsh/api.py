@@ -255,7 +255,10 @@ class Run(Trained):
             notebook: a file ending in ``.ipynb`` to write the same to, executed.
         """
         from naqsh import report
+        from naqsh.io import outputs
 
+        if notebook:  # before the page is written
+            outputs.require_name(Path(notebook), "notebook")
         path = Path(out) if out else self.folder.path / "report.html"
         report.write(self.folder.path, path, language)
         if notebook:

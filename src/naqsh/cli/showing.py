@@ -103,8 +103,10 @@ def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
     language, first = options.language, options.runs[0]
     own = packed.folder(first).path if first.is_file() else first
     out = options.out or own / "report.html"
-    for file in filter(None, (options.out, options.notebook)):
-        outputs.require_file(file, options.overwrite)
+    for file, kind in ((options.out, "page"), (options.notebook, "notebook")):
+        if file:
+            outputs.require_name(file, kind)
+            outputs.require_file(file, options.overwrite)
     if options.notebook:  # first: it may want packages that are missing
         print(report.write_notebook(options.runs, options.notebook, language))
     print(report.write(options.runs, out, language))

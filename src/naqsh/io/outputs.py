@@ -20,8 +20,31 @@ MARKS = (b"Software\0Naqsh", b'name="generator" content="Naqsh"', b'"generator":
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _ENDS = 4096
+
+NAMES = {
+    "grid": ((".png",), "a grid is one file ending in .png; --folder takes a folder"),
+    "page": ((".html",), "a report is one file ending in .html; --notebook takes one in .ipynb"),
+    "notebook": ((".ipynb",), "a notebook is one file ending in .ipynb"),
+    "export": (
+        (".zip", ".safetensors"),
+        "an export is one file, ending in .zip (the run) or .safetensors (its weights)",
+    ),
+}
+"""The endings that each kind of output may have, and what to say of another one."""
 _ASIDE, _MOVING = "naqsh", "naqsh-moving"
 _LEFT = re.compile(rf"\.({_ASIDE}|{_MOVING})\.[0-9-]+\.part")
+
+
+def require_name(path: Path, kind: str) -> None:
+    """Refuse a name that says another kind of file than will be written, or a folder's.
+
+    Args:
+        path: the file that is to be written.
+        kind: out of :data:`NAMES`.
+    """
+    endings, said = NAMES[kind]
+    if path.is_dir() or path.suffix.lower() not in endings:
+        raise NaqshError(f"{path}: {said}")
 
 
 def require_file(path: Path, overwrite: bool = False) -> None:

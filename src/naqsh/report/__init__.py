@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naqsh.core.errors import NaqshError
+from naqsh.io import outputs
 from naqsh.io.files import make_folder, write_text
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Pat
         `out`.
 
     Raises:
-        NaqshError: a folder holds no run, a recipe is damaged, or `out` is a folder.
+        NaqshError: a folder holds no run, a recipe is damaged, or `out` has no name of a page.
     """
     from naqsh.report import html
 
-    _require_file(out, "an HTML file")
+    outputs.require_name(out, "page")
     return _save(out, html.render(_document(_several(folder), language)))
 
 
@@ -82,12 +83,12 @@ def write_comparison(
         `out`.
 
     Raises:
-        NaqshError: there is no run to show, a file is damaged, or `out` is a folder.
+        NaqshError: there is no run to show, a file is damaged, or `out` has no name of a page.
     """
     from naqsh.report import comparison, html
     from naqsh.report.words import Words
 
-    _require_file(out, "an HTML file")
+    outputs.require_name(out, "page")
     found = comparison.read(folders if isinstance(folders, Path) else _several(folders), taken)
     return _save(out, html.render(comparison.build(found, Words(language))))
 
@@ -118,9 +119,7 @@ def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en
     from naqsh.report import notebook
     from naqsh.report.pieces import Report
 
-    if out.suffix != ".ipynb":
-        raise NaqshError(f"{out}: a notebook is one file ending in .ipynb")
-    _require_file(out, "a notebook")
+    outputs.require_name(out, "notebook")
     folders = _several(folder)
     shown = Report(_document(folders, language))
     beside = out.absolute().parent
@@ -173,11 +172,6 @@ def _several(folder: Path | Sequence[Path]) -> list[Path]:
     if not folders:
         raise NaqshError("a report needs at least one run folder")
     return folders
-
-
-def _require_file(out: Path, kind: str) -> None:
-    if out.is_dir():
-        raise NaqshError(f"{out} is a folder; give the name of {kind}")
 
 
 def _save(out: Path, text: str) -> Path:

@@ -52,10 +52,7 @@ def write(
     Raises:
         NaqshError: the run has no weights, or a file cannot be read or written.
     """
-    if path.is_dir() or path.suffix.lower() not in (".zip", ".safetensors"):
-        raise NaqshError(
-            f"{path}: an export is one file, ending in .zip (the run) or .safetensors (its weights)"
-        )
+    outputs.require_name(path, "export")
     if path.suffix.lower() == ".zip":
         outputs.require_file(path, overwrite)
         fill = _zip(run)

@@ -107,9 +107,8 @@ def require_target(path: Path, folder: bool, overwrite: bool) -> None:
     """
     if folder:
         outputs.require_folder(path, overwrite)
-    elif path.is_dir() or path.suffix.lower() != ".png":
-        raise NaqshError(f"{path}: a grid is one file ending in .png; --folder takes a folder")
     else:
+        outputs.require_name(path, "grid")
         outputs.require_file(path, overwrite)
 
 
