@@ -32,7 +32,8 @@ def test_prints_everything_on_one_line():
         "4,000 generated against 5,000 of mnist test; "
         "features mnist (01234567); "
         "4,000 pictures are few for 8,192 features: "
-        "biased upwards, so compare at equal n only, or take the kernel distance"
+        "it is biased upwards, so compare at equal numbers of pictures only, or take the kernel "
+        "distance"
     )
     assert "interval" not in str(replace(FID, standard_error=None))
 
@@ -149,7 +150,7 @@ def test_small_samples_are_said():
     rng = np.random.default_rng(0)
     few = rng.normal(size=(100, 2))
     notes = {m.name: m.notes for m in measure(["all"], rng.normal(size=(300, 2)), few, **WHERE)}
-    assert "equal n only" in str(notes["recall"][0])
+    assert "equal numbers of pictures only" in str(notes["recall"][0])
     assert notes["kernel"] == ()
     assert "rough" in str(notes["frechet_infinity"][0])
     wide = {m.name: m.notes for m in measure(["frechet"], *rng.normal(size=(2, 30, 40)), **WHERE)}

@@ -13,9 +13,9 @@ from naqsh import report
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 from naqsh.report.words import END, ISOLATE, LANGUAGES, Words
-from naqsh.training import astray
-from naqsh.training.diagnosis import watchers
+from naqsh.training.diagnosis import say, watchers
 
+ASTRAY = ("astray", "astray_over", "worse")
 ENGLISH, PERSIAN = Words("en"), Words("fa")
 NUMBERS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٫−", "0123456789.-", "٬,\u2066\u2068\u2069")
 
@@ -169,19 +169,15 @@ def test_digits_of_prose_are_persian(pages):
         assert not re.search("[0-9]", re.sub(r"[A-Za-z_.]+[0-9]+", "", text)), section
 
 
-def test_every_rule_of_the_diagnosis_has_its_sentence():
-    for watcher in watchers():
-        key = f"diagnosis.rules.{watcher.rule}"
-        own = ENGLISH.text(key, value="0.03", percent="3.0%", metric="x")
-        assert own == watcher.words.format(value=0.03)
-        assert key in PERSIAN
-    for rule, words in astray.WORDS.items():
-        key = f"diagnosis.rules.{rule}"
-        assert ENGLISH.text(key, value="0.03", percent="3.0%", before="1") == words.format(
-            value=0.03, before="1"
-        )
-        assert key in PERSIAN
-    assert "diagnosis.rules.back" in PERSIAN
+@pytest.mark.parametrize("rule", [*(w.rule for w in watchers()), *ASTRAY, "back"])
+@pytest.mark.parametrize("value", [0.03, 0.117, 0.9994])
+def test_every_rule_of_the_diagnosis_says_the_same_on_the_terminal_and_the_page(rule, value):
+    key = f"diagnosis.rules.{rule}"
+    said = say(rule, "critic.kl", value, "0.2")
+    numbers = {"value": ENGLISH.rounded(value), "percent": ENGLISH.percent(value)}
+    assert ENGLISH.text(key, metric="critic.kl", before="0.2", **numbers) == said.words
+    assert "{" not in said.words
+    assert key in PERSIAN
 
 
 def test_the_diagnosis_is_translated_where_its_rule_is_known(pages):

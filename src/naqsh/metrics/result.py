@@ -6,6 +6,7 @@ from typing import Any
 
 from naqsh.core.distances import kind, title
 from naqsh.core.errors import NaqshError
+from naqsh.io.texts import texts
 from naqsh.metrics.influence import Influence, wilson
 
 LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
@@ -13,12 +14,9 @@ LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
 UNBIASED = frozenset({"frechet_infinity", "kernel"})
 
 
-CAUTIONS = {
-    "extrapolation": "the extrapolation is rough",
-    "biased": "biased upwards, so compare at equal n only, or take the kernel distance",
-    "equal_n": "compare at equal n only",
-}
-"""What few pictures do to a metric."""
+KINDS = "cautions.kinds."
+CAUTIONS = {key.removeprefix(KINDS): said for key, said in texts().items() if key.startswith(KINDS)}
+"""What few images do to a metric, in the words of a report."""
 
 
 SHARES = {"precision": "n_generated", "recall": "n_real", "coverage": "n_real"}
@@ -47,8 +45,10 @@ class Caution:
     dimensions: int | None = None
 
     def __str__(self) -> str:
-        features = "" if self.dimensions is None else f" for {self.dimensions:,} features"
-        return f"{self.pictures:,} pictures are few{features}: {CAUTIONS[self.kind]}"
+        few = "few" if self.dimensions is None else "few_for"
+        counts = {"pictures": f"{self.pictures:,}", "dimensions": f"{self.dimensions or 0:,}"}
+        said = texts()[f"cautions.{few}"].format(**counts)
+        return f"{said}: {CAUTIONS[self.kind]}"
 
 
 @dataclass(frozen=True)

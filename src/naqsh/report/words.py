@@ -1,30 +1,27 @@
 """The texts of a language, and how it writes numbers.
 
-Every sentence of a report stands in ``texts/<language>.yaml`` under a dotted name; templates and
-figures hold none. Where a language runs from right to left, whatever is not a sentence of its own
-(a name, a number, a formula) is enclosed in Unicode's isolates, so that it keeps its own direction
-and does not disturb its neighbours. Isolates are characters, so that they also work in titles and
-attributes, where no tag may stand.
+Every sentence of a report stands in a file of texts (`naqsh.io.texts`) under a dotted name;
+templates and figures hold none. Where a language runs from right to left, whatever is not a
+sentence of its own (a name, a number, a formula) is enclosed in Unicode's isolates, so that it
+keeps its own direction and does not disturb its neighbours. Isolates are characters, so that they
+also work in titles and attributes, where no tag may stand.
 
 References:
     Unicode Bidirectional Algorithm (Unicode Standard Annex 9), section 2.4: explicit isolates.
 """
 
-import functools
 import json
 import math
 import re
-from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
-import yaml
 from markupsafe import Markup, escape
 
 from naqsh.core.errors import one_of
-from naqsh.io.files import flat
+from naqsh.core.readable import readable_bytes
+from naqsh.io.texts import LANGUAGES, readable_time, texts
 
-LANGUAGES = ("en", "fa")
+__all__ = ["LANGUAGES", "Words"]
 
 ISOLATE, END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
@@ -32,13 +29,6 @@ PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
 """Digits and separators; ٬ parts the thousands and ٫ stands before the decimals."""
 
 SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
-
-
-@functools.cache
-def _texts(language: str) -> Mapping[str, str]:
-    """Every text by its dotted name."""
-    file = resources.files("naqsh.report") / "texts" / f"{language}.yaml"
-    return flat(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 class Words:
@@ -54,7 +44,7 @@ class Words:
     def __init__(self, language: str = "en") -> None:
         if language not in LANGUAGES:
             raise one_of("language", language, LANGUAGES)
-        self.texts = _texts(language)
+        self.texts = texts(language)
         self.language = language
         self.leftward = self.texts["direction"] == "rtl"
 
@@ -151,24 +141,11 @@ class Words:
 
     def time(self, seconds: float) -> Markup:
         """A time: ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-        whole = round(seconds)
-        if whole < 60:
-            return self._time("seconds", seconds=whole)
-        if whole < 3600:
-            minutes, rest = divmod(whole, 60)
-            return self._time("minutes" if rest else "whole_minutes", minutes=minutes, seconds=rest)
-        hours, rest = divmod(whole // 60, 60)
-        return self._time("hours" if rest else "whole_hours", hours=hours, minutes=rest)
-
-    def _time(self, unit: str, **values: int) -> Markup:
-        return Markup(escape(self.local(self.texts[f"units.{unit}"].format(**values))))
+        return Markup(escape(self.local(readable_time(seconds, self.language))))
 
     def bytes(self, count: int) -> str:
         """A size: 1536 is ``1.5 KiB``."""
-        power = min(4, int(math.log(max(count, 1), 1024)))
-        unit = ["B", "KiB", "MiB", "GiB", "TiB"][power]
-        size = f"{count / 1024**power:.3g}"
-        return f"{self.local(f'{float(size):g}')}\N{NO-BREAK SPACE}{unit}"
+        return self.local(readable_bytes(count)).replace(" ", "\N{NO-BREAK SPACE}")
 
     def shape(self, shape: list[int]) -> str:
         """Sizes with crosses between them; a single score has none and is written 1."""

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from naqsh.metrics.nearness import Pixels, chance, nearest
-from naqsh.training.diagnosis import Said
+from naqsh.training.diagnosis import Said, say
 
 KEPT_BACK = 400
 """Training images, at most, that samples are compared with."""
@@ -42,19 +42,6 @@ SIDE = 32
 
 METRIC = "samples.nearest"
 """The name that all of this goes by in ``diagnosis.jsonl``."""
-
-WORDS = {
-    "astray": "{value:.1%} of the samples are farther from every training image than any real "
-    "image that was compared: look at the grid, they may be noise. Try longer training while the "
-    "loss still falls (an ema of few steps also holds weights of the beginning); else a lower "
-    "learning rate, a larger network or, where the model has them, more steps of its sampler.",
-    "astray_over": "The samples lie as near to training images as real ones do by now: {value:.1%} "
-    "of them are farther away than any of those.",
-    "worse": "The samples have become worse since an earlier stage: the nearest training image is "
-    "{value:.3g} away and was {before} away (mean root mean square of pixel differences). Try a "
-    "lower learning rate, or end the training earlier.",
-}
-"""What is said, by rule."""
 
 
 def look(samples: Pixels, real: Pixels) -> dict[str, Any]:
@@ -119,14 +106,14 @@ class Watch:
         self._least = min(before, distances, key=np.mean)
         if found["chance"] >= RARE:
             warned, self._warned = self._warned, False
-            return [_said("astray_over", share)] if warned else []
+            return [say("astray_over", METRIC, share)] if warned else []
         if not last and (self._stages == 1 or self._warned):
             return []
         self._warned = True
-        said = [_said("astray", share)]
+        said = [say("astray", METRIC, share)]
         if _rose(before, distances):
             now, then = np.mean(distances), np.mean(before)
-            said.append(_said("worse", float(now), f"{then:.3g}"))
+            said.append(say("worse", METRIC, float(now), f"{then:.3g}"))
         return said
 
 
@@ -137,7 +124,3 @@ def _rose(before: list[float], now: list[float]) -> bool:
     rise = np.subtract(now, before)
     error = rise.std(ddof=1) / math.sqrt(len(rise)) if len(rise) > 1 else math.inf
     return bool(rise.mean() > RISE * error)
-
-
-def _said(rule: str, value: float, before: str = "") -> Said:
-    return Said(WORDS[rule].format(value=value, before=before), rule, METRIC, value, before)

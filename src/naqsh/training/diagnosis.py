@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from naqsh.io.texts import texts
+
 PATIENCE = 5
 """Logged intervals on end before a watcher speaks, unless its rule says otherwise."""
 
@@ -45,22 +47,27 @@ class Said:
     after: str = ""
 
 
+def say(rule: str, metric: str, value: float, before: str = "") -> Said:
+    """What a rule says in English, in the words of a report."""
+    sentence = texts()[f"diagnosis.rules.{rule}"]
+    filled = {"metric": metric, "value": f"{value:.3g}", "percent": f"{value:.1%}"}
+    return Said(sentence.format(**filled, before=before), rule, metric, value, before)
+
+
 @dataclass
 class Watcher:
     """One rule over one logged number.
 
     Attributes:
-        rule: its name; a report in another language finds its sentence by it.
+        rule: its name, by which its sentence is found in each language.
         metric: the end of the number's name, after the phase.
         wrong: whether a value is out of bounds.
-        words: what to say; ``{value}`` is filled in.
         patience: logged intervals on end before it speaks.
     """
 
     rule: str
     metric: str
     wrong: Callable[[float], bool]
-    words: str
     patience: int = PATIENCE
     _count: dict[str, int] = field(default_factory=dict)
 
@@ -71,67 +78,22 @@ class Watcher:
         before = self._count.get(name, 0)
         self._count[name] = before + 1 if self.wrong(value) else 0
         if self._count[name] == self.patience:
-            return Said(self.words.format(value=value), self.rule, name, value)
+            return say(self.rule, name, value)
         if before >= self.patience and not self._count[name]:
-            words = f"{name} is back within bounds, at {value:.3g}."
-            return Said(words, "back", name, value)
+            return say("back", name, value)
         return None
 
 
 def watchers() -> list[Watcher]:
     """Every rule, fresh."""
     return [
-        Watcher(
-            "saturated_discriminator",
-            "accuracy",
-            lambda value: value > 0.99,
-            "The discriminator is right on {value:.1%} of pictures: it is saturated and teaches the"
-            " generator little. Try a lower learning rate for it, spectral_norm, or a Wasserstein"
-            " objective.",
-        ),
-        Watcher(
-            "undecided_discriminator",
-            "accuracy",
-            lambda value: value < 0.52,
-            "The discriminator is right on {value:.1%} of pictures, no better than a coin: either"
-            " the fakes are perfect or it learns too slowly. Look at the grid; if it is bad, give"
-            " it a higher learning rate or a larger n_critic.",
-        ),
-        Watcher(
-            "mode_collapse",
-            "diversity",
-            lambda value: value < 0.2,
-            "Generated pictures differ from one another {value:.1%} as much as real ones: the"
-            " samples collapse to few modes. Try a gradient penalty, a Wasserstein objective or"
-            " another seed.",
-        ),
+        Watcher("saturated_discriminator", "accuracy", lambda value: value > 0.99),
+        Watcher("undecided_discriminator", "accuracy", lambda value: value < 0.52),
+        Watcher("mode_collapse", "diversity", lambda value: value < 0.2),
         # Both are so for a while at the start of a healthy run, so these wait longer.
-        Watcher(
-            "posterior_collapse",
-            "kl",
-            lambda value: value < 0.1,
-            "The latents carry {value:.2g} nats a picture: the posterior has collapsed, and the"
-            " decoder makes every picture alike. Try a smaller beta, some free_bits, or ControlVAE,"
-            " which keeps the KL at a set point.",
-            patience=20,
-        ),
-        Watcher(
-            "locked_controller",
-            "saturated",
-            lambda value: value > 0.99,
-            "The controller stands at a bound of beta that it pushes against in {value:.1%} of"
-            " steps, so the KL cannot come to its set point. Try another set point kl, or a wider"
-            " beta_min or beta_max.",
-            patience=20,
-        ),
-        Watcher(
-            "overfitting",
-            "gap",
-            lambda value: value > 0.01,
-            "The loss on held-out pictures is {value:.1%} above its least and was so for several"
-            " epochs: the model learns its pictures by heart. Try fewer epochs, a smaller network"
-            " or weight_decay, or open the best weights.",
-        ),
+        Watcher("posterior_collapse", "kl", lambda value: value < 0.1, patience=20),
+        Watcher("locked_controller", "saturated", lambda value: value > 0.99, patience=20),
+        Watcher("overfitting", "gap", lambda value: value > 0.01),
     ]
 
 

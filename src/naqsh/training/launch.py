@@ -15,11 +15,12 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.noise import derive
 from naqsh.core.precision import autocast_dtype
-from naqsh.core.readable import readable_bytes, readable_size, readable_time
+from naqsh.core.readable import readable_bytes, readable_size
 from naqsh.core.spec import Layout
 from naqsh.io import environment
 from naqsh.io.files import flat, make_folder, write_json, write_text
 from naqsh.io.foreign import plain_name, read_json
+from naqsh.io.texts import readable_time
 from naqsh.recipes import recipe as recipe_module
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import moments, origin, packed

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import shown
-from naqsh.core.readable import readable_time
 from naqsh.core.world import World
 from naqsh.io.terminal import stderr
+from naqsh.io.texts import readable_time
 
 Sums = dict[str, tuple[float, int]]
 """Of each number, the sum over the steps since the last record, and how many there were."""

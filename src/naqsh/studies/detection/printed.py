@@ -4,26 +4,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from naqsh.data.defects import GOOD
+from naqsh.io.texts import texts
 from naqsh.studies.detection import choice
 
 if TYPE_CHECKING:
     from naqsh.studies.detection.result import Detection
 
-REASONS = {
-    "seen": "the run was trained on the normal pictures that thresholds come from: expect more "
-    "false alarms than asked for; train with --training.validation 0.1 to hold some out",
-    "other_pictures": "the run's data set has changed since it was trained: these normal pictures "
-    "are not those",
-    "repeated": "some of the pictures examined are among the normal ones, pixel for pixel",
-    "few": "there are too few normal pictures held out for so low a rate of false alarms: the "
-    "threshold is their largest score",
-    "unlabelled": "which pictures are good is not known (no sub-folder named good beside others): "
-    "scores and flags alone",
-    "round_trip": "the method gives every picture back as it was: its reconstruction error is "
-    "rounding, and says nothing of anomalies",
-    "no_maps": "there are too many pixels to keep heat maps of all pictures",
+CURES = {
+    "seen": "train with --training.validation 0.1 to hold some out",
+    "unlabelled": "put good ones into a sub-folder named good beside the others",
 }
-"""What a reader must know, by the name under which it is kept."""
+"""What a command can do about what is noted, by the note's name."""
 
 
 def table(found: "Detection") -> str:
@@ -40,8 +31,16 @@ def table(found: "Detection") -> str:
     out += _choice_lines(found) + _weak_lines(found)
     if found.likelihood:
         out += _likelihood_lines(found)
-    out += [f"note: {REASONS[name]}" for name in found.notes]
+    out += [f"note: {_note(found, name)}" for name in found.notes]
     return "\n".join([*out, *([f"written to {found.folder}"] if found.folder else [])])
+
+
+def _note(found: "Detection", name: str) -> str:
+    """What a reader must know, in the words of a report, and what can be done about it."""
+    of = found.figures.get("reconstruction")
+    error = "" if of is None else f"{float(of.scores.values.max()):.3g}"
+    said = texts()[f"detection.notes.{name}"].format(error=error)
+    return f"{said} To change that, {CURES[name]}." if name in CURES else said
 
 
 def _measured_lines(found: "Detection") -> list[str]:

@@ -41,7 +41,7 @@ class Detection:
         draws: of noise, averaged over.
         figures: of each scorer, by name, the deciding one first, the one beside it second.
         likelihood: what :mod:`naqsh.studies.detection.caution` found; None without one.
-        notes: names out of :data:`.printed.REASONS`.
+        notes: names of texts, ``detection.notes``.
         choice: what held-out normal images said of two scores, where that was asked for.
         terms: what else it depends on: names, fingerprints of images.
         pictures: files of heat maps, and ``maps_of``, whose they are.
