@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from naqsh.core.noise import Noise
 from naqsh.flows.affine import Affine
-from naqsh.flows.autoregressive import Autoregressive, Turned
+from naqsh.flows.autoregressive import Autoregressive, Inverse
 from naqsh.flows.inversion import blocks
-from naqsh.networks.made import GROUPS, MADE, boundaries, spread
+from naqsh.networks.made import GROUPS, MADE, boundaries, even_degrees
 from naqsh.networks.staircase import StaircaseLinear
 
 SIZES = [  # dimensions, hidden units, groups
@@ -110,7 +110,7 @@ def test_gradients_are_those_of_a_dense_network(
 def test_degrees_are_even_so_that_every_input_but_the_last_reaches_an_output(
     dimensions: int, units: int
 ) -> None:
-    degrees = spread(units, 1, dimensions - 1)
+    degrees = even_degrees(units, 1, dimensions - 1)
     counts = torch.bincount(degrees)[1:]
     steps = degrees.diff()
     assert degrees[-1] == dimensions - 1
@@ -300,7 +300,7 @@ def _visible(one: Autoregressive, name: str, packed: Tensor) -> Tensor:
 
 def test_turned_round_it_is_the_other_map() -> None:
     one = layer(6, (8, 8), 2, reverse=True)
-    turned, x = Turned(one), numbers(1, 4, 6)
+    turned, x = Inverse(one), numbers(1, 4, 6)
     z, log_det = turned(x)
     torch.testing.assert_close(turned.inverse(z), x)
     jacobian = torch.autograd.functional.jacobian(lambda v: turned(v)[0][0], x[:1])[:, 0]
@@ -310,7 +310,7 @@ def test_turned_round_it_is_the_other_map() -> None:
 @pytest.mark.parametrize("turn", [False, True])
 def test_the_density_integrates_to_one(turn: bool) -> None:
     inner = layer(2, (8, 8), 2)
-    flow = Turned(inner) if turn else inner
+    flow = Inverse(inner) if turn else inner
     side = torch.linspace(-40, 40, 1601, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)
     with torch.no_grad():

@@ -222,6 +222,20 @@ def test_no_flow_of_types_is_lost_by_frozen_defaults():
     assert dataclasses.asdict(whole)["optimizer"]["lr"] == Adam().lr
 
 
+@dataclass(frozen=True)
+class Renamed:
+    new: float = dataclasses.field(default=1.0, metadata={"formerly": "old"})
+
+
+def test_a_field_is_read_by_its_former_name():
+    assert decode(Renamed, {"old": 2}) == decode(Renamed, {"new": 2}) == Renamed(2.0)
+    assert encode(Renamed(2.0)) == {"new": 2.0}
+    with pytest.raises(NaqshError, match=r"^part\.old: this is the former name of new; keep one$"):
+        decode(Renamed, {"old": 2, "new": 2}, path="part")
+    with pytest.raises(NaqshError, match=r"^old: need a number|^new: need a number"):
+        decode(Renamed, {"old": "x"})
+
+
 def test_assign():
     plain = {"a": {"kind": "x", "b": 1}, "c": 2}
     codec.assign(plain, "a.b", 5)

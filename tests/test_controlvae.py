@@ -169,7 +169,7 @@ def test_beta_takes_no_part_in_the_gradient() -> None:
     torch.manual_seed(0)
     one: ControlVAE = Spec(ki=10.0).build(Layout(SHAPE))
     kl = torch.tensor([3.0, 20.0], requires_grad=True)
-    penalty, logged = one.weighed(kl, kl.detach(), 0)
+    penalty, logged = one.weighted(kl, kl.detach(), 0)
     penalty.backward()
     assert kl.grad is not None
     assert kl.grad.tolist() == [float(logged["beta"])] * 2

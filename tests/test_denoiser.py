@@ -40,7 +40,7 @@ def test_the_target_leads_back_to_picture_and_noise(kind, schedule):
     x0, epsilon = drawn()
     t = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64) * schedule.end
     x_t = q_sample(x0, t, epsilon, schedule)
-    maps = form(kind, *schedule(t), data_deviation=0.7)
+    maps = form(kind, *schedule(t), sigma_data=0.7)
     target = combine(maps.target, x0, epsilon)
     # sigma / alpha of up to 200 multiplies float64's rounding.
     np.testing.assert_allclose(combine(maps.x0, x_t, target), x0, rtol=1e-9, atol=1e-10)
@@ -69,7 +69,7 @@ def test_edm_is_table_1_of_its_paper(sigma):
     maps = form("edm", *EDM()(sigma), s)
     np.testing.assert_allclose([*maps.x0, maps.scale], [skip, out, scale], rtol=1e-14)
     network = Fixed(torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0)))
-    denoiser = Denoiser(network, EDM(), parameterisation="edm", data_deviation=s)
+    denoiser = Denoiser(network, EDM(), parameterisation="edm", sigma_data=s)
     x = torch.ones(2, 1, 3, 3)
     seen = denoiser(x, sigma)
     torch.testing.assert_close(seen.x0, skip * x + out * network.output)

@@ -125,7 +125,7 @@ def test_dpm_solver_pp_2m(kind):
 
 @pytest.mark.parametrize("amount", [0.0, 10.0])
 def test_euler_of_edm(amount, same_noise):
-    denoiser = Denoiser(Waves(), EDM(), parameterisation="edm", data_deviation=0.5)
+    denoiser = Denoiser(Waves(), EDM(), parameterisation="edm", sigma_data=0.5)
     churn = Churn(amount, least=0.05, most=50.0, scale=1.003)
     path = ours(euler, denoiser, steps=STEPS, churn=churn)
     same_noise("scheduling_edm_euler")

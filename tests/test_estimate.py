@@ -186,6 +186,8 @@ def test_optimiser_state_is_counted(optimizer, copies):
     told = estimate(tiny(Training(batch=2), optimizer=optimizer), Layout(DIGITS)).memory
     batch = told - copies * weights
     assert 0 < batch < 3 * 2 * 256 * 4
+    plain = estimate(tiny(Training(batch=2), optimizer=SGD(0.1)), Layout(DIGITS)).memory
+    assert told == plain + (copies - 2) * weights
     averaged = tiny(Training(batch=2, ema=0.9), optimizer=optimizer)
     assert estimate(averaged, Layout(DIGITS)).memory == told + weights
 

@@ -97,7 +97,7 @@ def test_a_header_that_does_not_fit_is_one_line(case, tmp_path):
 )
 def test_a_recipe_that_asks_for_other_networks_is_one_line(changes, tmp_path):
     path = with_recipe(tmp_path / "a.safetensors", **changes)
-    with pytest.raises(NaqshError, match=r"a\.safetensors |no place in any memory"):
+    with pytest.raises(NaqshError, match=r"a\.safetensors |fits into no memory"):
         loading.load(path)
 
 

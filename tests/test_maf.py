@@ -13,7 +13,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
-from naqsh.flows.autoregressive import Autoregressive, Turned
+from naqsh.flows.autoregressive import Autoregressive, Inverse
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
 from naqsh.methods import iaf, maf
@@ -147,7 +147,7 @@ def test_iaf_is_the_same_network_turned_round() -> None:
     one, other = method(), method(turned=True)
     forward, inverse = one.chain.layers[1], other.chain.layers[1]
     assert isinstance(forward, Autoregressive)
-    assert isinstance(inverse, Turned)
+    assert isinstance(inverse, Inverse)
     inverse.inner.load_state_dict(forward.state_dict())
     assert inverse.inner.reverse == forward.reverse is True
     z = Noise(1, 3).normal(24)

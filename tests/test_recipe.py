@@ -24,6 +24,15 @@ def spelled(value) -> Text:
     return Text("none" if value is None else str(value))
 
 
+def test_a_recipe_with_the_former_name_of_sigma_data_opens():
+    now = by_name("edm-cifar10").override({"method.sigma_data": 0.7})
+    before = now.to_yaml().replace("sigma_data:", "data_deviation:")
+    assert "data_deviation: 0.7" in before
+    assert from_yaml(before) == now
+    # That of before the change of name.
+    assert by_name("edm-cifar10").fingerprint() == "98b6772d1c87"
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_yaml_there_and_back_is_exact(name, tmp_path):
     recipe = by_name(name)

@@ -133,7 +133,7 @@ def test_losses_add_up_and_name_every_latent() -> None:
 def test_free_bits_leave_a_latent_alone_below_them() -> None:
     one = method(free_bits=1.0)
     kl = torch.tensor([0.2, 3.0, 0.9, 1.1], requires_grad=True)
-    penalty, _ = one.weighed(kl, kl.detach(), 0)
+    penalty, _ = one.weighted(kl, kl.detach(), 0)
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(1 + 3 + 1 + 1.1)
     assert kl.grad is not None

@@ -41,6 +41,11 @@ class Adam:
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
 
+    @property
+    def copies(self) -> int:
+        """Values that the optimiser keeps for each weight: the two averages."""
+        return 2
+
     def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
         """The optimiser over `parameters`; one fused kernel a step on every device."""
         import torch
@@ -67,6 +72,11 @@ class RMSprop:
         if not 0 <= self.alpha < 1:
             raise ValueError(f"alpha must lie in [0, 1), got {self.alpha}")
 
+    @property
+    def copies(self) -> int:
+        """Values that the optimiser keeps for each weight: the average of the square."""
+        return 1
+
     def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
         """The optimiser over `parameters`."""
         import torch
@@ -91,6 +101,11 @@ class SGD:
     def __post_init__(self) -> None:
         _positive(self, "lr")
         _not_negative(self, "momentum", "weight_decay")
+
+    @property
+    def copies(self) -> int:
+        """Values that the optimiser keeps for each weight: the last update, with momentum."""
+        return 1 if self.momentum else 0
 
     def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
         """The optimiser over `parameters`."""

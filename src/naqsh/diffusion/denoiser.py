@@ -35,7 +35,7 @@ in bits is added, in which the mean takes no gradient.
 The interface::
 
     denoiser = Denoiser(network, schedule, parameterisation="epsilon", weighting="simple",
-                        gamma=5.0, variance="large", data_deviation=0.5)
+                        gamma=5.0, variance="large", sigma_data=0.5)
     prediction = denoiser(x_t, t, labels=None)   # t: float or (N,); .x0, .epsilon, .fraction
     losses, t = denoiser.loss(images, noise, labels=None)       # per picture (N,), their times (N,)
     losses = denoiser.loss_at(images, t, noise, labels=None)    # at given times
@@ -92,7 +92,7 @@ class Form:
     scale: Tensor | None = None
 
 
-def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, data_deviation: float = 0.5) -> Form:
+def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, sigma_data: float = 0.5) -> Form:
     """The maps of a parameterisation where signal and noise are `alpha` and `sigma`."""
     one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
     if kind == "epsilon":
@@ -105,7 +105,7 @@ def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, data_deviation: f
     if kind == "velocity":
         p = alpha + sigma
         return Form((1 / p, -sigma / p), (1 / p, alpha / p), (-one, one))
-    s = data_deviation
+    s = sigma_data
     p = alpha**2 * s**2 + sigma**2
     root = p.sqrt()
     return Form(
@@ -117,9 +117,9 @@ def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, data_deviation: f
 
 
 @lru_cache(maxsize=4096)
-def _form_once(kind: Parameterisation, schedule: Schedule, t: float, data_deviation: float) -> Form:
+def _form_once(kind: Parameterisation, schedule: Schedule, t: float, sigma_data: float) -> Form:
     """The maps at one time, which samplers come back to for every batch."""
-    return form(kind, *schedule(t), data_deviation)
+    return form(kind, *schedule(t), sigma_data)
 
 
 def combine(factors: tuple[Tensor, Tensor], first: Tensor, second: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class Denoiser(nn.Module):
         weighting: of the loss over time.
         gamma: where ``min-snr`` cuts.
         variance: of the reverse steps.
-        data_deviation: standard deviation of the pictures' values, for ``edm``.
+        sigma_data: standard deviation of the pictures' values, for ``edm``.
 
     Raises:
         NaqshError: a combination that cannot work.
@@ -185,7 +185,7 @@ class Denoiser(nn.Module):
         weighting: Weighting = "simple",
         gamma: float = 5.0,
         variance: Variance = "large",
-        data_deviation: float = 0.5,
+        sigma_data: float = 0.5,
     ) -> None:
         super().__init__()
         name = type(schedule).__name__
@@ -204,7 +204,7 @@ class Denoiser(nn.Module):
         self.parameterisation: Parameterisation = parameterisation
         self.weighting, self.gamma = weighting, gamma
         self.variance: Variance = variance
-        self.data_deviation = data_deviation
+        self.sigma_data = sigma_data
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Prediction:
         """What the network sees in noisy pictures.
@@ -269,8 +269,8 @@ class Denoiser(nn.Module):
 
     def _form(self, t: float | Tensor) -> Form:
         if isinstance(t, Tensor):
-            return form(self.parameterisation, *self.schedule(t), self.data_deviation)
-        return _form_once(self.parameterisation, self.schedule, t, self.data_deviation)
+            return form(self.parameterisation, *self.schedule(t), self.sigma_data)
+        return _form_once(self.parameterisation, self.schedule, t, self.sigma_data)
 
     def _output(
         self, x_t: Tensor, t: float | Tensor, maps: Form, labels: Tensor | None

@@ -104,7 +104,7 @@ class Autoregressive(Bijection):
         return x.flip(1) if self.reverse else x
 
 
-class Turned(Bijection):
+class Inverse(Bijection):
     """An autoregressive map turned round: an inverse autoregressive flow.
 
     Args:

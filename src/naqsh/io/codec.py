@@ -4,6 +4,8 @@ A recipe, its YAML file and the options of the command line are three spellings 
 module is the only place that knows how they map. What does not fit is refused by name.
 
 A field whose type is a union of dataclasses is written with a ``kind``: the lower-case class name.
+A renamed field names its former one in its metadata, ``{"formerly": "old_name"}``, and files
+written before are read by it.
 """
 
 import dataclasses
@@ -89,6 +91,11 @@ def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "")
         raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {short(plain)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    former = {field.metadata["formerly"]: name for name, field in fields.items() if field.metadata}
+    for old, new in former.items():
+        if old in plain and new in plain:
+            raise NaqshError(f"{join(path, old)}: this is the former name of {new}; keep one")
+    plain = {former.get(key, key): value for key, value in plain.items()}
     for key in plain:
         if key not in fields:
             raise NaqshError(f"{join(path, str(key))}: {one_of('key', str(key), fields)}")

@@ -174,7 +174,7 @@ class ControlVAE(VAE):
         after = self.controller.advance
         return [Phase("vae", [self], self.losses, self.optimizer, after=after, survey=self.survey)]
 
-    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
+    def weighted(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """beta times the KL, beta being the answer to this very batch's KL."""
         total = kl.sum()
         set_point = total.new_full((), self.set_point(step))

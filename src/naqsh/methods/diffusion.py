@@ -26,7 +26,7 @@ References:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -73,7 +73,7 @@ class Spec(MethodSpec):
         weighting: how the loss is weighted over time.
         gamma: where the ``min-snr`` weighting cuts.
         variance: which variance the noise of DDPM's reverse steps has.
-        data_deviation: standard deviation of pixels in [-1, 1], for ``edm``.
+        sigma_data: standard deviation of pixels in [-1, 1], for ``edm``.
         width: channels of the U-Net's first level.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down.
@@ -92,7 +92,7 @@ class Spec(MethodSpec):
     weighting: Weighting = "simple"
     gamma: float = 5.0
     variance: Variance = "large"
-    data_deviation: float = 0.5
+    sigma_data: float = field(default=0.5, metadata={"formerly": "data_deviation"})
     width: int = 16
     multipliers: tuple[int, ...] = (1, 2, 6)
     blocks: int = 1
@@ -110,8 +110,8 @@ class Spec(MethodSpec):
             raise ValueError("width, multipliers, blocks, heads and steps must be at least 1")
         if not 0 <= self.dropout < 1 or not 0 <= self.label_dropout < 1:
             raise ValueError("dropout and label_dropout must lie in [0, 1)")
-        if min(self.gamma, self.data_deviation) <= 0:
-            raise ValueError("gamma and data_deviation must be above 0")
+        if min(self.gamma, self.sigma_data) <= 0:
+            raise ValueError("gamma and sigma_data must be above 0")
 
     def build(self, layout: Layout) -> "Diffusion":
         """The method with a fresh network; classes are used where it is conditional."""
@@ -151,7 +151,7 @@ class Diffusion(Method):
             weighting=spec.weighting,
             gamma=spec.gamma,
             variance=spec.variance,
-            data_deviation=spec.data_deviation,
+            sigma_data=spec.sigma_data,
         )
 
     def phases(self) -> list[Phase]:

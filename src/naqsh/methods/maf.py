@@ -15,7 +15,7 @@ from naqsh.core.method import Method
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.flows.affine import Affine
-from naqsh.flows.autoregressive import Autoregressive, Turned
+from naqsh.flows.autoregressive import Autoregressive, Inverse
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
@@ -59,7 +59,7 @@ class Common(MethodSpec):
                 layers.append(BatchNormFlow(dimensions))
             reverse = number % 2 == 1
             block = Autoregressive(dimensions, self.hidden, Affine(self.bound), reverse)
-            layers.append(Turned(block) if turned else block)
+            layers.append(Inverse(block) if turned else block)
         return layers
 
 

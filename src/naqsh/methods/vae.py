@@ -140,7 +140,7 @@ class Drawn(NamedTuple):
 
 
 class VAE(Method):
-    """An encoder and a decoder, trained in one phase; how the KL is weighed is a subclass's."""
+    """An encoder and a decoder, trained in one phase; how the KL is weighted is a subclass's."""
 
     value_range = (0.0, 1.0)
     log_prob_kind: LogProbKind = "lower bound"
@@ -160,13 +160,13 @@ class VAE(Method):
         if spec.posterior == "iaf":
             self.flow = InverseAutoregressive(spec.latent, spec.posterior_steps, context)
 
-    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
+    def weighted(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """What the KL adds to the loss in `step`.
 
         Args:
             kl: nats of each latent, averaged over this part of the batch, shape (latent,).
             whole: the same averaged over all parts and ranks, without gradient. Only how `kl` is
-                weighed may depend on it, so that the parts' gradients add up.
+                weighted may depend on it, so that the parts' gradients add up.
             step: of training, from 0.
 
         Returns:
@@ -175,9 +175,9 @@ class VAE(Method):
         raise NotImplementedError
 
     def losses(self, batch: Batch, step: int) -> Losses:
-        """Reconstruction, KL and their weighed sum; the KL of each latent beside them, in nats."""
+        """Reconstruction, KL and their weighted sum; the KL of each latent beside them, in nats."""
         reconstruction, kl = self._terms(batch)
-        penalty, further = self.weighed(kl, self._whole(kl, batch), step)
+        penalty, further = self.weighted(kl, self._whole(kl, batch), step)
         losses = {"total": reconstruction + penalty, "reconstruction": reconstruction}
         losses |= {"kl": kl.sum(), **further}
         if isinstance(self.likelihood, Gaussian):
@@ -309,7 +309,7 @@ class BetaVAE(VAE):
         survey = self.survey if self.free_bits else None
         return [Phase("vae", [self], self.losses, self.optimizer, survey=survey)]
 
-    def weighed(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
+    def weighted(self, kl: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Losses]:
         """`beta` times the KL, of each latent no less than `free_bits`."""
         if self.free_bits:
             kl = torch.where(whole < self.free_bits, self.free_bits, kl)

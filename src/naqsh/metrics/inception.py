@@ -5,14 +5,13 @@ the cache folder, and else downloaded; whatever its way, it must have the publis
 a FID from other weights would be a number of its own.
 """
 
-import hashlib
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from naqsh.core.errors import NaqshError
-from naqsh.io import places
+from naqsh.io import foreign, places
 from naqsh.io.download import DownloadError, File, fetch
 from naqsh.metrics.features import network_fingerprint
 from naqsh.networks.inception import Inception
@@ -61,8 +60,8 @@ def load_inception() -> Inception:
     Raises:
         NaqshError: the weights are neither here nor to be had, or are not the published ones.
     """
-    path = _find() or _download()
-    if _sha256(path) != SHA256:
+    path = _find() or _download()  # a user may have linked it to wherever it lies
+    if foreign.sha256(path, within=path.resolve().parent) != SHA256:
         raise NaqshError(
             f"{path} is not the published file (its sha256 differs); delete it to download anew, "
             "or take --features mnist, digits or pixels"
@@ -91,8 +90,3 @@ def _download() -> Path:
             f"cannot download the weights of features 'inception' ({error}); put {FILE} into "
             f"{folder}, or take --features mnist, digits or pixels"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

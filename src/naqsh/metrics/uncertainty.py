@@ -14,10 +14,10 @@ the limit of the bootstrap in closed form, for the price of about one more dista
 is taken on the span of the pictures.
 
 *Why not simply the bootstrap?* A resample holds each picture zero, one or several times, about 63 %
-of them at all, and a covariance of so few distinct pictures is another animal where n is not far
-above d. Measured against the spread over a hundred fresh samples (64 features, n from d/4 to 20 d),
-the bootstrap's standard error was right from n = 5 d on and up to twice too wide below (up to four
-times with other spectra), the jackknife's between 0.9 and 1.6 of the truth everywhere.
+of them at all, and a covariance of so few distinct images has more eigenvalues near 0 where n is
+not far above d. Measured against the spread over a hundred fresh samples (64 features, n from d/4
+to 20 d), the bootstrap's standard error was right from n = 5 d on and up to twice too wide below
+(up to four times with other spectra), the jackknife's between 0.9 and 1.6 of the truth everywhere.
 :func:`frechet_bootstrap` is here for whoever wants to see it.
 
 **Bias.** With finite samples the distance is too large, nearly by a constant over n; that is why it

@@ -27,7 +27,7 @@ GROUP_WEIGHTS = 1 << 16
 """A group of fewer weights than this costs more in calls than it saves in arithmetic."""
 
 
-def spread(units: int, low: int, high: int) -> Tensor:
+def even_degrees(units: int, low: int, high: int) -> Tensor:
     """Degrees of `units` units from `low` to `high`, evenly and rising, int64 (units,).
 
     The last unit has the highest degree, whatever their number, so it sees all that may be seen.
@@ -74,7 +74,7 @@ class MADE(nn.Module):
         if degrees is None:
             # What sees no input is a constant, or a function of the context.
             low = 0 if context or features == 1 else 1
-            degrees = [spread(units, low, features - 1) for units in hidden]
+            degrees = [even_degrees(units, low, features - 1) for units in hidden]
         self.degrees = [one.tolist() for one in degrees]
         if groups is None:
             weights = max(features, *hidden) * max(hidden)

@@ -153,6 +153,9 @@ class Recipe:
         for name in ("init_from", "init_sha256"):  # fingerprints of before there were these stand
             if plain["training"][name] is None:
                 del plain["training"][name]
+        for field in dataclasses.fields(self.method):  # as do those of before a field was renamed
+            if old := field.metadata.get("formerly"):
+                plain["method"][old] = plain["method"].pop(field.name)
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -45,7 +45,7 @@ def batches(
         name: of its recipe, for messages.
         n: how many.
         given: what the method's ``sample`` takes beside the noise.
-        seed: which endless row of images.
+        seed: of the noise; image k of a seed is the same image in every call.
         first: the number of the first one.
         batch: how many at a time.
         device: where they are drawn.

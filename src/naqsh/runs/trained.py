@@ -51,7 +51,10 @@ class Trained:
 
     @property
     def method(self) -> Method:
-        """The trained method on the CPU in eval mode: averaged weights where the run has them.
+        """The trained method in eval mode, with averaged weights where the run has them.
+
+        It is loaded once, onto the CPU, and is one module from then on: what samples or measures
+        the run on another device moves it there, and leaves it there.
 
         Raises:
             NaqshError: there are no weights yet, they are damaged, or of other networks.
@@ -148,7 +151,7 @@ class Trained:
 
         Args:
             n: how many.
-            seed: which endless row of images.
+            seed: of the noise; image k of a seed is the same image in every call.
             first: the number of the first one.
             batch: how many at a time.
             device: where they are made.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
-from naqsh.core.optimizers import Adam, RMSprop
 from naqsh.core.spec import Layout
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.blueprint import blueprint
@@ -91,8 +90,7 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
             if row.parameters:
                 layers.setdefault(row.name, row)
         networks[phase.name] = list(layers.values())
-        copies = {Adam: 2, RMSprop: 1}.get(type(phase.optimizer), 0)
-        state += copies * sum(parameter.nbytes for parameter in trained)
+        state += phase.optimizer.copies * sum(parameter.nbytes for parameter in trained)
     weights = sum(parameter.nbytes for parameter in method.parameters())
     copies = 3 if recipe.training.ema else 2
     parameters = sum(parameter.numel() for parameter in method.parameters())

@@ -280,7 +280,9 @@ def _estimate(recipe: Recipe, layout: Layout, world: distributed.World) -> Estim
     except (RuntimeError, TypeError) as error:
         if "overflow" not in str(error).lower():
             raise
-        raise NaqshError(f"{where}: a network of that size has no place in any memory") from error
+        raise NaqshError(
+            f"{where}: a network of that size fits into no memory; take a smaller method"
+        ) from error
     room = environment.memory(world.device)
     if room and cost.memory > room:
         raise NaqshError(
