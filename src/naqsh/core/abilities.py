@@ -126,6 +126,11 @@ class BoundParts(NamedTuple):
     prior: Tensor
     errors: Tensor
 
+    @property
+    def total(self) -> Tensor:
+        """At least minus log2 of each image's probability in bits a number, shape (N,)."""
+        return self.terms.sum(1) + self.prior
+
 
 @runtime_checkable
 class Bounds(Protocol):

@@ -28,12 +28,11 @@ References:
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import LogProbKind, Told
+from naqsh.core.abilities import BoundParts, LogProbKind, Told
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
@@ -49,26 +48,47 @@ LEVEL = 2 / 255
 """Distance of two grey levels in [-1, 1]."""
 
 
-@dataclass(frozen=True)
-class Bound:
-    """The parts of the bound of N pictures, float64, in bits a number (bits per dimension).
+class Terms:
+    """What the bound's steps cost, one evaluation of the network each.
 
-    Attributes:
-        times: from which a step goes back, rising, shape (S,), on the CPU.
-        terms: of each picture and time, shape (N, S); the first is the step into the picture.
-        prior: what the start of sampling costs, shape (N,).
-        errors: mean squared error of epsilon, without weights, shape (N, S).
+    Args:
+        denoiser: what sees the images; its own variance is that of the reverse steps.
+        images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
+        times: of the bound's steps, as :func:`placed` gives them.
+        labels: passed on to the denoiser.
+        clip: cut the denoiser's clean image to [-1, 1].
     """
 
-    times: Tensor
-    terms: Tensor
-    prior: Tensor
-    errors: Tensor
+    def __init__(
+        self, denoiser: Denoises, images: Tensor, times: Tensor, labels: Tensor | None, clip: bool
+    ) -> None:
+        self._denoiser, self._images, self._labels, self._clip = denoiser, images, labels, clip
+        self._exact = images.double()
+        self._least = floor(times, denoiser.schedule)
 
-    @property
-    def total(self) -> Tensor:
-        """At least minus log2 of the picture's probability, a number of it, shape (N,)."""
-        return self.terms.sum(1) + self.prior
+    def at(
+        self, t: Tensor | float, s: Tensor | float, epsilon: Tensor, last: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The term of the steps from times t to s.
+
+        Args:
+            t: one time for all images, or shape (N,).
+            s: likewise, earlier.
+            epsilon: the noise at t, shape of the images.
+            last: whether the steps go into the clean image.
+
+        Returns:
+            nats a number, float64 with shape (N,), and the noise that the network sees.
+        """
+        schedule, exact = self._denoiser.schedule, self._exact
+        step = posterior(schedule, t, s)
+        seen = self._denoiser(q_sample(self._images, t, epsilon, schedule), t, self._labels)
+        guess = (seen.x0.clamp(-1, 1) if self._clip else seen.x0).double()
+        fraction = None if seen.fraction is None else seen.fraction.double()
+        variance = log_variance(step, self._least, self._denoiser.variance, exact, fraction)
+        if last:
+            return level_nats(exact, guess, variance), seen.epsilon
+        return step_divergence(step, exact, guess, variance), seen.epsilon
 
 
 @torch.no_grad()
@@ -82,7 +102,7 @@ def bound(
     spacing: Spacing | None = None,
     clip: bool = True,
     told: Told | None = None,
-) -> Bound:
+) -> BoundParts:
     """Every term of the bound; one network evaluation a time.
 
     Args:
@@ -97,27 +117,18 @@ def bound(
     """
     schedule = denoiser.schedule
     times = placed(schedule, steps, spacing)
-    least = floor(times, schedule)
-    exact = images.double()
+    cost = Terms(denoiser, images, times, labels, clip)
     terms, errors = [], []
     for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-        step = posterior(schedule, t, s)
         epsilon = noise.normal(*images.shape[1:]).to(images)
-        x_t = q_sample(images, t, epsilon, schedule)
-        seen = denoiser(x_t, t, labels)
-        guess = (seen.x0.clamp(-1, 1) if clip else seen.x0).double()
-        fraction = None if seen.fraction is None else seen.fraction.double()
-        variance = log_variance(step, least, denoiser.variance, exact, fraction)
-        if s:
-            terms.append(step_divergence(step, exact, guess, variance))
-        else:
-            terms.append(level_nats(exact, guess, variance))
-        errors.append((seen.epsilon - epsilon).double().square().flatten(1).mean(1))
+        nats, seen = cost.at(t, s, epsilon, last=s == 0)
+        terms.append(nats)
+        errors.append((seen - epsilon).double().square().flatten(1).mean(1))
         if told:
             told(len(terms), len(times) - 1)
     by_time = torch.stack(terms[::-1], 1) / math.log(2)
-    prior = prior_nats(schedule, exact) / math.log(2)
-    return Bound(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))
+    prior = prior_nats(schedule, images.double()) / math.log(2)
+    return BoundParts(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))
 
 
 def placed(schedule: Schedule, steps: int | None = None, spacing: Spacing | None = None) -> Tensor:

@@ -15,10 +15,8 @@ from torch import Tensor
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.bound import placed, prior_nats
+from naqsh.diffusion.bound import Terms, placed, prior_nats
 from naqsh.diffusion.denoiser import Denoises
-from naqsh.diffusion.process import posterior, q_sample
-from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
 
 
 @torch.no_grad()
@@ -46,15 +44,15 @@ def partial_bound(
     """
     schedule = denoiser.schedule
     times = placed(schedule)
-    steps, least = len(times) - 1, floor(times, schedule)
+    steps = len(times) - 1
     if not 2 <= evaluations <= steps:
         raise NaqshError(
             f"a bound of {steps} steps takes 2 to {steps} evaluations, got {evaluations}"
         )
+    cost = Terms(denoiser, images, times, labels, clip)
     times = times.to(images.device)
-    exact = images.double()
     share = (steps - 1) / (evaluations - 1)
-    total = prior_nats(schedule, exact)
+    total = prior_nats(schedule, images.double())
     for stratum in range(evaluations):
         last = stratum == evaluations - 1
         if last:
@@ -64,13 +62,6 @@ def partial_bound(
             index = place.long().clamp(max=steps - 2)
         t, s = times[index], times[index + 1]
         epsilon = noise.normal(*images.shape[1:]).to(images)
-        seen = denoiser(q_sample(images, t, epsilon, schedule), t, labels)
-        guess = (seen.x0.clamp(-1, 1) if clip else seen.x0).double()
-        fraction = None if seen.fraction is None else seen.fraction.double()
-        step = posterior(schedule, t, s)
-        variance = log_variance(step, least, denoiser.variance, exact, fraction)
-        if last:
-            total = total + level_nats(exact, guess, variance)
-        else:
-            total = total + share * step_divergence(step, exact, guess, variance)
+        nats, _ = cost.at(t, s, epsilon, last)
+        total = total + (nats if last else share * nats)
     return -total * images[0].numel()

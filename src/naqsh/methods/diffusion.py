@@ -283,8 +283,7 @@ class Diffusion(Method):
 
         A conditional model is asked without labels.
         """
-        parts = bound(self.denoiser, images, noise, told=told)
-        return BoundParts(parts.times, parts.terms, parts.prior, parts.errors)
+        return bound(self.denoiser, images, noise, told=told)
 
     def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
         """The probability-flow equation's estimate of log-probabilities in nats, shape (N,).
