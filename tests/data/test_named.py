@@ -1,4 +1,6 @@
 import gzip
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from data_files import (
 from PIL import Image
 
 from naqsh.core.errors import NaqshError
-from naqsh.data import CATALOG, load
+from naqsh.data import CATALOG, DataSet, load
+from naqsh.data.catalog import Entry
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -172,3 +175,17 @@ def test_real_cifar10_jpeg(real_home):
     assert np.bincount(cifar.labels).tolist() == [1000] * 10
     # The published test pictures have a mean of 0.4765; JPEG keeps it.
     assert abs(float(cifar.images.mean()) / 255 - 0.4765) < 0.002
+
+
+def test_a_new_set_is_its_entry_and_its_module(monkeypatch):
+    def read(wanted):
+        images = np.full((wanted.count, *wanted.entry.shape), 7, np.uint8)
+        return DataSet.of(wanted.entry.name, images, None, ())
+
+    module = types.ModuleType("naqsh.data.sets.sevens")
+    module.read = read
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    entry = Entry("sevens", (1, 2, 2), 5, 3, (), "none", "made here", "sevens")
+    monkeypatch.setitem(CATALOG, "sevens", entry)
+    assert load("sevens").images.shape == (5, 1, 2, 2)
+    assert (load("sevens", split="test").images == 7).all()

@@ -32,6 +32,7 @@ class Entry:
         classes: names of the labels, in their order.
         licence: the terms of use, in a few words.
         how: how it is had, in one line.
+        reader: the module of `naqsh.data.sets` that reads it.
         files: what is downloaded; empty where nothing is.
     """
 
@@ -42,6 +43,7 @@ class Entry:
     classes: tuple[str, ...]
     licence: str
     how: str
+    reader: str
     files: tuple[File, ...] = ()
 
 
@@ -65,6 +67,7 @@ _DIGITS = tuple("0123456789")
 _ENTRIES = (
     Entry(
         name="digits",
+        reader="digits",
         shape=(1, 16, 16),
         train=1500,
         test=297,
@@ -74,6 +77,7 @@ _ENTRIES = (
     ),
     Entry(
         name="mnist",
+        reader="mnist",
         shape=(1, 28, 28),
         train=60_000,
         test=10_000,
@@ -96,6 +100,7 @@ _ENTRIES = (
     ),
     Entry(
         name="fashion-mnist",
+        reader="mnist",
         shape=(1, 28, 28),
         train=60_000,
         test=10_000,
@@ -129,6 +134,7 @@ _ENTRIES = (
     ),
     Entry(
         name="cifar10",
+        reader="cifar10",
         shape=(3, 32, 32),
         train=50_000,
         test=10_000,
@@ -169,6 +175,7 @@ _ENTRIES = (
     ),
     Entry(
         name="dsprites",
+        reader="dsprites",
         shape=(1, 64, 64),
         train=13_432,
         test=5000,
@@ -179,6 +186,7 @@ _ENTRIES = (
     ),
     Entry(
         name="dsprites-full",
+        reader="dsprites",
         shape=(1, 64, 64),
         train=732_280,
         test=5000,
@@ -188,6 +196,7 @@ _ENTRIES = (
     ),
     Entry(
         name="capsule",
+        reader="mvtec",
         shape=(3, 1000, 1000),
         train=219,
         test=132,

@@ -9,6 +9,7 @@ from naqsh.core.printable import whole
 from naqsh.data import arrays, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
+from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
 from naqsh.io import places
 
@@ -74,7 +75,7 @@ def load(
     options = arrays.Options(key, labels, range)
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good)
-        return named.read(CATALOG[source], split, size, channels, home, download)
+        return named.read(Wanted(CATALOG[source], split, size, channels, home, download))
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from naqsh import data
 from naqsh.core.errors import NaqshError
-from naqsh.data import defects, folders, named
+from naqsh.data import defects, folders
 from naqsh.data import listing as lists
 from naqsh.data.inspection import good_one
+from naqsh.data.sets.mvtec import inspection_folder
 from naqsh.io import places
 from naqsh.io.foreign import read_json
 from naqsh.runs.origin import load as load_data
@@ -79,12 +80,12 @@ def suspects(
     if not source.strip():
         raise NaqshError(f"{source!r} names no images: give a folder, a file or a data set's name")
     path = places.expanded(source)
-    if source in data.CATALOG and source != "capsule":
+    if source in data.CATALOG and data.CATALOG[source].reader != "mvtec":
         no_good(source, good)
         found = _named(source, run, n, place)
     else:
-        if source == "capsule":
-            path = named.inspection_folder(source, place)
+        if source in data.CATALOG:
+            path = inspection_folder(source, place)
         told = run.recipe.data
         options = folders.Options(range=told.range, skip_broken=skip_broken or told.skip_broken)
         found = of_path(path, source, shape, good, told.good, options)

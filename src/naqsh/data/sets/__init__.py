@@ -1,0 +1,1 @@
+"""The named data sets' readers: each module has `read(wanted: Wanted) -> DataSet`."""
