@@ -18,10 +18,10 @@ from naqsh.cli import main
 from naqsh.core.noise import Noise, derive
 from naqsh.studies import detection
 from naqsh.studies.detection import choice
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.figures import less, measured
+from naqsh.studies.detection.images import normal
 from naqsh.studies.detection.scores import LARGEST, Reconstruction, Scores, finite
-from naqsh.studies.detection.suspects import normal
 
 VAE = {
     "data.size": 16,
@@ -234,7 +234,7 @@ def test_the_interval_of_a_difference_is_paired():
     random = np.random.default_rng(0)
     kinds = ("good",) * 20 + ("hole",) * 20
     images = np.zeros((40, 1, 4, 4), np.uint8)
-    examined = Suspects("some", images, tuple(map(str, range(40))), kinds)
+    examined = Examined("some", images, tuple(map(str, range(40))), kinds)
     scores = random.normal(size=40) + np.repeat([0.0, 0.5], 20)
     alike = less(scores, 3 * scores + 1, examined)
     assert alike["difference"] == 0

@@ -16,7 +16,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.spec import Layout
 from naqsh.studies.detection import caution, conditional, density, figures, heat, maps
 from naqsh.studies.detection.baselines import Neighbour, Residual
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.scores import Reconstruction, Scores, smooth
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8)).astype(np.uint8)
@@ -316,7 +316,7 @@ def test_figures_of_kinds_and_pixels_are_scikit_learns():
     known[[7, 12]] = False  # their faults are hot, and marked nowhere
     masks[~known], heat_maps[~known] = False, 5.0
     images = np.zeros((15, 1, 4, 4), np.uint8)
-    examined = Suspects("x", images, tuple("abcdefghijklmno"), tuple(kinds), (masks, known))
+    examined = Examined("x", images, tuple("abcdefghijklmno"), tuple(kinds), (masks, known))
     found = figures.measured(values, examined, heat_maps)
     assert found["auroc"] == pytest.approx(roc_auc_score(kinds != "good", values))
     for kind in ("dent", "scratch"):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from naqsh.core.errors import NaqshError
 from naqsh.data.folders import Options
-from naqsh.studies.detection.examined import Suspects, of_path
+from naqsh.studies.detection.examined import Examined, of_path
 
 SHAPE = (1, 16, 16)
 
@@ -28,7 +28,7 @@ def write(folder: Path, places: dict[str, int]) -> Path:
     return folder
 
 
-def examined(folder: Path, **how: object) -> Suspects:
+def examined(folder: Path, **how: object) -> Examined:
     return of_path(folder, str(folder), SHAPE, **how)  # type: ignore[arg-type]
 
 

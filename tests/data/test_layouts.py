@@ -12,7 +12,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.data import listing, masks
 from naqsh.data.inspection import good_one
 from naqsh.studies.detection import examined
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 
 SIDE = 16
 
@@ -223,11 +223,11 @@ def test_names_of_good_images(names: str, good: str | None) -> None:
     assert good_one(names.split()) == good
 
 
-def look(place: Path, good: str | None = None) -> Suspects:
+def look(place: Path, good: str | None = None) -> Examined:
     return examined.of_path(place, str(place), (1, SIDE, SIDE), good)
 
 
-def check_masks(found: Suspects) -> None:
+def check_masks(found: Examined) -> None:
     assert found.masks is not None
     faulty, known = found.masks
     assert known.all()

@@ -20,8 +20,8 @@ def add_detect(verbs: Any) -> None:
         "detect",
         "Find pictures that are not as those a run was trained on: scores, AUROC, heat maps.",
         "  naqsh detect runs/vae-capsule capsule\n"
-        "  naqsh detect runs/mine suspects/ --false-alarms 0.01 --fail-on-anomaly\n"
-        "  naqsh detect runs/mine suspects/ --normal good/\n"
+        "  naqsh detect runs/mine parts/ --false-alarms 0.01 --fail-on-anomaly\n"
+        "  naqsh detect runs/mine parts/ --normal good/\n"
         "  naqsh detect runs/mine bottle/ --features classifier:runs/classifier-cifar10\n"
         "  naqsh detect runs/maf-fashion mnist --n 1000\n"
         "  naqsh detect runs/mine good/ --save detector; naqsh detect detector new/\n"

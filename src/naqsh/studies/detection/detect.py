@@ -19,8 +19,9 @@ from naqsh.studies.detection import caution, choice, heat
 from naqsh.studies.detection.baselines import Neighbour, Residual
 from naqsh.studies.detection.density import FlowOnFeatures, GaussianOnFeatures
 from naqsh.studies.detection.detector import Detector
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.figures import Figures, is_rounding, less, measured
+from naqsh.studies.detection.images import Normal, normal, repeated, under_test
 from naqsh.studies.detection.maps import feature_maps
 from naqsh.studies.detection.result import Detection
 from naqsh.studies.detection.scores import (
@@ -32,7 +33,6 @@ from naqsh.studies.detection.scores import (
     Scores,
     joined,
 )
-from naqsh.studies.detection.suspects import Normal, normal, repeated, suspects
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much is done, and of how much."""
@@ -71,7 +71,7 @@ def detect(
 
     Args:
         run: trained on normal pictures.
-        source: what to examine: see :func:`naqsh.studies.detection.suspects.suspects`.
+        source: what to examine: see :func:`naqsh.studies.detection.images.under_test`.
         given_normal: normal pictures instead of the run's training pictures.
         features: fit densities of these feature maps as well; see
             :func:`naqsh.studies.detection.maps.feature_maps`.
@@ -103,7 +103,7 @@ def detect(
     place = torch.device(device)
     scorers = _scorers(run, features, draws, seed, place, told)
     decides = _deciding(score, [scorer.name for scorer in scorers])
-    examined = suspects(source, run, n, data_home, good, skip_broken)
+    examined = under_test(source, run, n, data_home, good, skip_broken)
     reference, notes = normal(run, given_normal, seed, data_home, good, skip_broken)
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes
@@ -243,7 +243,7 @@ def _choice(
 
 def _run(
     scorer: Scorer,
-    examined: Suspects,
+    examined: Examined,
     reference: Normal,
     batch: int,
     told: Progress,
@@ -265,7 +265,7 @@ def _run(
     return scores(examined.images, len(reference.held_out), with_maps), held
 
 
-def _remarks(examined: Suspects, reference: Normal, false_alarms: float) -> list[str]:
+def _remarks(examined: Examined, reference: Normal, false_alarms: float) -> list[str]:
     """What a reader must know of the pictures, by name."""
     remarks = {
         "repeated": repeated(examined, reference) > 0,
@@ -279,7 +279,7 @@ def _remarks(examined: Suspects, reference: Normal, false_alarms: float) -> list
 def _figures(
     scorers: Sequence[Scorer],
     scored: dict[str, tuple[Scores, Scores]],
-    examined: Suspects,
+    examined: Examined,
     rates: dict[str, float],
     false_alarms: float,
 ) -> dict[str, Figures]:

@@ -37,7 +37,7 @@ from naqsh.runs import loading, tensors
 from naqsh.studies.detection.baselines import Neighbour, Residual
 from naqsh.studies.detection.caution import Complexity, Corrected
 from naqsh.studies.detection.density import FlowOnFeatures, GaussianOnFeatures
-from naqsh.studies.detection.examined import Suspects, of_path
+from naqsh.studies.detection.examined import Examined, of_path
 from naqsh.studies.detection.maps import feature_maps
 from naqsh.studies.detection.scores import Floats, Likelihood, Pixels, Reconstruction, Scorer
 from naqsh.studies.detection.standard import OnFeatures
@@ -155,7 +155,7 @@ def images_of(
     shape: Shape,
     skip_broken: bool = False,
     range: tuple[float, float] | None = None,
-) -> Suspects:
+) -> Examined:
     """The images of a folder, a file or an array, brought to a detector's (C, H, W).
 
     Args:

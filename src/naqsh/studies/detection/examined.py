@@ -22,8 +22,8 @@ from naqsh.data.listing import Listing
 
 
 @dataclass(frozen=True)
-class Suspects:
-    """Pictures to examine.
+class Examined:
+    """Test images: what a detection examines.
 
     Attributes:
         name: what they are.
@@ -69,8 +69,10 @@ def of_path(
     good: str | None = None,
     usual: str | None = None,
     options: folders.Options | None = None,
-) -> Suspects:
-    """The images in a folder or file, brought to a size where that can be; see :func:`suspects`.
+) -> Examined:
+    """The images in a folder or file, brought to a size where that can be.
+
+    See :func:`naqsh.studies.detection.images.under_test`.
 
     Args:
         path: of the folder or file.
@@ -86,12 +88,12 @@ def of_path(
         no_good(source, good)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         read = folders.stored(path.parent, Listing((path,), None, ()), "one", options, least=1)
-        return Suspects(whole(path.parent.resolve().name), read.images, (whole(path.name),), None)
+        return Examined(whole(path.parent.resolve().name), read.images, (whole(path.name),), None)
     if path.is_dir():
         return _of_folder(path, shape, good, usual, options)
     found = data.load(source, size=size, channels=shape[0], range=options.range)
     paths = tuple(str(number) for number in range(len(found)))
-    return Suspects(found.name, found.images, paths, None)
+    return Examined(found.name, found.images, paths, None)
 
 
 def no_good(source: str, good: str | None) -> None:
@@ -102,7 +104,7 @@ def no_good(source: str, good: str | None) -> None:
 
 def _of_folder(
     path: Path, shape: Shape, good: str | None, usual: str | None, options: folders.Options
-) -> Suspects:
+) -> Examined:
     """The images of a folder, `good` being asked for and `usual` taken where it is there."""
     listing = lists.files(path, "any", least=1, masks=True)
     named_good, notes = _good_class(path, listing, good, usual)
@@ -124,7 +126,7 @@ def _of_folder(
         notes += (f"{path.resolve().name}: {note}" for note in found.notes)
         known = (found.faulty, found.known) if found.faulty.any() else None
     said = data_notes.say((*read.notes, *notes))
-    return Suspects(whole(path.resolve().name), read.images, paths, kinds, known, said)
+    return Examined(whole(path.resolve().name), read.images, paths, kinds, known, said)
 
 
 def _good_class(

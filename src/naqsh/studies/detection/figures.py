@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from naqsh.data.defects import GOOD
 from naqsh.metrics import areas
 from naqsh.metrics import detection as measure
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.scores import LARGEST, Floats, Scores
 
 POINTS = 200
@@ -47,7 +47,7 @@ class Figures:
         return np.asarray(self.scores.values > self.threshold)
 
 
-def plain(figures: Figures, examined: Suspects) -> dict[str, Any]:
+def plain(figures: Figures, examined: Examined) -> dict[str, Any]:
     """Plain values of one scorer for JSON."""
     flagged = figures.flagged
     kinds = examined.kinds or ("",) * len(examined)
@@ -95,7 +95,7 @@ def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def measured(values: Floats, examined: Suspects, maps: Any) -> dict[str, Any]:
+def measured(values: Floats, examined: Examined, maps: Any) -> dict[str, Any]:
     """AUROC, average precision, F1 and AUROC by kind with their intervals; none without labels."""
     labels = examined.anomalous
     if labels is None or examined.kinds is None:
@@ -122,7 +122,7 @@ def measured(values: Floats, examined: Suspects, maps: Any) -> dict[str, Any]:
     }
 
 
-def less(own: Floats, other: Floats, examined: Suspects) -> dict[str, Any]:
+def less(own: Floats, other: Floats, examined: Examined) -> dict[str, Any]:
     """By how much an AUROC is above another's on the same images, with a paired interval."""
     labels = examined.anomalous
     if labels is None:
@@ -131,7 +131,7 @@ def less(own: Floats, other: Floats, examined: Suspects) -> dict[str, Any]:
     return {"difference": difference.value, "interval": difference.interval}
 
 
-def _pixels(maps: Any, examined: Suspects) -> float | None:
+def _pixels(maps: Any, examined: Examined) -> float | None:
     """AUROC of single pixels, over pictures whose faults are known."""
     if maps is None or examined.masks is None:
         return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from naqsh.data.defects import GOOD
 from naqsh.io import inline
 from naqsh.studies.detection.choice import Choice
-from naqsh.studies.detection.examined import Suspects
+from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.figures import Figures, plain
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Detection:
         step: the checkpoint that scored.
         weights: whether they were the ``last`` or the ``best``.
         seed: of noise and choices.
-        suspects: what was examined.
+        suspects: the test images.
         normal: name, counts and origin of the normal pictures.
         false_alarms: rate that thresholds were chosen for.
         draws: of noise, averaged over.
@@ -52,7 +52,7 @@ class Detection:
     step: int
     weights: str
     seed: int
-    suspects: Suspects
+    suspects: Examined
     normal: dict[str, Any]
     false_alarms: float
     draws: int

@@ -1,4 +1,4 @@
-"""What is examined, and the normal pictures that it is held against."""
+"""The test images, and the normal images that they are held against."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from naqsh.io import places
 from naqsh.io.foreign import read_json
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.trained import Trained
-from naqsh.studies.detection.examined import Suspects, no_good, of_path
+from naqsh.studies.detection.examined import Examined, no_good, of_path
 
 HELD_OUT = 0.2
 """Part of the normal pictures that thresholds come from, where the run held out none."""
@@ -47,14 +47,14 @@ class Normal:
     origin: str
 
 
-def suspects(
+def under_test(
     source: str,
     run: Trained,
     n: int | None = None,
     home: Path | str | None = None,
     good: str | None = None,
     skip_broken: bool = False,
-) -> Suspects:
+) -> Examined:
     """The pictures that a user names, brought to the size and channels of a run's.
 
     * A folder with splits: its test split. Where a sub-folder is called ``good``, or as `good`
@@ -95,7 +95,7 @@ def suspects(
     return found
 
 
-def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Suspects:
+def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Examined:
     own = run.recipe.data.name
     shape = run.method.shape
     mine = load_data(run.recipe, "test", home)
@@ -110,7 +110,7 @@ def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Suspe
     chosen = [(kind, part if n is None else part.some(n, 0)) for kind, part in parts]
     if len({part.shape for _, part in chosen}) > 1:
         raise NaqshError(f"{source} cannot be brought to the run's {shape[1]}x{shape[2]} pixels")
-    return Suspects(
+    return Examined(
         f"{source} against {own}" if source != own else f"{own} test",
         np.concatenate([part.images for _, part in chosen]),
         tuple(f"{kind}/{number}" for kind, part in chosen for number in range(len(part))),
@@ -148,7 +148,7 @@ def normal(
     good: str | None = None,
     skip_broken: bool = False,
 ) -> tuple[Normal, list[str]]:
-    """Normal pictures to fit baselines to and to take thresholds from, never the suspects.
+    """Normal pictures to fit baselines to and to take thresholds from, never the test images.
 
     Args:
         run: whose training pictures they are, unless others are given.
@@ -199,7 +199,7 @@ def _fingerprint(run: Trained) -> str | None:
         return None
 
 
-def repeated(examined: Suspects, normal: Normal) -> int:
+def repeated(examined: Examined, normal: Normal) -> int:
     """How many of the pictures examined are among the normal ones, pixel for pixel."""
     known = {picture.tobytes() for part in (normal.fitted, normal.held_out) for picture in part}
     return sum(picture.tobytes() in known for picture in examined.images)
