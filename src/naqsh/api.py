@@ -8,11 +8,12 @@ import torch
 
 from naqsh.core import world as ranks
 from naqsh.core.errors import NaqshError
+from naqsh.core.progress import Progress
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import packed, sampling
-from naqsh.runs.sampling import SAMPLE_BATCH, Progress
+from naqsh.runs.sampling import SAMPLE_BATCH
 from naqsh.runs.trained import Trained
 from naqsh.training import launch
 

@@ -3,7 +3,7 @@
 A method has an ability when it has the protocol's methods; nothing is registered or inherited.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from naqsh.core.batch import Batch
 from naqsh.core.method import Losses
 from naqsh.core.noise import Noise
+from naqsh.core.progress import Count
 
 
 @runtime_checkable
@@ -106,10 +107,6 @@ class HasLogProb(Protocol):
         ...
 
 
-Told = Callable[[int, int], None]
-"""Told how much of a long computation is done, and of how much."""
-
-
 class BoundParts(NamedTuple):
     """Minus a lower bound of the log2-probability of N pictures, part by part, float64.
 
@@ -136,7 +133,7 @@ class BoundParts(NamedTuple):
 class Bounds(Protocol):
     """A method whose lower bound of the log-likelihood is a sum over times."""
 
-    def bound(self, images: Tensor, noise: Noise, told: Told | None = None) -> BoundParts:
+    def bound(self, images: Tensor, noise: Noise, told: Count | None = None) -> BoundParts:
         """Every term of the bound; one evaluation of the network a time.
 
         Args:
@@ -151,7 +148,7 @@ class Bounds(Protocol):
 class HasFlowLogProb(Protocol):
     """A method that also estimates likelihood along an equation from pictures to noise."""
 
-    def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
+    def flow_log_prob(self, images: Tensor, noise: Noise, told: Count | None = None) -> Tensor:
         """An estimate of each picture's log-probability in nats, shape (N,).
 
         Args:

@@ -32,8 +32,9 @@ import math
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import BoundParts, LogProbKind, Told
+from naqsh.core.abilities import BoundParts, LogProbKind
 from naqsh.core.noise import Noise
+from naqsh.core.progress import Count
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
@@ -101,7 +102,7 @@ def bound(
     steps: int | None = None,
     spacing: Spacing | None = None,
     clip: bool = True,
-    told: Told | None = None,
+    told: Count | None = None,
 ) -> BoundParts:
     """Every term of the bound; one network evaluation a time.
 

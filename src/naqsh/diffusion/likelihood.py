@@ -32,9 +32,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import LogProbKind, Told
+from naqsh.core.abilities import LogProbKind
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.core.progress import Count
 from naqsh.diffusion.denoiser import Denoises
 
 KIND: LogProbKind = "estimate"
@@ -48,7 +49,7 @@ def log_likelihood(
     labels: Tensor | None = None,
     steps: int = 50,
     probes: int | Literal["exact"] = 1,
-    told: Told | None = None,
+    told: Count | None = None,
 ) -> Tensor:
     """The log-density of each picture in nats, shape (N,), float64.
 

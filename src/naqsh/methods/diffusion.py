@@ -33,13 +33,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from naqsh.core.abilities import BoundParts, LogProbKind, Told
+from naqsh.core.abilities import BoundParts, LogProbKind
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import LogProbOf, Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.precision import autocast, autocast_dtype
+from naqsh.core.progress import Count
 from naqsh.core.spec import Layout, MethodSpec, Precision, Shape
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
@@ -278,14 +279,14 @@ class Diffusion(Method):
         """
         return partial_bound(self.denoiser, images, noise, evaluations=evaluations)
 
-    def bound(self, images: Tensor, noise: Noise, told: Told | None = None) -> BoundParts:
+    def bound(self, images: Tensor, noise: Noise, told: Count | None = None) -> BoundParts:
         """Every term of the whole bound, in bits a number.
 
         A conditional model is asked without labels.
         """
         return bound(self.denoiser, images, noise, told=told)
 
-    def flow_log_prob(self, images: Tensor, noise: Noise, told: Told | None = None) -> Tensor:
+    def flow_log_prob(self, images: Tensor, noise: Noise, told: Count | None = None) -> Tensor:
         """The probability-flow equation's estimate of log-probabilities in nats, shape (N,).
 
         Noise evenly spread over a level's width is added, so that a level's probability is the

@@ -7,7 +7,6 @@ its output. Results of different fingerprints refuse to be compared (`naqsh.metr
 
 import hashlib
 import math
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,11 +14,9 @@ import torch
 from torch import Tensor
 
 from naqsh.core.errors import NaqshError
+from naqsh.core.progress import Count
 from naqsh.metrics import _cache
 from naqsh.metrics._arrays import Array, as_tensor
-
-Progress = Callable[[int, int], None]
-"""Called with the pictures done so far and the pictures in all."""
 
 
 @runtime_checkable
@@ -54,7 +51,7 @@ def extract(
     images: Array,
     *,
     batch: int = 250,
-    progress: Progress | None = None,
+    progress: Count | None = None,
     cache: bool = False,
 ) -> Tensor:
     """Features of many pictures, a batch at a time, so that memory beside the result stays bounded.
@@ -99,7 +96,7 @@ def _check_pictures(images: Array) -> None:
 
 
 def _extract(
-    extractor: FeatureExtractor, images: Array, batch: int, progress: Progress | None
+    extractor: FeatureExtractor, images: Array, batch: int, progress: Count | None
 ) -> Tensor:
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):

@@ -2,7 +2,7 @@
 
 import math
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from naqsh.core.abilities import Samples
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
+from naqsh.core.progress import Progress
 from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import Shape
 from naqsh.io import codec, environment, outputs
@@ -21,9 +22,6 @@ from naqsh.io.options import Option, of_function
 
 SAMPLE_BATCH = 100
 """Images that are drawn at a time unless it is said otherwise."""
-
-Progress = Callable[[str, int, int], None]
-"""Told of what how much is done, and of how much."""
 
 
 def batches(

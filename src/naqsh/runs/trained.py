@@ -9,11 +9,12 @@ from torch import Tensor
 
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.method import Method
+from naqsh.core.progress import Progress
 from naqsh.io.files import read_records
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, loading, origin, packed, sampling
 from naqsh.runs.folder import RunFolder
-from naqsh.runs.sampling import SAMPLE_BATCH, Progress
+from naqsh.runs.sampling import SAMPLE_BATCH
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""

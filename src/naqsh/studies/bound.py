@@ -22,10 +22,10 @@ from torch import Tensor
 from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
+from naqsh.core.progress import Progress, silent
 from naqsh.runs import kept
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
-from naqsh.studies.measure import Progress, silent
 from naqsh.training.rows import seen
 
 

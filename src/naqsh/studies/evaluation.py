@@ -15,6 +15,7 @@ from naqsh.core.abilities import HasLogProb, Samples
 from naqsh.core.distances import kind
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.noise import Noise, derive
+from naqsh.core.progress import Progress, silent
 from naqsh.data import splits
 from naqsh.io import places
 from naqsh.io import png as pictures
@@ -24,7 +25,7 @@ from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
 from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
-from naqsh.studies.measure import Progress, Reading, extractor, features_for, images_of, silent
+from naqsh.studies.measure import Reading, extractor, features_for, images_of
 from naqsh.training.rows import seen
 
 SPLITS = ("test", "train")

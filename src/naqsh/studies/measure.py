@@ -11,6 +11,7 @@ from torch import Tensor
 from naqsh import data, metrics
 from naqsh.core.distances import PUBLISHED, title
 from naqsh.core.errors import NaqshError
+from naqsh.core.progress import Progress, silent
 from naqsh.data.dataset import Split
 from naqsh.data.holdout import NoTestSplit
 from naqsh.io import places
@@ -23,8 +24,6 @@ SPLITS = {"train": "training", "test": "test"}
 """In words."""
 
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
-"""Told what is going on, how much is done, and of how much."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,6 @@ class Reading:
     key: str | None = None
     skip_broken: bool = False
     home: Path | None = None
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody is told of."""
 
 
 def features_for(name: str) -> str:

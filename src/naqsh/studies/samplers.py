@@ -25,6 +25,7 @@ from naqsh import metrics
 from naqsh.core.abilities import Samples
 from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.progress import Progress, silent
 from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
 from naqsh.runs import kept
@@ -32,7 +33,7 @@ from naqsh.runs.results import Result
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
 from naqsh.studies.evaluation import NEAR, draw, look_near
-from naqsh.studies.measure import Progress, extractor, features_for, silent
+from naqsh.studies.measure import extractor, features_for
 
 SHOWN = 10
 """Samples that are drawn above their nearest training images."""

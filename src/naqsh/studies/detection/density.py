@@ -33,8 +33,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
+from naqsh.core.progress import Count
 from naqsh.core.spec import Shape
-from naqsh.metrics.features import Progress
 from naqsh.studies.detection.conditional import CODE, ConditionalFlow, place_codes
 from naqsh.studies.detection.maps import FeatureMaps
 from naqsh.studies.detection.scores import Pixels, Scores, Sizes, State, blank
@@ -70,7 +70,7 @@ class FlowOnFeatures(OnFeatures):
         self,
         features: FeatureMaps,
         seed: int,
-        progress: Progress | None = None,
+        progress: Count | None = None,
         steps: int = STEPS,
     ) -> None:
         super().__init__(features, seed, progress)
@@ -165,7 +165,7 @@ class GaussianOnFeatures(OnFeatures):
 
     name = "gaussian-on-features"
 
-    def __init__(self, features: FeatureMaps, seed: int, progress: Progress | None = None) -> None:
+    def __init__(self, features: FeatureMaps, seed: int, progress: Count | None = None) -> None:
         super().__init__(features, seed, progress)
         self.detail = f"Mahalanobis distance of features {features.name}, a Gaussian a place"
 

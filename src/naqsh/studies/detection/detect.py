@@ -1,6 +1,6 @@
 """From a run and pictures to scores, figures and files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
+from naqsh.core.progress import Progress
 from naqsh.data.fingerprint import fingerprint_of
 from naqsh.io.files import make_part, whole_folder, write_json, write_text
 from naqsh.metrics import detection as measure
@@ -33,9 +34,6 @@ from naqsh.studies.detection.scores import (
     Scores,
     joined,
 )
-
-Progress = Callable[[str, int, int], None]
-"""Told what is going on, how much is done, and of how much."""
 
 DRAWS = 8
 AUTO = "auto"

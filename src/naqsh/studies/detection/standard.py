@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from naqsh.core.errors import NaqshError
+from naqsh.core.progress import Count
 from naqsh.core.spec import Shape
-from naqsh.metrics.features import Progress
 from naqsh.studies.detection.maps import FeatureMaps
 from naqsh.studies.detection.scores import Maps, Pixels, Scores, Sizes, State, blank, finite, smooth
 
@@ -58,7 +58,7 @@ class OnFeatures:
 
     baseline = False
 
-    def __init__(self, features: FeatureMaps, seed: int, progress: Progress | None = None) -> None:
+    def __init__(self, features: FeatureMaps, seed: int, progress: Count | None = None) -> None:
         self.features, self.seed = features, seed
         self.told = progress or (lambda done, total: None)
 
