@@ -102,7 +102,7 @@ def quick() -> Iterator[None]:
 
 
 DRAWN = {
-    figures: ("lines", "histograms", "ridges", "rates"),
+    figures: ("lines", "histograms", "ridges", "roc"),
     scatter: ("points", "ways"),
 }
 

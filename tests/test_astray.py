@@ -11,12 +11,13 @@ from contract import tiny, tiny_data, trainer
 from naqsh import data
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
+from naqsh.core.thinning import evenly
 from naqsh.io.foreign import read_lines
 from naqsh.metrics.nearness import Pixels, chance, nearest
 from naqsh.recipes import by_name
 from naqsh.runs.folder import RunFolder
 from naqsh.training import astray
-from naqsh.training.astray import RARE, Watch, evenly, look
+from naqsh.training.astray import RARE, Watch, look
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from naqsh.core.thinning import evenly
+
 Pixels = NDArray[np.uint8]
 
 LEAKED = 0.05
@@ -142,7 +144,7 @@ def nearness(samples: Pixels, train: Pixels, held_out: Pixels) -> Nearness:
     most = max(1, int(WORK / (max(len(samples), len(held_out)) * math.prod(train.shape[1:]))))
     places = np.arange(len(train))
     if most < len(train):
-        places = np.linspace(0, len(train) - 1, most).astype(np.int64)
+        places = evenly(len(train), most)
     among = train if len(places) == len(train) else np.asarray(train[places])
     distances, numbers = nearest(samples, among)
     usual, _ = nearest(held_out, among)

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from naqsh.core.thinning import evenly
 from naqsh.metrics.nearness import Pixels, chance, nearest
 from naqsh.training.diagnosis import Said, say
 
@@ -76,11 +76,6 @@ def look(samples: Pixels, real: Pixels) -> dict[str, Any]:
         "astray": farther / n,
         "chance": chance(farther, n, kept_back),
     }
-
-
-def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """`wanted` numbers from 0 to `count` - 1, evenly: folders come class by class."""
-    return np.linspace(0, count - 1, wanted).astype(np.int64)
 
 
 class Watch:

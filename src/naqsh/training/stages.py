@@ -17,11 +17,12 @@ from torch import Tensor
 from naqsh.core.abilities import Samples, Shows, Validates
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
+from naqsh.core.thinning import evenly
 from naqsh.data import DataSet
 from naqsh.io import png as pictures
 from naqsh.recipes.recipe import Training
 from naqsh.runs.folder import RunFolder
-from naqsh.training.astray import evenly, look
+from naqsh.training.astray import look
 from naqsh.training.log import apart, divided
 from naqsh.training.rows import fixed
 

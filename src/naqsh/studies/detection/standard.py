@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 from naqsh.core.errors import NaqshError
 from naqsh.core.progress import Count
 from naqsh.core.spec import Shape
+from naqsh.core.thinning import evenly
 from naqsh.studies.detection.maps import FeatureMaps
 from naqsh.studies.detection.scores import Maps, Pixels, Scores, Sizes, State, blank, finite, smooth
 
@@ -74,7 +75,7 @@ class OnFeatures:
         one = sum(scale.numel() for scale in self._maps(normal[:1]))
         most = max(2, MOST_NUMBERS // one)
         if len(normal) > most:
-            normal = normal[np.linspace(0, len(normal) - 1, most).astype(int)]
+            normal = normal[evenly(len(normal), most)]
         maps = self._maps(normal)
         self.standards = [Standard.of(scale) for scale in maps]
         found = [standard(scale) for standard, scale in zip(self.standards, maps, strict=True)]
