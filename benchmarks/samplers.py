@@ -20,6 +20,7 @@ from torch import Tensor
 
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout, Precision
+from naqsh.diffusion.samplers import Ddim, DpmSolver, Heun, Sampler
 from naqsh.methods.diffusion import Spec
 from naqsh.runs.sampling import SAMPLE_BATCH
 
@@ -28,7 +29,16 @@ ROUNDS, BATCH, PLAIN_BATCH, PLAIN_STEPS = 3, SAMPLE_BATCH, 500, 50
 SHARE = 5
 """The plain loop is timed over a part of its steps, all of which cost the same."""
 
-OURS = [("ddim", 50), ("ddim", 20), ("heun", 10), ("dpm-solver++", 20), ("dpm-solver++", 10)]
+EQUAL: Sampler = Ddim(PLAIN_STEPS, clip=True)
+"""As many evaluations of the network as the plain loop."""
+
+OURS: dict[str, Sampler] = {
+    "ddim, 50 steps": EQUAL,
+    "ddim, 20 steps": Ddim(20, clip=True),
+    "heun, 10 steps": Heun(10, clip=True),
+    "dpm-solver++, 20 steps": DpmSolver(20, clip=True),
+    "dpm-solver++, 10 steps": DpmSolver(10, clip=True),
+}
 PRECISIONS: list[Precision] = ["float32", "auto"]
 
 
@@ -63,21 +73,20 @@ def main() -> int:
     method = Spec().build(Layout((1, 28, 28))).eval()
     loop = plain(PLAIN_BATCH, PLAIN_STEPS // SHARE)
 
-    def ours(sampler: str, steps: int, precision: Precision) -> Callable[[], object]:
+    def ours(sampler: Sampler, precision: Precision) -> Callable[[], object]:
         def sample() -> Tensor:
             with torch.inference_mode():
-                noise = Noise(0, BATCH)
-                return method.sample(noise, sampler, steps, precision=precision)  # type: ignore[arg-type]
+                return method.sample(Noise(0, BATCH), sampler, precision=precision)
 
         return sample
 
     samples = {
-        f"{name}, {steps} steps, {precision}": ours(name, steps, precision)
-        for name, steps in OURS
+        f"{name}, {precision}": ours(sampler, precision)
+        for name, sampler in OURS.items()
         for precision in PRECISIONS
     }
     for precision in PRECISIONS:
-        timed(ours("ddim", 2, precision))
+        timed(ours(Ddim(2, clip=True), precision))
     rounds = []
     for _ in range(ROUNDS):
         row = {name: timed(sample) / BATCH for name, sample in samples.items()}

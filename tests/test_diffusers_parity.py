@@ -7,9 +7,8 @@ import torch
 from analytic import Waves
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
-from naqsh.diffusion.samplers import ancestral, ddim
+from naqsh.diffusion.samplers import Ancestral, Ddim, DpmSolver, Euler, Heun
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear, SqrtLinear
-from naqsh.diffusion.solvers import Churn, dpm_solver_pp_2m, euler, heun
 
 diffusers = pytest.importorskip("diffusers")
 # diffusers hands tensors to NumPy in the old way.
@@ -41,10 +40,10 @@ def scheduler(name, schedule, **more):
     return getattr(diffusers, name)(num_train_timesteps=T, trained_betas=betas, **more)
 
 
-def ours(sampler, denoiser, **more):
+def ours(sampler, denoiser):
     """Every picture on the way, with the start in front."""
     path = [Noise(0, 2).normal(*SHAPE) * denoiser.schedule.prior]
-    sampler(denoiser, Noise(0, 2), SHAPE, callback=lambda *told: path.append(told[2]), **more)
+    sampler(denoiser, Noise(0, 2), SHAPE, callback=lambda *told: path.append(told[2]))
     return path
 
 
@@ -73,7 +72,7 @@ def test_ancestral(kind, variance, clip, same_noise):
     names = {"small": "fixed_small", "large": "fixed_large", "learned": "learned_range"}
     network = Waves(2 if variance == "learned" else 1)
     denoiser = Denoiser(network, Linear(T), parameterisation=kind, variance=variance)
-    path = ours(ancestral, denoiser, steps=STEPS, clip=clip)
+    path = ours(Ancestral(STEPS, clip=clip), denoiser)
     same_noise("scheduling_ddpm")
     their = scheduler(
         "DDPMScheduler",
@@ -95,7 +94,7 @@ def test_ancestral(kind, variance, clip, same_noise):
 @pytest.mark.parametrize("clip", [False, True])
 def test_ddim(kind, eta, clip, same_noise):
     denoiser = Denoiser(Waves(), Linear(T), parameterisation=kind)
-    path = ours(ddim, denoiser, steps=STEPS, clip=clip, eta=eta)
+    path = ours(Ddim(STEPS, clip=clip, eta=eta), denoiser)
     same_noise("scheduling_ddim")
     their = scheduler(
         "DDIMScheduler",
@@ -112,7 +111,7 @@ def test_ddim(kind, eta, clip, same_noise):
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_dpm_solver_pp_2m(kind):
     denoiser = Denoiser(Waves(), Linear(T), parameterisation=kind)
-    path = ours(dpm_solver_pp_2m, denoiser, steps=STEPS)
+    path = ours(DpmSolver(STEPS), denoiser)
     their = scheduler(
         "DPMSolverMultistepScheduler",
         Linear(T),
@@ -126,8 +125,8 @@ def test_dpm_solver_pp_2m(kind):
 @pytest.mark.parametrize("amount", [0.0, 10.0])
 def test_euler_of_edm(amount, same_noise):
     denoiser = Denoiser(Waves(), EDM(), parameterisation="edm", sigma_data=0.5)
-    churn = Churn(amount, least=0.05, most=50.0, scale=1.003)
-    path = ours(euler, denoiser, steps=STEPS, churn=churn)
+    euler = Euler(STEPS, churn=amount, churn_least=0.05, churn_most=50.0, churn_scale=1.003)
+    path = ours(euler, denoiser)
     same_noise("scheduling_edm_euler")
     their = diffusers.EDMEulerScheduler()
     their.set_timesteps(STEPS)
@@ -166,7 +165,7 @@ def test_heun(kind):
     denoiser = Rescaled(
         Denoiser(Waves(), schedule, parameterisation=kind), EDM(least=least, most=most)
     )
-    path = ours(heun, denoiser, steps=STEPS)
+    path = ours(Heun(STEPS), denoiser)
     their = scheduler(
         "HeunDiscreteScheduler",
         schedule,
@@ -189,7 +188,7 @@ def test_heun(kind):
 def test_flow_matching_euler(shift):
     schedule = FlowMatching(shift=shift)
     denoiser = Denoiser(Waves(), schedule, parameterisation="velocity")
-    path = ours(euler, denoiser, steps=STEPS)
+    path = ours(Euler(STEPS), denoiser)
     their = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
     their.set_timesteps(sigmas=np.linspace(1, 1 / STEPS, STEPS).tolist())
     for i, t in enumerate(their.timesteps):

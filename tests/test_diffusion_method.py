@@ -27,6 +27,7 @@ from naqsh.diffusion.denoiser import Denoiser, Prediction
 from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.quarters import by_noise, ends
 from naqsh.diffusion.reverse import Variance
+from naqsh.diffusion.samplers import SAMPLERS, Ancestral, Ddim, DpmSolver, SamplerName
 from naqsh.diffusion.schedule import (
     EDM,
     AnySchedule,
@@ -138,12 +139,11 @@ def test_labels_are_hidden_as_often_as_asked_for() -> None:
     ("sampler", "steps", "passes"),
     [("ancestral", 4, 4), ("ddim", 4, 4), ("euler", 4, 4), ("heun", 4, 7), ("dpm-solver++", 4, 4)],
 )
-def test_the_cost_of_a_picture_is_counted(sampler: str, steps: int, passes: int) -> None:
+def test_the_cost_of_a_picture_is_counted(sampler: SamplerName, steps: int, passes: int) -> None:
     one = method(conditional=True)
 
-    def sample(count: int, **more: float) -> Tensor:
-        images: Tensor = one.sample(Noise(1, count), sampler=sampler, steps=steps, **more)  # type: ignore[arg-type]
-        return images
+    def sample(count: int, guidance: float = 1.0) -> Tensor:
+        return one.sample(Noise(1, count), SAMPLERS[sampler](steps), guidance=guidance)
 
     assert sampling_speed(sample, one.sampling_network, 3).evaluations_per_picture == passes
     guided = sampling_speed(lambda n: sample(n, guidance=2.0), one.sampling_network, 3)
@@ -153,11 +153,11 @@ def test_the_cost_of_a_picture_is_counted(sampler: str, steps: int, passes: int)
 @pytest.mark.parametrize(
     "schedule", [Linear(), EDM(), FlowMatching()], ids=["ddpm", "edm", "flow matching"]
 )
-@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "euler", "heun", "dpm-solver++"])
-def test_every_sampler_takes_every_schedule(schedule: AnySchedule, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_takes_every_schedule(schedule: AnySchedule, sampler: SamplerName) -> None:
     form = {Linear: "epsilon", EDM: "edm", FlowMatching: "velocity"}[type(schedule)]
     one = method(schedule=schedule, parameterisation=form)
-    images = one.sample(Noise(4, 2), sampler=sampler, steps=5)  # type: ignore[arg-type]
+    images = one.sample(Noise(4, 2), SAMPLERS[sampler](5))
     assert images.shape == (2, *SHAPE)
     assert bool(images.isfinite().all())
     assert 0 <= float(images.min()) <= float(images.max()) <= 1
@@ -172,11 +172,11 @@ def test_options_change_what_is_drawn() -> None:
 
     pictures = [
         drawn(),
-        drawn(sampler="ddim"),
-        drawn(sampler="ddim", eta=0.5),
-        drawn(steps=5),
-        drawn(spacing="quadratic"),
-        drawn(clip=False),
+        drawn(sampler=Ddim(4, clip=True)),
+        drawn(sampler=Ddim(4, clip=True, eta=0.5)),
+        drawn(sampler=DpmSolver(5, clip=True)),
+        drawn(sampler=DpmSolver(4, "quadratic", clip=True)),
+        drawn(sampler=DpmSolver(4)),
         drawn(label=1),
         drawn(label=1, guidance=3.0),
     ]
@@ -187,10 +187,10 @@ def test_options_change_what_is_drawn() -> None:
 
 def test_without_a_label_each_picture_draws_its_own() -> None:
     one = method(conditional=True)
-    labels = one._labels(Noise(6, 300), None)
+    labels = one.labels.draw(Noise(6, 300), None)
     assert labels is not None
     assert set(labels.tolist()) == {0, 1, 2}
-    assert torch.equal(labels[:40], one._labels(Noise(6, 40), None))  # type: ignore[arg-type]
+    assert torch.equal(labels[:40], one.labels.draw(Noise(6, 40), None))  # type: ignore[arg-type]
 
 
 def test_labels_are_drawn_as_often_as_training_had_them(tmp_path: Path) -> None:
@@ -206,12 +206,12 @@ def test_labels_are_drawn_as_often_as_training_had_them(tmp_path: Path) -> None:
     averaged = RunFolder(tmp_path).checkpoint(6) / "average.safetensors"
     for model in (one.method, opened.method, load(weights)[0], load(averaged)[0]):
         assert isinstance(model, Diffusion)
-        drawn = torch.bincount(model._labels(Noise(6, 2000), None), minlength=5).tolist()  # type: ignore[arg-type]
+        drawn = torch.bincount(model.labels.draw(Noise(6, 2000), None), minlength=5).tolist()  # type: ignore[arg-type]
         assert (drawn[0], drawn[2], drawn[4]) == (0, 0, 0)
         # Four standard deviations of a binomial.
         assert abs(drawn[1] - 1500) < 4 * math.sqrt(2000 * 0.75 * 0.25)
         assert model.sample(Noise(0, 2)).shape == (2, *images.shape[1:])
-    assert set(opened.method._labels(Noise(6, 9), 0).tolist()) == {0}  # type: ignore[operator]
+    assert set(opened.method.labels.draw(Noise(6, 9), 0).tolist()) == {0}  # type: ignore[operator]
 
 
 def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
     tensors.save(tmp_path / "old.safetensors", one.state_dict(), old)
     opened = load(tmp_path / "old.safetensors")[0]
     assert isinstance(opened, Diffusion)
-    assert torch.equal(opened._labels(Noise(6, 40), None), Noise(6, 40).integers(2))  # type: ignore[arg-type]
+    assert torch.equal(opened.labels.draw(Noise(6, 40), None), Noise(6, 40).integers(2))  # type: ignore[arg-type]
     for counts in ("[1]", "[0, 0]", "[-1, 2]", "[1.5, 2]", "3", "[true, 1]", "{"):
         broken = tmp_path / "broken.safetensors"
         tensors.save(broken, one.state_dict(), old | {"counts": counts})
@@ -237,10 +237,8 @@ def test_weights_of_before_counts_draw_labels_evenly(tmp_path: Path) -> None:
         ({}, {"label": 1}, "knows no labels"),
         ({}, {"guidance": 2.0}, "guidance needs labels"),
         ({"conditional": True}, {"label": 3}, "0 to 2, got 3"),
-        ({}, {"sampler": "heun", "eta": 0.5}, "eta is DDIM's"),
-        ({}, {"sampler": "ddim", "eta": 2.0}, "eta must lie"),
-        ({}, {"steps": 0}, "at least 1 sampling step"),
-        ({}, {"steps": 1001}, "1 to 1000 sampling steps"),
+        ({}, {"sampler": Ddim(1001)}, "1 to 1000 sampling steps"),
+        ({}, {"sampler": Ancestral(3, variance="learned")}, "learnt no variance"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused(
@@ -308,7 +306,7 @@ def test_the_reverse_strip_shows_what_the_sampler_went_through() -> None:
     strip = one.show(replace(batch(10), noise=noise))["reverse"][0].view(2, 2, 10, *SHAPE)
     start = (Noise(8, 2).normal(*SHAPE) + 1) / 2
     torch.testing.assert_close(strip[:, 0, 0], start.clamp(0, 1))
-    again = one.sample(Noise(8, 2), steps=9)
+    again = one.sample(Noise(8, 2))
     torch.testing.assert_close(strip[:, 0, -1], again)
     torch.testing.assert_close(strip[:, 1, -1], again)
 
@@ -347,7 +345,7 @@ def test_with_every_step_the_partial_bound_is_the_bound(
 ) -> None:
     images = (batch(3).images * 127.5).round() / 127.5
     images = images.clamp(-1, 1)
-    steps = schedule.steps if isinstance(schedule, Discrete) else 1000
+    steps = schedule.levels or 1000
     denoiser = Stubborn(schedule, 0.9 * images[:1])
     denoiser.variance = variance
     whole = bound(denoiser, images, Noise(1, 3)).total * 64 * math.log(2)

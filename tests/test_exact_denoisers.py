@@ -1,18 +1,20 @@
 """Every sampler on exact denoisers: both ends of every schedule, every parameterisation."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from analytic import Gaussian, Learnt, Mixture
+from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.catalogue import SAMPLERS
-from naqsh.diffusion.denoiser import Denoiser, Parameterisation
+from naqsh.diffusion.denoiser import Denoiser, Parameterisation, Prediction
 from naqsh.diffusion.process import posterior
-from naqsh.diffusion.samplers import ddim
+from naqsh.diffusion.samplers import SAMPLERS, Ancestral, Ddim, Heun, SamplerName
 from naqsh.diffusion.schedule import (
     EDM,
     Cosine,
@@ -22,7 +24,6 @@ from naqsh.diffusion.schedule import (
     Spacing,
     SqrtLinear,
 )
-from naqsh.diffusion.solvers import Churn, heun
 
 SCHEDULES = [
     Linear(),
@@ -36,7 +37,7 @@ SCHEDULES = [
 ]
 SPACINGS: list[Spacing] = ["even", "quadratic", "karras", "log-snr"]
 KINDS: list[Parameterisation] = ["epsilon", "x0", "v", "velocity", "edm"]
-SOLVERS = ["ddim", "euler", "heun", "dpm-solver++"]
+SOLVERS: list[SamplerName] = ["ddim", "euler", "heun", "dpm-solver++"]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 
@@ -45,7 +46,9 @@ def own(schedule: Schedule, spacing: Spacing) -> Spacing:
     return "karras" if isinstance(schedule, EDM) and spacing in ("even", "quadratic") else spacing
 
 
-def errors(name: str, schedule: Schedule, spacing: Spacing, steps: int) -> tuple[float, float]:
+def errors(
+    name: SamplerName, schedule: Schedule, spacing: Spacing, steps: int
+) -> tuple[float, float]:
     """How far mean and deviation are from the exact flow's, in deviations: on the way, at the end.
 
     A solver maps a normal by a line, so two points, a deviation from the mean, tell both.
@@ -71,9 +74,7 @@ def errors(name: str, schedule: Schedule, spacing: Spacing, steps: int) -> tuple
     end = schedule.end
     mean, deviation = float(schedule(end)[0]) * exact.mean, float(exact.p(end).sqrt())
     start = torch.tensor([mean - deviation, mean + deviation]).double().view(2, 1, 1, 1)
-    SAMPLERS[name](
-        exact, Noise(0, 2), (1, 1, 1), steps=steps, spacing=spacing, start=start, callback=look
-    )
+    SAMPLERS[name](steps, spacing)(exact, Noise(0, 2), (1, 1, 1), start=start, callback=look)
     assert len(told) == steps
     return max(told[:-1]), told[-1]
 
@@ -82,7 +83,7 @@ def errors(name: str, schedule: Schedule, spacing: Spacing, steps: int) -> tuple
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("name", SOLVERS)
 def test_solvers_keep_mean_and_deviation_at_every_time(
-    schedule: Schedule, spacing: Spacing, name: str
+    schedule: Schedule, spacing: Spacing, name: SamplerName
 ) -> None:
     spacing = own(schedule, spacing)
     (coarse, _), (fine, end) = (errors(name, schedule, spacing, steps) for steps in (10, 40))
@@ -102,7 +103,7 @@ def test_solvers_keep_mean_and_deviation_at_every_time(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_what_the_network_predicts_changes_rounding_alone(
-    schedule: Schedule, kind: Parameterisation, name: str
+    schedule: Schedule, kind: Parameterisation, name: SamplerName
 ) -> None:
     least = float(schedule(schedule.end)[0])
     if kind == "epsilon" and not least:
@@ -111,7 +112,7 @@ def test_what_the_network_predicts_changes_rounding_alone(
     denoiser = Denoiser(Learnt(exact, kind), schedule, parameterisation=kind, variance="small")
     start = Noise(1, 6).normal(1, 2, 2) * schedule.prior
     mine, best = (
-        SAMPLERS[name](d, Noise(0, 6), (1, 2, 2), steps=12, start=x)
+        SAMPLERS[name](12)(d, Noise(0, 6), (1, 2, 2), start=x)
         for d, x in ((denoiser, start), (exact, start.double()))
     )
     # Float32's 6e-8 of numbers up to 4, divided by the signal where x0 comes from epsilon; the step
@@ -122,15 +123,16 @@ def test_what_the_network_predicts_changes_rounding_alone(
 
 @every_schedule
 @pytest.mark.parametrize("name", SOLVERS)
-def test_solvers_take_quantiles_to_quantiles_of_a_mixture(schedule: Schedule, name: str) -> None:
+def test_solvers_take_quantiles_to_quantiles_of_a_mixture(
+    schedule: Schedule, name: SamplerName
+) -> None:
     exact, count = Mixture(schedule), 400
     levels = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     start = torch.special.ndtri(levels).view(-1, 1, 1, 1) * schedule.prior
 
     def distance(steps: int) -> float:
-        x = SAMPLERS[name](
-            exact, Noise(0, count), (1, 1, 1), steps=steps, spacing="log-snr", start=start
-        ).flatten()
+        sampler = SAMPLERS[name](steps, "log-snr")
+        x = sampler(exact, Noise(0, count), (1, 1, 1), start=start).flatten()
         assert all(low < high for low, high in pairwise(x.tolist()))  # paths never cross
         return float((exact.below(x) - levels).abs().max())
 
@@ -166,10 +168,10 @@ def test_drawn_steps_have_the_variance_of_their_closed_form(schedule: Schedule, 
 
     noise = Noise(3, count)
     if way == "ddim eta 1":
-        ddim(exact, noise, (1, 2, 2), steps=steps, eta=1.0, callback=look)
+        Ddim(steps, eta=1.0)(exact, noise, (1, 2, 2), callback=look)
     else:
         exact.variance = "large" if way.endswith("large") else "small"
-        SAMPLERS["ancestral"](exact, noise, (1, 2, 2), steps=steps, callback=look)
+        Ancestral(steps)(exact, noise, (1, 2, 2), callback=look)
     # Five standard errors of a variance of 12,000 numbers, at 15 times of 24 cases.
     for got, wanted in zip(seen, expected, strict=True):
         assert got == pytest.approx(wanted, rel=5 * math.sqrt(2 / (4 * count)))
@@ -198,7 +200,7 @@ def test_the_large_variance_is_exact_for_standard_normal_data(
 @pytest.mark.parametrize("steps", [5, 20])
 def test_ancestral_of_edm_on_standard_normal_data_has_their_deviation(steps: int) -> None:
     exact = Gaussian(EDM(), 0.0, 1.0, "large")
-    x = SAMPLERS["ancestral"](exact, Noise(0, 3000), (1, 2, 2), steps=steps)
+    x = Ancestral(steps)(exact, Noise(0, 3000), (1, 2, 2))
     # The last step gives the mean alone: exactly x0's expectation at the least noise but 0.
     t = float(EDM().times(steps)[-2])
     expected = math.sqrt(1 / (1 + t**2))
@@ -217,16 +219,53 @@ def test_churn_adds_as_much_noise_as_it_says(schedule: Schedule) -> None:
 
     (alpha, _), p = schedule(schedule.end), exact.p(schedule.end)
     start = Noise(1, 3000).normal(1, 2, 2) * float(p.sqrt()) + float(alpha) * exact.mean
-    churn, shape = Churn(amount=8.0), (1, 2, 2)
-    heun(
-        exact,
-        Noise(2, 3000),
-        shape,
-        steps=steps,
-        spacing="log-snr",
-        start=start,
-        callback=look,
-        churn=churn,
-    )
+    heun = Heun(steps, "log-snr", churn=8.0)
+    heun(exact, Noise(2, 3000), (1, 2, 2), start=start, callback=look)
     # Heun's steps are off by less than 2 %; the rest is five standard errors of 12,000 numbers.
     assert seen == pytest.approx([1.0] * (steps - 1), abs=0.02 + 5 * math.sqrt(2 / 12000))
+
+
+@pytest.mark.parametrize("schedule", [Linear(), EDM(), FlowMatching()], ids=repr)
+def test_ddims_inverse_gives_back_the_start(schedule: Schedule) -> None:
+    exact, sampler = Gaussian(schedule), Ddim(10, "log-snr")
+    start = Noise(1, 4).normal(1, 2, 2).double() * schedule.prior
+    images = sampler(exact, Noise(0, 4), (1, 2, 2), start=start)
+    back = [sampler.invert(exact, images, rounds=rounds) for rounds in (1, 50)]
+    errors = [float((one - start).abs().max()) / schedule.prior for one in back]
+    assert errors[1] < 1e-6 < 1e-2 * errors[0]
+    with pytest.raises(NaqshError, match="inverse for eta 0 alone"):
+        Ddim(10, eta=0.5).invert(exact, images)
+    with pytest.raises(NaqshError, match="at least 1 round"):
+        sampler.invert(exact, images, rounds=0)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 7])
+def test_evaluations_are_those_of_the_network(name: SamplerName, steps: int) -> None:
+    asked = []
+
+    class Counted(Gaussian):
+        def __call__(
+            self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None
+        ) -> Prediction:
+            asked.append(t)
+            return super().__call__(x_t, t, labels)
+
+    sampler = SAMPLERS[name](steps)
+    sampler(Counted(EDM()), Noise(0, 2), (1, 1, 1))
+    assert sampler.evaluations == len(asked)
+    assert get_args(SamplerName) == tuple(SAMPLERS)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: Heun(0), "at least 1 sampling step, got 0"),
+        (lambda: Ddim(3, eta=1.5), r"eta must lie in \[0, 1\], got 1.5"),
+        (lambda: Heun(3, churn=-1.0), "churn must be at least 0, got -1"),
+        (lambda: Heun(3, churn_scale=-1.0), "churn_scale must be at least 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(make: Callable[[], object], complaint: str) -> None:
+    with pytest.raises(NaqshError, match=complaint):
+        make()

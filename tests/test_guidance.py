@@ -7,7 +7,7 @@ from analytic import Gaussian, Waves
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.guidance import Guided, drop
-from naqsh.diffusion.samplers import ancestral, ddim
+from naqsh.diffusion.samplers import Ancestral, Ddim
 from naqsh.diffusion.schedule import EDM, Linear
 
 NULL = 3
@@ -48,7 +48,7 @@ def test_it_takes_one_pass_of_the_network():
 
     network = Counting()
     guided = Guided(Denoiser(network, Linear(50)), 2.0, NULL)
-    ddim(guided, Noise(0, 2), (1, 2, 2), steps=5, labels=LABELS)
+    Ddim(5)(guided, Noise(0, 2), (1, 2, 2), labels=LABELS)
     assert network.count == 5
 
 
@@ -67,7 +67,7 @@ def test_learnt_variance_is_the_labels_own():
     seen = guided(x, 20.0, LABELS)
     assert seen.fraction is not None
     torch.testing.assert_close(seen.fraction, conditional.fraction)
-    made = ancestral(guided, Noise(0, 2), (1, 2, 2), steps=5, labels=LABELS)
+    made = Ancestral(5)(guided, Noise(0, 2), (1, 2, 2), labels=LABELS)
     assert made.isfinite().all()
 
 
@@ -82,7 +82,7 @@ def test_guidance_moves_normal_classes_apart():
 
     # For these the difference is linear in the mean, so scale w gives mean w exactly.
     guided = Guided(Two(EDM(), deviation=0.2), 3.0, 0)
-    made = ddim(guided, Noise(0, 500), (1, 1, 4), steps=80, labels=torch.ones(500, dtype=int))
+    made = Ddim(80)(guided, Noise(0, 500), (1, 1, 4), labels=torch.ones(500, dtype=int))
     assert float(made.mean()) == pytest.approx(3, abs=0.02 + 4 * 0.2 / math.sqrt(2000))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import naqsh
 from naqsh import api, cli, methods
+from naqsh.core.abilities import HasSamplers
 from naqsh.core.spec import Layout
 from naqsh.io import codec, options
 from naqsh.io.files import flat
@@ -123,7 +124,14 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
         out = shown([verb, "ddpm", "--n", "5", "--help"], capsys)
         for name in sample_names(naqsh.open("ddpm").method):
             assert f"\n  --{name} " in out
-        assert "one of ancestral, ddim, euler, heun, dpm-solver++, none" in words_of(out)
+        assert "one of ancestral, ddim, euler, heun, dpm-solver++" in words_of(out)
+        assert "\nEvery sampler takes:\n  --steps 20\n" in out
+        assert out.count("\n  --clip true\n") == 1
+        _, ddim = out.split("\nddim: 20 evaluations of the network an image")
+        ddim, heun = ddim.split("\nheun: 39 evaluations of the network an image")
+        assert "\n  --eta 0\n" in ddim.partition("\neuler: ")[0]
+        assert "\n  --churn 0\n" in heun
+        assert "--eta" not in heun
         assert "\n  --guidance 1\n" in out
 
 
@@ -131,7 +139,11 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
 def test_every_option_of_sampling_is_described(recipe):
     method = by_name(recipe).method.build(Layout((1, 16, 16), tuple("0123456789")))
     assert [o.name for o in described(method) if len(o.about) < 8] == []
-    assert [o.name for o in described(method)] == list(sample_names(method))
+    samplers = method.samplers if isinstance(method, HasSamplers) else {}
+    own = [option for sampler in samplers.values() for option in options.of(sampler)]
+    assert [o.name for o in own if len(o.about) < 8] == []
+    names = [option.name for option in (*described(method), *own)]
+    assert set(names) == set(sample_names(method))
 
 
 def test_the_list_of_recipes_is_by_family(capsys):

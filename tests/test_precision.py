@@ -6,6 +6,7 @@ import torch
 from naqsh.core.noise import Noise
 from naqsh.core.precision import autocast_dtype
 from naqsh.core.spec import Layout
+from naqsh.diffusion.samplers import Ddim
 from naqsh.methods.diffusion import Spec
 
 
@@ -43,7 +44,7 @@ def test_a_sampler_in_bfloat16_makes_nearly_the_same_pictures():
 
     def sample(precision):
         with torch.inference_mode():
-            return method.sample(Noise(0, 4), sampler="ddim", steps=4, precision=precision)
+            return method.sample(Noise(0, 4), Ddim(4, clip=True), precision=precision)
 
     exact, rounded = sample("float32"), sample("bfloat16")
     assert seen == [torch.float32] * 4 + [torch.bfloat16] * 4

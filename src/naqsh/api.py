@@ -161,7 +161,7 @@ class Run(Trained):
             batch: how many at a time.
             device: where they are made.
             progress: told how many are drawn.
-            options: what the method's ``sample`` takes beside the noise.
+            options: as for :meth:`sample`.
 
         Returns:
             the file or folder that was written.
@@ -179,6 +179,7 @@ class Run(Trained):
                 self.recipe.name,
                 n,
                 options or {},
+                classes=self.classes,
                 seed=seed,
                 batch=batch,
                 device=str(world.device),

@@ -102,4 +102,22 @@ def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
     if not found:
         return f"\n{trained.recipe.name} takes no further options for sampling."
     title = f"{trained.recipe.name} takes for sampling, each with its default:"
-    return f"\nWhat {title}\n{optioned(found)}"
+    return f"\nWhat {title}\n{optioned(found)}{_of_samplers(trained.method)}"
+
+
+def _of_samplers(method: object) -> str:
+    """What all samplers of a method take, and what each takes besides."""
+    from naqsh.core.abilities import HasSamplers
+
+    if not isinstance(method, HasSamplers):
+        return ""
+    takes = {name: options.of(sampler) for name, sampler in method.samplers.items()}
+    first, *others = takes.values()
+    shared = [option for option in first if all(option in other for other in others)]
+    text = f"\n\nEvery sampler takes:\n{optioned(shared)}"
+    for name, found in takes.items():
+        own = [option for option in found if option not in shared]
+        cost = f"{method.samplers[name].evaluations} evaluations of the network an image"
+        more = f"; besides it takes:\n{optioned(own)}" if own else ""
+        text += f"\n\n{name}: {cost}{more}"
+    return text

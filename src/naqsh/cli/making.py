@@ -101,6 +101,7 @@ def add_sample(verbs: Any) -> None:
         "  naqsh sample runs/gan-digits --n 64 --seed 3 --out grid.png\n"
         "  naqsh sample runs/gan-digits --n 10000 --folder fakes/\n"
         "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
+        "  naqsh sample runs/edm-cifar10 --sampler heun --steps 18 --churn 40\n"
         "what a run's method takes besides: `naqsh sample RUN --help`",
     )
     add_run(parser)

@@ -3,8 +3,8 @@
 A method has an ability when it has the protocol's methods; nothing is registered or inherited.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -16,7 +16,11 @@ from naqsh.core.progress import Count
 
 @runtime_checkable
 class Samples(Protocol):
-    """A method that makes pictures from noise alone."""
+    """A method that makes pictures from noise alone.
+
+    What its `sample` takes beside the noise, with type hints and a description in the ``Args`` of
+    its docstring, are options of sampling.
+    """
 
     @property
     def sampling_network(self) -> nn.Module:
@@ -25,6 +29,40 @@ class Samples(Protocol):
 
     def sample(self, noise: Noise) -> Tensor:
         """One picture for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
+        ...
+
+
+class Sampler(Protocol):
+    """One way to draw a method's images: a frozen dataclass that a method's `sample` takes.
+
+    Its fields, each described in its docstring, are all that a user may set of it.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes; a field."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """How often the sampling network is run for an image."""
+        ...
+
+
+@runtime_checkable
+class HasSamplers(Protocol):
+    """A method whose `sample` takes a `sampler`, one of several."""
+
+    @property
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Each by the name that users type, as it is set unless it is said otherwise."""
+        ...
+
+    @property
+    def default_sampler(self) -> str:
+        """The name of the one that draws unless another is asked for."""
         ...
 
 

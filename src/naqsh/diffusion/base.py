@@ -22,6 +22,7 @@ class Schedule:
     """What every schedule can do.
 
     Attributes:
+        levels: how many levels of noise there are; None where time is continuous.
         end: the time of the most noise.
         prior: standard deviation of the noise that sampling begins with.
         extent: least and largest :math:`\\sigma/\\alpha` that sampling steps through before 0.
@@ -31,6 +32,11 @@ class Schedule:
 
     rho: float = 7.0
     spacing: Spacing = "even"
+
+    @property
+    def levels(self) -> int | None:
+        """How many levels of noise there are, t = 1, 2, ...; None where time is continuous."""
+        return None
 
     @property
     @abstractmethod
@@ -107,6 +113,11 @@ class Discrete(Schedule):
     @abstractmethod
     def betas(self) -> Tensor:
         """Variance added in each step: float64 on the CPU with shape (steps,)."""
+
+    @property
+    def levels(self) -> int:
+        """As many as steps."""
+        return self.steps
 
     @property
     def end(self) -> float:

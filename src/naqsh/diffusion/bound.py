@@ -38,7 +38,7 @@ from naqsh.core.progress import Count
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import floor, level_nats, log_variance, step_divergence
-from naqsh.diffusion.schedule import Discrete, Schedule, Spacing
+from naqsh.diffusion.schedule import Schedule, Spacing
 
 KIND: LogProbKind = "lower bound"
 
@@ -141,9 +141,8 @@ def placed(schedule: Schedule, steps: int | None = None, spacing: Spacing | None
         steps: how many; all where the schedule has whole steps, else 1000.
         spacing: instead of that.
     """
-    if spacing or isinstance(schedule, Discrete):
-        whole = schedule.steps if isinstance(schedule, Discrete) else STEPS
-        return schedule.times(whole if steps is None else steps, spacing)
+    if spacing or schedule.levels:
+        return schedule.times((schedule.levels or STEPS) if steps is None else steps, spacing)
     least, most = schedule.extent
     ends = math.log(most), math.log(max(least, LEVEL))
     ratio = torch.linspace(*ends, steps or STEPS, dtype=torch.float64, device="cpu")

@@ -66,7 +66,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.diffusion.process import q_sample, spread
 from naqsh.diffusion.reverse import Variance, step_nats
-from naqsh.diffusion.schedule import Discrete, Schedule
+from naqsh.diffusion.schedule import Schedule
 
 Parameterisation = Literal["epsilon", "x0", "v", "velocity", "edm"]
 Weighting = Literal["simple", "min-snr", "vlb"]
@@ -190,7 +190,7 @@ class Denoiser(nn.Module):
         super().__init__()
         name = type(schedule).__name__
         bounded = weighting == "vlb" or variance == "learned"
-        if bounded and not isinstance(schedule, Discrete):
+        if bounded and schedule.levels is None:
             raise NaqshError(
                 f"the {name} schedule has no steps, so no bound to train by; use weighting simple "
                 "or min-snr, and variance small or large"
@@ -263,9 +263,9 @@ class Denoiser(nn.Module):
 
     def _bound(self, images: Tensor, t: Tensor, guess: Tensor, fraction: Tensor | None) -> Tensor:
         """T times the bound's term at `t`, in nats a number, shape (N,)."""
-        assert isinstance(self.schedule, Discrete)
+        assert self.schedule.levels, "refused when it was built"
         nats = step_nats(self.schedule, images, t, guess, self.variance, fraction)
-        return self.schedule.steps * nats
+        return self.schedule.levels * nats
 
     def _form(self, t: float | Tensor) -> Form:
         if isinstance(t, Tensor):

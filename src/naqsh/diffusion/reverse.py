@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.special import log_ndtr
 
 from naqsh.diffusion.process import Posterior, posterior, spread
-from naqsh.diffusion.schedule import Discrete, Schedule
+from naqsh.diffusion.schedule import Schedule
 
 Variance = Literal["small", "large", "learned"]
 
@@ -106,7 +106,7 @@ def level_nats(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def step_nats(
-    schedule: Discrete,
+    schedule: Schedule,
     x0: Tensor,
     t: Tensor,
     guess: Tensor,
@@ -116,7 +116,7 @@ def step_nats(
     """The term of the variational bound of the step from t to t - 1, in nats a number.
 
     Args:
-        schedule: of whole steps.
+        schedule: with levels.
         x0: pictures of grey levels in [-1, 1] with shape (N, C, H, W).
         t: whole times from 1 with shape (N,), on the device of `x0`.
         guess: what the denoiser takes them for, same shape.
@@ -126,8 +126,9 @@ def step_nats(
     Returns:
         mean over each picture, shape (N,).
     """
+    assert schedule.levels, "continuous time has no step to t - 1"
     step = posterior(schedule, t, t - 1)
-    least = floor(schedule.times(schedule.steps), schedule)
+    least = floor(schedule.times(schedule.levels), schedule)
     variance = log_variance(step, least, kind, x0, fraction)
     inner = step_divergence(step, x0, guess, variance)
     return torch.where(t > 1, inner, level_nats(x0, guess, variance))

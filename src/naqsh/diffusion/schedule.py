@@ -24,6 +24,7 @@ The interface, for any schedule::
     schedule.times(steps, spacing=None)  # float64 (steps + 1,) on the CPU, from `end` down to 0
     schedule.draw(noise)                 # a training time for each picture, shape (N,)
     schedule.condition(t)                # float32: the number that a network embeds
+    schedule.levels                      # how many levels of noise; None in continuous time
     schedule.end, schedule.prior         # the last time, and the noise that sampling begins with
 
 References:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Shape
-from naqsh.diffusion.catalogue import Sampler
 from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.process import q_sample, q_step
+from naqsh.diffusion.samplers import Sampler
 from naqsh.diffusion.schedule import Schedule
 
 
@@ -53,18 +53,16 @@ def reverse(
     denoiser: Denoises,
     noise: Noise,
     shape: Shape,
-    steps: int,
     count: int,
     labels: Tensor | None = None,
 ) -> Tensor:
     """Samples on their way, two rows for each.
 
     Args:
-        sampler: makes them.
+        sampler: makes them, in at least `count` - 1 steps.
         denoiser: sees the clean picture.
         noise: of N pictures.
         shape: of a picture.
-        steps: of the sampler, at least `count` - 1.
         count: pictures in a row.
         labels: passed on to the denoiser.
 
@@ -74,7 +72,7 @@ def reverse(
     schedule = denoiser.schedule
     begin = noise.normal(*shape) * schedule.prior
     # The picture that a step begins with, and what the step sees in it; the last one is finished.
-    chosen = {steps * i // (count - 1) for i in range(count - 1)}
+    chosen = {sampler.steps * i // (count - 1) for i in range(count - 1)}
     noisy, seen, now = [], [], _sized(schedule, begin, schedule.end)
 
     def keep(index: int, time: float, x: Tensor, x0: Tensor) -> None:
@@ -84,9 +82,7 @@ def reverse(
             seen.append(x0)
         now = _sized(schedule, x, time)
 
-    end = sampler(
-        denoiser, noise, shape, steps=steps, labels=labels, clip=True, start=begin, callback=keep
-    )
+    end = sampler(denoiser, noise, shape, labels=labels, start=begin, callback=keep)
     rows = torch.stack([torch.stack([*noisy, end]), torch.stack([*seen, end])])
     return rows.permute(2, 0, 1, 3, 4, 5).flatten(0, 2)
 

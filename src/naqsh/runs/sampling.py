@@ -1,15 +1,17 @@
 """Drawing images from a trained method, and writing them where a user wants them."""
 
+import dataclasses
+import inspect
 import math
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import Samples
+from naqsh.core.abilities import HasSamplers, Sampler, Samples
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
@@ -17,8 +19,9 @@ from naqsh.core.progress import Progress
 from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import Shape
 from naqsh.io import codec, environment, outputs
+from naqsh.io import options as option_texts
 from naqsh.io import png as pictures
-from naqsh.io.options import Option, of_function
+from naqsh.io.options import Option
 
 SAMPLE_BATCH = 100
 """Images that are drawn at a time unless it is said otherwise."""
@@ -30,6 +33,7 @@ def batches(
     n: int,
     given: Mapping[str, Any],
     *,
+    classes: Sequence[str] = (),
     seed: int = 0,
     first: int = 0,
     batch: int = SAMPLE_BATCH,
@@ -42,7 +46,8 @@ def batches(
         method: by which they are drawn.
         name: of its recipe, for messages.
         n: how many.
-        given: what the method's ``sample`` takes beside the noise.
+        given: options of sampling, as :func:`sample_options` takes them.
+        classes: the names of the labels.
         seed: of the noise; image k of a seed is the same image in every call.
         first: the number of the first one.
         batch: how many at a time.
@@ -62,7 +67,7 @@ def batches(
             f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
         )
     require_room(min(n, batch), method.shape, "take a smaller batch")
-    chosen = sample_options(method, given)
+    chosen = _arguments(method, sample_options(method, given, classes))
     place = torch.device(device)
 
     def drawn() -> Iterator[Tensor]:
@@ -119,24 +124,92 @@ def write_each(path: Path, drawn: Iterator[Tensor], overwrite: bool) -> None:
             count += len(images)
 
 
-def sample_names(method: object) -> dict[str, Any]:
-    """What a method's ``sample`` takes beside the noise, with its type hint; may be nothing."""
-    hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
-    return {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+def sample_names(method: object) -> list[str]:
+    """The options of sampling: of the method, and of any of its samplers."""
+    samplers = method.samplers.values() if isinstance(method, HasSamplers) else ()
+    fields = (field.name for sampler in samplers for field in dataclasses.fields(sampler))
+    return list(dict.fromkeys([*_own(method), *fields]))
 
 
 def described(method: object) -> list[Option]:
-    """What a method's ``sample`` takes beside the noise, with defaults and descriptions."""
-    return of_function(method.sample, ("noise",)) if isinstance(method, Samples) else []
+    """The method's own options of sampling, with defaults and descriptions."""
+    if not isinstance(method, Samples):
+        return []
+    if not isinstance(method, HasSamplers):
+        return option_texts.of_function(method.sample, ("noise",))
+    about = option_texts.sections(inspect.getdoc(method.sample) or "")["sampler"]
+    which = Option("sampler", method.default_sampler, "", tuple(method.samplers), about)
+    return [which, *option_texts.of_function(method.sample, ("noise", "sampler"))]
 
 
-def sample_options(method: Samples, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for a method's ``sample``, checked and read by their type hints."""
-    known = sample_names(method)
+def sample_options(
+    method: Samples, given: Mapping[str, Any], classes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Options of sampling, checked and read by their type hints; plain, as results keep them.
+
+    Args:
+        method: that samples; its samplers have options of their own.
+        given: by name; None leaves one as it is set.
+        classes: the names of the labels, of which a text in ``label`` may be one.
+
+    Raises:
+        NaqshError: an unknown name, an option of another sampler, or a value that does not fit.
+    """
+    known = _own(method)
     for name in given:
-        if name not in known:
-            raise one_of("sampling option", name, known or ["n", "seed"])
-    return {
-        name: codec.read(known[name], codec.Text(value) if isinstance(value, str) else value, name)
-        for name, value in given.items()
-    }
+        if name not in sample_names(method):
+            raise one_of("sampling option", name, sample_names(method) or ["n", "seed"])
+    if isinstance(method, HasSamplers):
+        chosen, sampler = _sampler(method, given)
+        fields = [field.name for field in dataclasses.fields(sampler)]
+        hints = typing.get_type_hints(type(sampler))
+        known |= {name: hints[name] | None for name in fields}
+        for name in given:
+            if name not in known:
+                raise NaqshError(f"{chosen} takes no {name}; it takes {', '.join(fields)}")
+    found = {}
+    for name, value in given.items():
+        if name == "label" and isinstance(value, str):
+            value = _label(value, classes)
+        text = codec.Text(value) if isinstance(value, str) else value
+        found[name] = codec.read(known[name], text, name)
+    _arguments(method, found)  # values out of range are refused now, not after the first batch
+    return found
+
+
+def _own(method: object) -> dict[str, Any]:
+    """What a method's ``sample`` takes beside the noise, with its type hint; may be nothing."""
+    if not isinstance(method, Samples):
+        return {}
+    hints = typing.get_type_hints(method.sample)
+    if isinstance(method, HasSamplers):
+        hints["sampler"] = str | None  # of which name, :func:`_sampler` says
+    return {name: hint for name, hint in hints.items() if name not in ("noise", "return")}
+
+
+def _sampler(method: HasSamplers, given: Mapping[str, Any]) -> tuple[str, Sampler]:
+    """The sampler that was asked for, or the method's usual one, and its name."""
+    asked = given.get("sampler")
+    name = method.default_sampler if asked in (None, "none") else str(asked)
+    if name not in method.samplers:
+        raise one_of("sampler", name, method.samplers)
+    return name, method.samplers[name]
+
+
+def _arguments(method: Samples, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method's ``sample`` takes, from what :func:`sample_options` gave."""
+    if not isinstance(method, HasSamplers):
+        return dict(chosen)
+    sampler = _sampler(method, chosen)[1]
+    own = {name: value for name, value in chosen.items() if name in _own(method)}
+    of_it = {n: value for n, value in chosen.items() if n not in own and value is not None}
+    return {**own, "sampler": dataclasses.replace(sampler, **of_it)}
+
+
+def _label(text: str, classes: Sequence[str]) -> int | str:
+    """The number of a class by its name; a text that is no name as it is, if it may be a number."""
+    if text in classes:
+        return list(classes).index(text)
+    if classes and text != "none" and not text.removeprefix("-").isdecimal():
+        raise one_of("label", text, classes)
+    return text

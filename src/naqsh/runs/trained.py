@@ -46,6 +46,7 @@ class Trained:
         self.recipe = recipe or loading.recipe_of(folder)
         self._method: Method | None = None
         self._step: int | None = None
+        self._classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"naqsh.open({str(self.folder.named)!r})"
@@ -81,6 +82,7 @@ class Trained:
                 f"{file} holds a method of kind {theirs}, and {self.folder.recipe} is of kind "
                 f"{ours}: they are of different runs"
             )
+        self._classes = header.layout.classes
         return self._step_of(file, header), method
 
     def _step_of(self, file: Path, header: loading.Header) -> int:
@@ -90,6 +92,12 @@ class Trained:
         if file.parent.parent == self.folder.checkpoints:
             return int(file.parent.name)
         raise NaqshError(f"{file} has a header that does not fit: it says no step")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it was trained on; none where images had no labels."""
+        assert self.method
+        return self._classes
 
     @property
     def weights_file(self) -> Path:
@@ -157,7 +165,9 @@ class Trained:
             batch: how many at a time.
             device: where they are made.
             progress: told how many are drawn.
-            options: what the method's ``sample`` takes beside the noise.
+            options: what the method's ``sample`` takes beside the noise, such as a class by its
+                number or name, ``label="cat"``; those of a sampler stand beside its name:
+                ``sampler="heun", steps=18, churn=40``.
 
         Returns:
             float32 in [0, 1] with shape (n, C, H, W), on the CPU.
@@ -171,6 +181,7 @@ class Trained:
             self.recipe.name,
             n,
             options,
+            classes=self.classes,
             seed=seed,
             first=first,
             batch=batch,

@@ -91,7 +91,7 @@ def evaluate(
     _require_known(reference)
     if n < 2:
         raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
-    names, options = metrics.named(names, OWN), sample_options(method, sampling or {})
+    names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is told before the work

@@ -10,11 +10,10 @@ image nearest to each of some samples and compares with held-out images (`naqsh.
 """
 
 import time
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naqsh import metrics
-from naqsh.core.abilities import Samples
+from naqsh.core.abilities import HasSamplers, Samples
 from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.progress import Progress, silent
@@ -70,7 +69,7 @@ def study(
         data: where the run's data set is now, if it has moved.
         data_home: where data sets are looked for first.
         progress: told how far it is.
-        sampling: what else the method's ``sample`` takes, the same for all points.
+        sampling: other options of sampling, the same for all points; all samplers must take them.
 
     Returns:
         the study: what all points share; ``points``, one a sampler and number of steps,
@@ -89,9 +88,11 @@ def study(
     if not steps or steps[0] < 1:
         raise NaqshError(f"steps must be at least 1, got {steps}")
     assert isinstance(run.method, Samples), "it has samplers"
-    common = sample_options(run.method, sampling or {})
-    if taken := {"sampler", "steps"} & set(common):
+    if taken := {"sampler", "steps"} & set(sampling or {}):
         raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
+    for name in wanted:
+        common = sample_options(run.method, {"sampler": name, **(sampling or {})}, run.classes)
+    del common["sampler"]
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real, note, _ = run.images("test", data, data_home)
     shared = {
@@ -122,7 +123,7 @@ def study(
     copies = {"metric": "nearest", **shared}
     if not store.find(**copies):
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
-        samples = draw(run, NEAR, seed, batch, device, silent, common)
+        samples = draw(run, NEAR, seed, batch, device, silent, _usual(run, common, wanted[0]))
         if near := look_near(run, samples, seed, data, data_home):
             train = run.images("train", data, data_home).images
             _show_near(run, samples, train.images, near, seed, picture)
@@ -136,15 +137,20 @@ def study(
 
 def choices(run: Trained) -> list[str]:
     """The names of a method's samplers; raises NaqshError where there is no choice."""
-    method = run.method
-    hints = typing.get_type_hints(method.sample) if isinstance(method, Samples) else {}
-    options = (hints.get("sampler"), *typing.get_args(hints.get("sampler")))
-    for hint in options:
-        if typing.get_origin(hint) is Literal and "steps" in hints:
-            return [str(name) for name in typing.get_args(hint)]
+    if isinstance(run.method, HasSamplers):
+        return list(run.method.samplers)
     raise NaqshError(
         f"{run.recipe.name} has no samplers to compare; diffusion models have, such as ddpm-mnist"
     )
+
+
+def _usual(run: Trained, common: dict[str, Any], first: str) -> dict[str, Any]:
+    """Options for the run's own sampler, or for the `first` where that takes others."""
+    assert isinstance(run.method, Samples)
+    try:
+        return sample_options(run.method, common, run.classes)
+    except NaqshError:
+        return {"sampler": first, **common}
 
 
 def _point(

@@ -1,0 +1,71 @@
+"""The labels of a conditional model: hidden now and then in training, drawn in sampling.
+
+In training a label is replaced by "none" now and then, so that the same network also knows images
+of any class, which guidance needs (:mod:`naqsh.diffusion.guidance`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
+from naqsh.diffusion.guidance import drop
+
+
+class Labels(nn.Module):
+    """What labels a network is given.
+
+    Args:
+        classes: how many there are, of which that number stands for none; 0 for a network that
+            takes no labels.
+    """
+
+    ends: Tensor | None
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        # Share of the labels up to each; lies in the header of weights, which may be of before.
+        self.register_buffer("ends", None, persistent=False)
+
+    def count(self, counts: Sequence[int], device: torch.device) -> None:
+        """From now on labels are drawn as often as they occur in `counts`, one for each class."""
+        ends = torch.tensor(counts, dtype=torch.float64).cumsum(0)
+        self.ends = (ends / ends[-1]).to(device)
+
+    def of(self, batch: Batch, hidden: float) -> Tensor | None:
+        """The labels that the network is given of a batch, shape (N,).
+
+        Args:
+            batch: with labels where there are classes.
+            hidden: the chance that a label is replaced by none.
+        """
+        if not self.classes:
+            return None
+        assert batch.labels is not None, "Spec.build refuses images without labels"
+        return drop(batch.labels, batch.noise, hidden, self.classes) if hidden else batch.labels
+
+    def draw(self, noise: Noise, label: int | None) -> Tensor | None:
+        """The labels to draw images of, shape (N,).
+
+        Args:
+            noise: of N images.
+            label: of all of them; None draws one for each.
+
+        Raises:
+            NaqshError: there is no such label.
+        """
+        if not self.classes:
+            if label is not None:
+                raise NaqshError("this model knows no labels; train with --method.conditional true")
+            return None
+        if label is None:
+            if self.ends is None:
+                return noise.integers(self.classes)
+            return torch.searchsorted(self.ends, noise.uniform().double(), right=True)
+        if not 0 <= label < self.classes:
+            raise NaqshError(f"label must lie in 0 to {self.classes - 1}, got {label}")
+        return torch.full((len(noise),), label, device=noise.device)

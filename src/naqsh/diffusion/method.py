@@ -1,0 +1,218 @@
+r"""What every diffusion model does, whatever space it works in: learn to denoise, and sample.
+
+An x0 is drowned in noise, :math:`x_t = \alpha_t x_0 + \sigma_t \epsilon`; a U-Net learns to tell
+the two apart again (:mod:`naqsh.diffusion.denoiser`); a sampler asks it over and over on the way
+from noise to x0 (:mod:`naqsh.diffusion.samplers`). Here x0 is the image itself; a model of latents
+says in :meth:`Denoising.clean` and :meth:`Denoising.visible` how images become its x0 and back. No
+likelihood is here, for that of a latent is none of its image.
+
+The loss says little by itself: nearly all of it is at times where the noise is easy to see. So it
+is logged by noise too: ``noise_1`` is the mean over the quarter of the times with the least noise
+over signal, ``noise_4`` over that with the most.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+
+from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import Losses, Method, Phase
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.precision import autocast, autocast_dtype
+from naqsh.core.spec import MethodSpec, Precision, Shape
+from naqsh.diffusion import strips
+from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
+from naqsh.diffusion.guidance import Guided
+from naqsh.diffusion.labels import Labels
+from naqsh.diffusion.quarters import by_noise
+from naqsh.diffusion.reverse import Variance
+from naqsh.diffusion.samplers import SAMPLERS, Sampler, SamplerName
+from naqsh.diffusion.schedule import AnySchedule, Linear
+from naqsh.networks.unet import UNet
+
+PAPERS = Linear()
+"""The schedule of DDPM."""
+
+STRIP = 10
+"""Images in a film strip."""
+
+
+@dataclass(frozen=True)
+class DenoisingSpec(MethodSpec):
+    """The hyperparameters of a diffusion model.
+
+    Attributes:
+        schedule: how much signal and noise there is at each time.
+        parameterisation: what the network is asked for.
+        weighting: how the loss is weighted over time.
+        gamma: where the ``min-snr`` weighting cuts.
+        variance: which variance the noise of DDPM's reverse steps has.
+        sigma_data: standard deviation of pixels in [-1, 1], for ``edm``.
+        width: channels of the U-Net's first level.
+        multipliers: the width of each level over `width`, finest first.
+        blocks: residual blocks a level on the way down.
+        attention: sides of the levels with self-attention; the middle always has it.
+        heads: heads of each attention.
+        dropout: chance of dropping a channel's value in each residual block.
+        conditional: whether the network is told labels, so that a class can be asked for.
+        label_dropout: how often a label is hidden from the network in training, for guidance.
+        sampler: by which images are drawn unless another is asked for.
+        steps: how many steps the sampler takes.
+        optimizer: how all of it is trained.
+    """
+
+    schedule: AnySchedule = PAPERS
+    parameterisation: Parameterisation = "epsilon"
+    weighting: Weighting = "simple"
+    gamma: float = 5.0
+    variance: Variance = "large"
+    sigma_data: float = field(default=0.5, metadata={"formerly": "data_deviation"})
+    width: int = 16
+    multipliers: tuple[int, ...] = (1, 2, 6)
+    blocks: int = 1
+    attention: tuple[int, ...] = ()
+    heads: int = 1
+    dropout: float = 0.0
+    conditional: bool = False
+    label_dropout: float = 0.1
+    sampler: SamplerName = "dpm-solver++"
+    steps: int = 20
+    optimizer: Optimizer = Adam(lr=1e-3)
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.blocks, self.heads, self.steps, *self.multipliers) < 1:
+            raise ValueError("width, multipliers, blocks, heads and steps must be at least 1")
+        if not 0 <= self.dropout < 1 or not 0 <= self.label_dropout < 1:
+            raise ValueError("dropout and label_dropout must lie in [0, 1)")
+        if min(self.gamma, self.sigma_data) <= 0:
+            raise ValueError("gamma and sigma_data must be above 0")
+
+
+class Denoising(Method):
+    """A denoiser around a U-Net, trained in one phase; samplers make images with it.
+
+    Args:
+        spec: its hyperparameters.
+        shape: (C, H, W) of the images.
+        space: (C, H, W) of x0.
+        classes: how many labels the network is told apart; 0 for none.
+    """
+
+    clips = False
+    """Whether samplers cut x0 to [-1, 1] unless it is said otherwise; for spaces that end there."""
+
+    def __init__(self, spec: DenoisingSpec, shape: Shape, space: Shape, classes: int) -> None:
+        super().__init__(shape)
+        self.spec, self.space, self.classes = spec, space, classes
+        self.labels = Labels(classes)
+        network = UNet(
+            space,
+            spec.width,
+            spec.multipliers,
+            blocks=spec.blocks,
+            attention=spec.attention,
+            heads=spec.heads,
+            dropout=spec.dropout,
+            classes=classes,
+            outputs=2 * space[0] if spec.variance == "learned" else None,
+        )
+        self.denoiser = Denoiser(
+            network,
+            spec.schedule,
+            parameterisation=spec.parameterisation,
+            weighting=spec.weighting,
+            gamma=spec.gamma,
+            variance=spec.variance,
+            sigma_data=spec.sigma_data,
+        )
+
+    def clean(self, batch: Batch) -> Tensor:
+        """The x0 of a batch's images, shape (N, *space)."""
+        return batch.images
+
+    def visible(self, x: Tensor) -> Tensor:
+        """The images of x0 with shape (N, *space): float32 in [0, 1], cut to it."""
+        return x.float().add(1).div(2).clamp(0, 1)
+
+    def phases(self) -> list[Phase]:
+        """The one phase."""
+        return [Phase("diffusion", [self], self.losses, self.spec.optimizer)]
+
+    def losses(self, batch: Batch, step: int) -> Losses:
+        """The weighted loss, and it by quarters of the noise."""
+        return self._losses(batch, self.spec.label_dropout)
+
+    def validation(self, batch: Batch) -> Losses:
+        """The same on held-out images, each at a time of its own that never changes."""
+        return self._losses(batch, hidden=0.0)
+
+    def _losses(self, batch: Batch, hidden: float) -> Losses:
+        labels = self.labels.of(batch, hidden)
+        losses, t = self.denoiser.loss(self.clean(batch), batch.noise, labels)
+        quarters = by_noise(losses.detach(), t, self.spec.schedule)
+        return {"total": losses.mean(), **quarters}
+
+    def count_labels(self, counts: Sequence[int]) -> None:
+        """From now on labels are drawn as often as they occur in `counts`, one for each class."""
+        self.labels.count(counts, next(self.parameters()).device)
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The U-Net, evaluated once or twice a step; guidance takes each image twice."""
+        return self.denoiser.network
+
+    @property
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Every sampler by its name, as it is set unless it is said otherwise."""
+        return {n: kind(self.spec.steps, clip=self.clips) for n, kind in SAMPLERS.items()}
+
+    @property
+    def default_sampler(self) -> SamplerName:
+        """The recipe's."""
+        return self.spec.sampler
+
+    def sample(
+        self,
+        noise: Noise,
+        sampler: Sampler | None = None,
+        label: int | None = None,
+        guidance: float = 1.0,
+        precision: Precision = "float32",
+    ) -> Tensor:
+        """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
+
+        Args:
+            noise: of N images.
+            sampler: by which images are drawn; None is the recipe's.
+            label: the class of all images; None lets a conditional model draw one for each, as
+                often as the training images have it.
+            guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
+            precision: what the network computes in; in bfloat16 rounding makes an image depend a
+                little on the batch.
+        """
+        labels = self.labels.draw(noise, label)
+        denoiser: Denoises = self.denoiser
+        if guidance != 1:
+            if not self.classes:
+                raise NaqshError("guidance needs labels; train with --method.conditional true")
+            denoiser = Guided(self.denoiser, guidance, self.classes)
+        run = sampler or self.samplers[self.default_sampler]
+        with autocast(autocast_dtype(precision, noise.device), noise.device):
+            x = run(denoiser, noise, self.space, labels=labels)
+        return self.visible(x)
+
+    def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
+        """A film strip of two samples.
+
+        ``reverse`` has them on their way, and below each the clean image that is predicted at that
+        time.
+        """
+        two = batch.noise.part(0, 2)
+        steps = max(self.spec.steps, STRIP - 1)
+        sampler = replace(self.samplers[self.default_sampler], steps=steps)
+        labels = self.labels.draw(two, None)
+        out = strips.reverse(sampler, self.denoiser, two, self.space, STRIP, labels)
+        return {"reverse": (self.visible(out), STRIP)}
