@@ -150,7 +150,6 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
 
 def save(halted: Trainer) -> None:
     """Write the checkpoint of a trainer whose `run` was not called."""
-    halted._seconds_before = halted._resumed_at = 0.0
     halted.save()
 
 

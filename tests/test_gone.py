@@ -14,7 +14,7 @@ from naqsh.core import world as distributed
 from naqsh.core.errors import CannotWrite, NaqshError
 from naqsh.runs.folder import RunFolder
 from naqsh.studies import evaluation
-from naqsh.training import loop
+from naqsh.training import journal, loop
 from running import differences, everything, ranks
 
 pytestmark = [
@@ -29,17 +29,22 @@ TRAIN += ["--training.validation", "0.99", "--quiet", "--out", "run"]
 @pytest.mark.parametrize("moment", ["log", "stage", "validation", "save"])
 def test_a_training_whose_folder_is_deleted(moment, monkeypatch, capsys):
     """One line, and nothing of the folder is made anew."""
-    method = {"log": "_log", "stage": "_show", "validation": "_validate", "save": "save"}[moment]
-    before, monkey = getattr(loop.Trainer, method), []
+    owner, method = {
+        "log": (journal.Journal, "log"),
+        "stage": (loop.Trainer, "_show"),
+        "validation": (loop.Trainer, "_validate"),
+        "save": (loop.Trainer, "save"),
+    }[moment]
+    before, monkey = getattr(owner, method), []
 
-    def deletes(trainer: loop.Trainer, *arguments: object) -> None:
+    def deletes(self: object, *arguments: object) -> None:
         if not monkey:
-            monkey.append(trainer.state.step)
+            monkey.append(moment)
             shutil.rmtree("run")
-        before(trainer, *arguments)
+        before(self, *arguments)
 
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(loop.Trainer, method, deletes)
+    monkeypatch.setattr(owner, method, deletes)
     assert cli.main(TRAIN) == 2
     said = capsys.readouterr().err
     assert said.endswith(
@@ -90,7 +95,7 @@ def in_its_own_folder(rank: int, where: str, changes: str, steps: int, *words: s
     place.mkdir(exist_ok=True)
     os.chdir(place)
     sys.stderr = Path(where, f"log-{rank}").open("a")  # noqa: SIM115
-    append, step = loop.append_line, loop.Trainer.step
+    append, step = journal.append_line, loop.Trainer.step
 
     def full(path: Path, record: dict) -> None:
         if changes == "full disk" and record["step"] == 4:
@@ -105,7 +110,7 @@ def in_its_own_folder(rank: int, where: str, changes: str, steps: int, *words: s
         step(trainer)
 
     loop.LOG_EVERY = 2
-    loop.append_line, loop.Trainer.step = full, late  # type: ignore[method-assign]
+    journal.append_line, loop.Trainer.step = full, late  # type: ignore[method-assign]
     if changes == "late":
         distributed.MEET_SECONDS = 3
     code = cli.main([*LONG, "--steps", str(steps), *words])
