@@ -67,6 +67,19 @@ def test_tests_that_fail_anyway_prove_nothing(tool, copy):
         next(tool.run([mutation, broken], copy))
 
 
+def test_a_test_that_fails_without_a_mutation_says_why(tool, copy):
+    tests = ("tests/test_squares.py",)
+    file = copy.folder / tests[0]
+    right = file.read_text()
+    file.write_text(right.replace("== 4", "== 5"))
+    mutation = tool.Mutation("m", "src/squares.py", "y * x", "y", tests, "")
+    try:
+        with pytest.raises(RuntimeError, match=r"test_two\nE +assert 4 == 5"):
+            next(tool.run([mutation], copy))
+    finally:
+        file.write_text(right)
+
+
 def test_every_mutation_of_the_list_applies(tool):
     found = tool.read()
     for mutation in found:

@@ -37,6 +37,9 @@ SECONDS = 600
 ALL_SECONDS = 3600
 """For the tests of all mutations, before the first."""
 
+LINES = 12
+"""Of what pytest says of a failure that is no mutation's, at most."""
+
 LEFT_OUT = (".git", ".venv", "runs", "build", "dist", "__pycache__", ".*_cache", ".hypothesis")
 
 PASSED, FAILED = 0, 1
@@ -114,7 +117,7 @@ class Copy:
     """
 
     def __init__(self, folder: Path, root: Path = ROOT) -> None:
-        self.folder = folder / "copy"
+        self.folder, self.said = folder / "copy", ""
         shutil.copytree(root, self.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
         # By content: a file that is changed twice in a second keeps its time and size.
         compile_all = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode"]
@@ -137,7 +140,10 @@ class Copy:
         return _verdict(mutation, code, detail, time.monotonic() - began)
 
     def test(self, tests: Sequence[str], seconds: float = SECONDS) -> tuple[int, str]:
-        """Pytest's exit code, and the test that failed first or the last line that was said."""
+        """Pytest's exit code, and the test that failed first or the last line that was said.
+
+        What a failed test said is in `said`.
+        """
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         paths = {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(
@@ -154,7 +160,9 @@ class Copy:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+            self.said = ""
             return FAILED, f"no end within {seconds:.0f} s"
+        self.said = "\n".join(re.findall(r"^E .*", said, re.MULTILINE)[:LINES])
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
         lines = said.strip().splitlines() or [""]
         return process.returncode, failed.group(1) if failed else lines[-1]
@@ -175,7 +183,7 @@ def run(mutations: Sequence[Mutation], copy: Copy) -> Iterator[tuple[Mutation, V
     tests = sorted({test for mutation in mutations for test in mutation.tests})
     code, detail = copy.test(tests, ALL_SECONDS)
     if code != PASSED:
-        raise RuntimeError(f"without any mutation the tests do not pass: {detail}")
+        raise RuntimeError(f"without any mutation the tests do not pass: {detail}\n{copy.said}")
     for mutation in mutations:
         yield mutation, copy.judge(mutation)
 
