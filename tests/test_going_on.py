@@ -1,6 +1,7 @@
 """A run that goes on keeps the records of one that never stopped, and says what has changed."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,15 @@ def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def rules() -> list[Watcher]:
         always = [
-            Watcher(f"late{n}", metric, lambda value: True, "{value}", patience=n)
+            Watcher(f"late{n}", metric, lambda value: True, patience=n)
             for metric in ("accuracy", "total", "kl")
             for n in (2, 5)
         ]
-        alternating = Watcher("gap", "gap", lambda value: value > 0, "{value}", patience=1)
+        alternating = Watcher("gap", "gap", lambda value: value > 0, patience=1)
         return [*always, alternating]
 
     monkeypatch.setattr(diagnosis, "watchers", rules)
+    monkeypatch.setattr(diagnosis, "texts", lambda: defaultdict(lambda: "{value}"))
 
 
 @pytest.mark.parametrize("name", ["gan-digits", "vae-digits", "wgan-gp-digits"])
