@@ -12,8 +12,9 @@ from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
+from naqsh.flows.posterior import Posterior, divergence
 from naqsh.methods import vae
-from naqsh.methods.vae import VAE, Spec, divergence
+from naqsh.methods.vae import VAE, Spec
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import Bernoulli, Gaussian
 from naqsh.recipes import by_name
@@ -337,7 +338,7 @@ def test_a_flows_log_q_is_the_normals_with_autograds_jacobian() -> None:
     assert float((z - z0).abs().mean().detach()) > 0.1
     torch.testing.assert_close(log_factors.sum(1), jacobian, rtol=0, atol=1e-10)
     # log p(z) - log q(z|x) of the same draw, by torch.distributed's normal distributions.
-    drawn, ratio, _ = one._draw(vae.Posterior(mean, log_variance, context), Noise(21, 6))
+    drawn, ratio, _ = one._draw(Posterior(mean, log_variance, context), Noise(21, 6))
     normal = distributions.Normal(mean, (log_variance / 2).exp())
     log_q = normal.log_prob(z0).sum(1) - jacobian
     log_p = distributions.Normal(0.0, 1.0).log_prob(z).sum(1)

@@ -1,6 +1,10 @@
-r"""Inverse autoregressive flow as a posterior: latents that depend on one another, in a few passes.
+r"""Posteriors of latents: a normal distribution, or an inverse autoregressive flow that follows it.
 
-Beginning with :math:`z_0 \sim \mathcal N(\mu, \operatorname{diag} \sigma^2)`, each step is an
+The normal distribution has independent latents, and its divergence from the prior a closed form,
+
+.. math:: \mathrm{KL}_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2).
+
+By the flow latents depend on one another. Beginning with :math:`z_0 \sim \mathcal N(\mu, \operatorname{diag} \sigma^2)`, each step is an
 autoregressive map that also sees what the encoder tells of the picture, h:
 
 .. math:: z_t = (z_{t-1} - m_t(z_{t-1}, h))\, e^{-\alpha_t(z_{t-1}, h)}, \qquad
@@ -17,6 +21,8 @@ References:
     arXiv:1606.04934, algorithm 1 and equation 11.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -24,8 +30,36 @@ from naqsh.core.precision import full_precision
 from naqsh.flows.autoregressive import Autoregressive
 
 
+class Posterior(NamedTuple):
+    """What the encoder says of N images, float32.
+
+    Attributes:
+        mean: of the latents, shape (N, latent).
+        log_variance: of the latents, shape (N, latent).
+        context: what else it tells a flow, shape (N, hidden); without a flow (N, 0).
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    context: Tensor
+
+
+class Drawn(NamedTuple):
+    """One draw of the latents of N images, each with shape (N, latent).
+
+    Attributes:
+        z: the latents.
+        ratio: the share of each in log p(z) - log q(z|x).
+        kl: nats of each: the posterior's divergence where it has a closed form, else -`ratio`.
+    """
+
+    z: Tensor
+    ratio: Tensor
+    kl: Tensor
+
+
 class InverseAutoregressive(nn.Module):
-    """The steps.
+    """The steps of the flow.
 
     Args:
         latent: number of latents.
@@ -56,3 +90,28 @@ class InverseAutoregressive(nn.Module):
                 z, log_factors = step(z, context)
                 total = total + log_factors
         return z, total
+
+
+def draw(posterior: Posterior, normal: Tensor, flow: InverseAutoregressive | None) -> Drawn:
+    """Latents of one draw of the posterior.
+
+    Args:
+        posterior: of N images.
+        normal: standard normal numbers, shape (N, latent).
+        flow: what follows the normal distribution, if anything does.
+    """
+    z = posterior.mean + (posterior.log_variance / 2).exp() * normal
+    log_volume = posterior.log_variance / 2
+    if flow is not None:
+        z, log_factors = flow(z, posterior.context)
+        log_volume = log_volume + log_factors
+    # The normalising constants of prior and posterior cancel but for the volume.
+    ratio = (normal.square() - z.square()) / 2 + log_volume
+    if flow is not None:
+        return Drawn(z, ratio, -ratio)
+    return Drawn(z, ratio, divergence(posterior.mean, posterior.log_variance))
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of N(mean, exp(log_variance)) from N(0, 1) in nats; shape of both."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2

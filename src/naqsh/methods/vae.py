@@ -34,7 +34,7 @@ References:
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
-from naqsh.flows.posterior import InverseAutoregressive
+from naqsh.flows.posterior import Drawn, InverseAutoregressive, Posterior, draw
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
 
@@ -109,34 +109,6 @@ class Spec(Common):
     def build(self, layout: Layout) -> "VAE":
         """The method with fresh networks; labels are not used."""
         return BetaVAE(self, layout.shape)
-
-
-class Posterior(NamedTuple):
-    """What the encoder says of N pictures, float32.
-
-    Attributes:
-        mean: of the latents, shape (N, latent).
-        log_variance: of the latents, shape (N, latent).
-        context: what else it tells a flow, shape (N, posterior_hidden); without a flow (N, 0).
-    """
-
-    mean: Tensor
-    log_variance: Tensor
-    context: Tensor
-
-
-class Drawn(NamedTuple):
-    """One draw of the latents of N pictures, each with shape (N, latent).
-
-    Attributes:
-        z: the latents.
-        ratio: the share of each in log p(z) - log q(z|x).
-        kl: nats of each: the posterior's divergence where it has a closed form, else -`ratio`.
-    """
-
-    z: Tensor
-    ratio: Tensor
-    kl: Tensor
 
 
 class VAE(Method):
@@ -282,19 +254,9 @@ class VAE(Method):
         fit: Tensor = self.likelihood(images, self.decoder(drawn.z))
         return fit, drawn.kl
 
-    def _draw(self, posterior: Posterior, noise: Noise) -> "Drawn":
+    def _draw(self, posterior: Posterior, noise: Noise) -> Drawn:
         """Latents of one draw of the posterior."""
-        normal = noise.normal(self.latent)
-        z = posterior.mean + (posterior.log_variance / 2).exp() * normal
-        log_volume = posterior.log_variance / 2
-        if self.flow is not None:
-            z, log_factors = self.flow(z, posterior.context)
-            log_volume = log_volume + log_factors
-        # The normalising constants of prior and posterior cancel but for the volume.
-        ratio = (normal.square() - z.square()) / 2 + log_volume
-        if self.flow is not None:
-            return Drawn(z, ratio, -ratio)
-        return Drawn(z, ratio, divergence(posterior.mean, posterior.log_variance))
+        return draw(posterior, noise.normal(self.latent), self.flow)
 
 
 class BetaVAE(VAE):
@@ -314,8 +276,3 @@ class BetaVAE(VAE):
         if self.free_bits:
             kl = torch.where(whole < self.free_bits, self.free_bits, kl)
         return self.beta * kl.sum(), {}
-
-
-def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL of N(mean, exp(log_variance)) from N(0, 1) in nats; shape of both."""
-    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
