@@ -1,19 +1,27 @@
-"""The contract that every method keeps, whatever it is: `check_method` runs it on a tiny recipe."""
+"""The contract that every method keeps, whatever it is: `CHECKS`, each run on a tiny recipe."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from columns import with_every_column
 from naqsh.api import Run
 from naqsh.core.abilities import Samples, Shows, Validates
 from naqsh.core.batch import Batch
+from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
+from naqsh.core.optimizers import Optimizer
+from naqsh.core.spec import MethodSpec
 from naqsh.core.world import World
 from naqsh.data import DataSet, to_float
 from naqsh.io.files import write_text
+from naqsh.methods import gan
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
 from naqsh.runs.folder import RunFolder
@@ -37,16 +45,9 @@ def tiny_data(channels: int, count: int = 24) -> DataSet:
 
 
 def tiny(recipe: Recipe, **changes: object) -> Recipe:
-    """The recipe with few steps on few pictures."""
+    """The recipe with few steps of small batches and small networks."""
+    recipe = dataclasses.replace(recipe, method=recipe.method.tiny())
     small: dict[str, object] = {"training.batch": 8, "training.steps": 6, "training.warmup": 0}
-    numbers = recipe.to_dict()["method"]
-    if "multipliers" in numbers:  # of a U-Net, whose narrowest time embedding has four numbers
-        small |= {"method.width": 4, "method.multipliers": (1, 2), "method.blocks": 1}
-        small |= {"method.attention": (), "method.steps": 4}
-    elif "width" in numbers:
-        small["method.width"] = 1
-    if isinstance(recipe.to_dict()["method"].get("hidden"), list):
-        small |= {"method.hidden": [16, 16], "method.blocks": 2}
     return recipe.override(small | {name.replace("__", "."): v for name, v in changes.items()})
 
 
@@ -78,24 +79,7 @@ def differences(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
     return {name for name in a if not torch.equal(a[name], b[name])}
 
 
-def check_method(recipe: Recipe, channels: int, folder: Path) -> None:
-    """Everything at once, so that one failure names one clause."""
-    data = tiny_data(channels)
-    recipe = tiny(recipe)
-    check_losses(recipe, data)
-    check_phases(recipe, data, folder / "phases")
-    check_resume(recipe, data, folder / "resume")
-    check_sampling(recipe, data)
-    check_shows(recipe, data)
-    check_save_and_load(recipe, data, folder / "load")
-    check_overfits(recipe, data, folder / "overfit")
-    # On the meta device a loss that reads a number back raises.
-    cost = estimate(recipe, data.layout)
-    method = build(recipe, data.layout)
-    assert cost.parameters == sum(p.numel() for p in method.parameters())
-
-
-def check_losses(recipe: Recipe, data: DataSet) -> None:
+def check_losses(recipe: Recipe, data: DataSet, _: Path) -> None:
     """Every phase gives finite scalars, `total` among them."""
     method = build(recipe, data.layout).train()
     batch = seen(method, data)
@@ -109,27 +93,86 @@ def check_losses(recipe: Recipe, data: DataSet) -> None:
 
 
 def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
-    """A phase changes every weight that it names, and no other parameter."""
+    """A phase changes every weight that it names, no other parameter, and nothing frozen."""
     names = [phase.name for phase in build(recipe, data.layout).phases()]
     assert len(set(names)) == len(names)
     for number, name in enumerate(names):
-        one = trainer(tiny(recipe), data, folder / name)
+        one = trainer(recipe, data, folder / name)
         one.phases, one.trained = [one.phases[number]], [one.trained[number]]
         mine = {id(parameter) for parameter in one.trained[0]}
-        before = state(one.method)
+        still = may_stand_still(recipe.method)
+        assert still <= {key for key, _ in one.method.named_parameters()}
+        before, frozen = state(one.method), frozen_state(one.method)
         for _ in range(3):  # the first update may only reach a last layer that begins at zero
             one.step()
         for key, parameter in one.method.named_parameters():
             changed = not torch.equal(parameter, before[key])
-            # A bias may rightly stand still: that of a Wasserstein critic cancels in its loss.
-            assert changed or id(parameter) not in mine or parameter.dim() == 1, f"{name}, {key}"
+            assert changed or id(parameter) not in mine or key in still, f"{name}, {key}"
             assert not changed or id(parameter) in mine, f"{name}, {key}"
             assert parameter.grad is None, f"phase {name} leaves a gradient on {key}"
+        assert not differences(frozen_state(one.method), frozen), name
+
+
+def may_stand_still(spec: MethodSpec) -> set[str]:
+    """The parameters that a phase may leave as they are, though it trains them.
+
+    A Wasserstein critic's last bias cancels in E D(G(z)) - E D(x), and in the penalty's gradient.
+    """
+    if isinstance(spec, gan.Spec) and spec.objective == "wasserstein":
+        return {"critic.linear2.bias"}
+    return set()
+
+
+def frozen_state(method: Method) -> dict[str, Tensor]:
+    """A copy of all that the frozen parts hold, buffers included."""
+    return {
+        f"{name}.{key}": tensor
+        for name, module in method.named_modules()
+        if isinstance(module, Frozen)
+        for key, tensor in state(module).items()
+    }
+
+
+def check_columns(recipe: Recipe, data: DataSet, folder: Path) -> None:
+    """Columns that the losses do not look at change neither the networks nor the steps."""
+    every = with_every_column(data)
+    looked = set()
+    method = build(recipe, every.layout).train()
+    for phase in method.phases():
+        batch = Watched(**vars(fixed(every, range(8), method.value_range, Noise(3, 8))))
+        phase.loss(batch, 0)
+        looked |= batch.looked
+    if "mismatched" in looked:
+        looked.add("captions")
+    unused = {"captions", "second"} - looked
+    assert unused, "it looks at every column: nothing to check"
+    columns = {name: getattr(every, name) for name in sorted(unused)}
+    plain = trainer(recipe, data, folder / "plain")
+    more = trainer(recipe, data.with_columns(**columns), folder / "more")
+    for _ in range(3):
+        plain.step()
+        more.step()
+    assert not differences(state(plain.method), state(more.method))
+
+
+class Watched(Batch):
+    """A batch that notes which of its columns were looked at."""
+
+    @property
+    def looked(self) -> set[str]:
+        """Their names."""
+        return set(vars(self).get("_looked", ()))
+
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if name in ("captions", "mismatched", "second"):
+            vars(self).setdefault("_looked", set()).add(name)
+        return value
 
 
 def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     """2N steps and N steps, a new process's worth of objects, N more: equal to the bit."""
-    short = tiny(recipe, training__ema=0.9)
+    short = recipe.override({"training.ema": 0.9})
     straight = trainer(short, data, folder / "straight")
     straight.run()
     halted = trainer(short, data, folder / "halted")
@@ -153,11 +196,11 @@ def save(halted: Trainer) -> None:
     halted.save()
 
 
-def check_sampling(recipe: Recipe, data: DataSet) -> None:
+def check_sampling(recipe: Recipe, data: DataSet, _: Path) -> None:
     """Shape, range, and one seed a picture."""
     method = build(recipe, data.layout).eval()
     if not isinstance(method, Samples):
-        return
+        pytest.skip("it makes no images")
     with torch.no_grad():
         images = method.sample(Noise(5, 6))
         again = method.sample(Noise(5, 6))
@@ -173,11 +216,11 @@ def check_sampling(recipe: Recipe, data: DataSet) -> None:
     torch.testing.assert_close(images, parts, rtol=1e-4, atol=1e-5)
 
 
-def check_shows(recipe: Recipe, data: DataSet) -> None:
+def check_shows(recipe: Recipe, data: DataSet, _: Path) -> None:
     """What a method shows beside samples are pictures in whole rows."""
     method = build(recipe, data.layout).eval()
     if not isinstance(method, Shows):
-        return
+        pytest.skip("it shows nothing but samples")
     batch = fixed(data, range(10), method.value_range, Noise(5, 10))
     with torch.no_grad():
         shown = method.show(batch)
@@ -193,7 +236,7 @@ def check_shows(recipe: Recipe, data: DataSet) -> None:
 
 def check_save_and_load(recipe: Recipe, data: DataSet, folder: Path) -> None:
     """A run folder opens with nothing beside it and holds the trained weights."""
-    trained = trainer(tiny(recipe, training__steps=2), data, folder)
+    trained = trainer(recipe.override({"training.steps": 2}), data, folder)
     trained.run()
     opened: Method = Run(RunFolder(folder)).method
     assert not opened.training
@@ -201,24 +244,79 @@ def check_save_and_load(recipe: Recipe, data: DataSet, folder: Path) -> None:
     assert not differences(state(opened), state(averaged))
 
 
-def check_overfits(recipe: Recipe, data: DataSet, folder: Path) -> None:
-    """Where a loss on given pictures means something, it falls on eight of them."""
+def check_learns(recipe: Recipe, data: DataSet, folder: Path) -> None:
+    """Eight images are learnt: by their loss where it means something, else by the samples.
+
+    A GAN's samples must come to half the energy distance from the eight that they begin with.
+    With all rates at 1e-3 it was between 0.13 and 0.37 of that after 30 steps for every recipe of
+    16x16, where updates with the sign of the generator's loss turned leave it above 1.
+    """
     eight = data.subset(np.arange(8))
-    short = tiny(recipe, training__steps=60, training__schedule="constant")
-    if "optimizer" in short.to_dict()["method"]:
-        short = short.override({"method.optimizer.lr": 5e-3})
+    rate = 1e-3 if isinstance(recipe.method, gan.Spec) else 5e-3
+    short = at_rate(recipe, rate).override({"training.steps": 60, "training.schedule": "constant"})
     one = trainer(short, eight, folder)
     method = one.method
-    if not isinstance(method, Validates):
-        return
-    batch = seen(method, eight)
-    with torch.no_grad():
-        method.train()
-        before = method.validation(batch)["total"]
+    if isinstance(method, Validates):
+        batch = seen(method, eight)
+        with torch.no_grad():
+            before = method.train().validation(batch)["total"]
         for _ in range(60):
-            with torch.enable_grad():
-                one.step()
-        after = method.validation(batch)["total"]
-    # Not to half of it: a density's loss falls below 0, and the cross-entropy of grey
-    # pixels cannot fall below their entropy.
-    assert before - after > 0.3 * before.abs()
+            one.step()
+        with torch.no_grad():
+            after = method.validation(batch)["total"]
+        # Not to half of it: a density's loss falls below 0, and the cross-entropy of grey
+        # pixels cannot fall below their entropy.
+        assert before - after > 0.3 * before.abs()
+    elif isinstance(recipe.method, gan.Spec):
+        start = distance(method, eight)
+        for _ in range(30):
+            one.step()
+        assert distance(method, eight) < start / 2
+    else:
+        pytest.skip("it has no loss on given images, and is no GAN")
+
+
+def at_rate(recipe: Recipe, rate: float) -> Recipe:
+    """The recipe with one learning rate for every optimiser."""
+    given = {f.name: getattr(recipe.method, f.name) for f in dataclasses.fields(recipe.method)}
+    new = {
+        name: dataclasses.replace(value, lr=rate)
+        for name, value in given.items()
+        if isinstance(value, Optimizer)
+    }
+    return dataclasses.replace(recipe, method=dataclasses.replace(recipe.method, **new))
+
+
+def distance(method: Method, data: DataSet) -> float:
+    """The energy distance of 64 samples from the images of a set, in the norm of pixels in [0, 1].
+
+    Szekely and Rizzo, 2013: twice the mean distance of a sample to an image, less those of samples
+    and of images among themselves. One image over and over, or the mean of all, keeps away from 0.
+    """
+    assert isinstance(method, Samples)
+    with torch.no_grad():
+        drawn = method.eval().sample(Noise(5, 64)).flatten(1)
+    real = to_float(torch.from_numpy(data.images), 0, 1).flatten(1)
+    among = torch.cdist(drawn, drawn).mean() + torch.cdist(real, real).mean()
+    return float(2 * torch.cdist(drawn, real).mean() - among)
+
+
+def check_estimate(recipe: Recipe, data: DataSet, _: Path) -> None:
+    """On the meta device a loss that reads a number back raises."""
+    cost = estimate(recipe, data.layout)
+    method = build(recipe, data.layout)
+    assert cost.parameters == sum(p.numel() for p in method.parameters())
+
+
+CHECKS: dict[str, Callable[[Recipe, DataSet, Path], None]] = {
+    "losses": check_losses,
+    "phases": check_phases,
+    "columns": check_columns,
+    "resume": check_resume,
+    "sampling": check_sampling,
+    "shows": check_shows,
+    "load": check_save_and_load,
+    "learns": check_learns,
+    "estimate": check_estimate,
+}
+"""Each by its name: takes a tiny recipe, a tiny set, and a folder to write into."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from columns import D, K, M, with_every_column
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.core.world import World
@@ -14,26 +15,15 @@ from naqsh.data import dataset as module
 from naqsh.recipes import by_name
 from naqsh.training.rows import Batches, Others, fixed
 
-N, K, D, M = 12, 3, 4, 7
+N = 12
 
 
 def every_column(paired: bool = False) -> DataSet:
-    """Every value tells its row; caption k of image n is (n, k, n, k)."""
+    """Every value tells its row."""
     rows = np.arange(N, dtype=np.uint8)
-    second = np.arange(100, 100 + (N if paired else M), dtype=np.uint8)
-    captions = np.zeros((N, K, D), np.float32)
-    captions[..., 0] = captions[..., 2] = np.arange(N)[:, None]
-    captions[..., 1] = captions[..., 3] = np.arange(K)
-    return DataSet.of(
-        "every column",
-        np.broadcast_to(rows[:, None, None, None], (N, 1, 2, 2)),
-        np.arange(N) % 3,
-        ("a", "b", "c"),
-        second=np.broadcast_to(second[:, None, None, None], (len(second), 3, 4, 4)),
-        paired=paired,
-        captions=captions,
-        texts=[[f"image {n}, caption {k}" for k in range(K)] for n in range(N)],
-    )
+    images = np.broadcast_to(rows[:, None, None, None], (N, 1, 2, 2))
+    labels = np.arange(N) % 3
+    return with_every_column(DataSet.of("every column", images, labels, ("a", "b", "c")), paired)
 
 
 def stream(data: DataSet, batch: int = 6, rank: int = 0, size: int = 1) -> Batches:

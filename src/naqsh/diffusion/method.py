@@ -13,6 +13,7 @@ over signal, ``noise_4`` over that with the most.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -89,6 +90,11 @@ class DenoisingSpec(MethodSpec):
             raise ValueError("dropout and label_dropout must lie in [0, 1)")
         if min(self.gamma, self.sigma_data) <= 0:
             raise ValueError("gamma and sigma_data must be above 0")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        # The narrowest time embedding has four numbers.
+        return replace(self, width=4, multipliers=(1, 2), blocks=1, attention=(), steps=4)
 
 
 class Denoising(Method):

@@ -4,8 +4,9 @@ The normal distribution has independent latents, and its divergence from the pri
 
 .. math:: \mathrm{KL}_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2).
 
-By the flow latents depend on one another. Beginning with :math:`z_0 \sim \mathcal N(\mu, \operatorname{diag} \sigma^2)`, each step is an
-autoregressive map that also sees what the encoder tells of the picture, h:
+By the flow latents depend on one another. Beginning with
+:math:`z_0 \sim \mathcal N(\mu, \operatorname{diag} \sigma^2)`, each step is an autoregressive map
+that also sees what the encoder tells of the image, h:
 
 .. math:: z_t = (z_{t-1} - m_t(z_{t-1}, h))\, e^{-\alpha_t(z_{t-1}, h)}, \qquad
    \log q(z_T \mid x) = \log q(z_0 \mid x) + \sum_t \sum_i \alpha_{t,i},

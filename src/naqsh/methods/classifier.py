@@ -8,7 +8,8 @@ References:
     smoothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -43,6 +44,10 @@ class Spec(MethodSpec):
             raise ValueError("need width >= 1 and shift >= 0")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing}")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        return replace(self, width=1)
 
     def build(self, layout: Layout) -> "Classifier":
         """The method with a fresh network."""

@@ -6,8 +6,8 @@ References:
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from naqsh.core.method import Method
 from naqsh.core.optimizers import Adam, Optimizer
@@ -48,6 +48,10 @@ class Spec(MethodSpec):
     def __post_init__(self) -> None:
         if min(self.blocks, self.hidden, self.depth, self.scales) < 1:
             raise ValueError("blocks, hidden, depth and scales must be at least 1")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        return replace(self, blocks=min(self.blocks, 2), hidden=16, depth=1)
 
     def layers(self, shape: Shape) -> list[Bijection]:
         """The couplings for pictures of `shape`, with what stands before each."""

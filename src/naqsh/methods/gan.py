@@ -28,8 +28,8 @@ References:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +116,10 @@ class Spec(MethodSpec):
             raise ValueError(f"clip must be above 0, got {self.clip}")
         if self.gradient_penalty < 0:
             raise ValueError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        return replace(self, width=1)
 
     def build(self, layout: Layout) -> "GAN":
         """The method with fresh networks; labels are not used."""

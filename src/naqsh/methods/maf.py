@@ -8,8 +8,8 @@ References:
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from naqsh.core.method import Method
 from naqsh.core.optimizers import Adam, Optimizer
@@ -47,6 +47,10 @@ class Common(MethodSpec):
             raise ValueError("blocks and every number of hidden must be at least 1")
         if self.bound <= 0:
             raise ValueError(f"bound must be above 0, got {self.bound}")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        return replace(self, blocks=2, hidden=(16, 16))
 
     def layers(self, shape: Shape, turned: bool) -> list[Bijection]:
         """The blocks for pictures of `shape`, turned round or not, with what stands before each."""

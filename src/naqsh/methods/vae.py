@@ -33,8 +33,8 @@ References:
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,10 @@ class Common(MethodSpec):
             raise ValueError("posterior_steps and posterior_hidden must be at least 1")
         if self.scale <= LEAST_SCALE:
             raise ValueError(f"scale must be above half a grey level, 1/510, got {self.scale}")
+
+    def tiny(self) -> Self:
+        """The same with small networks, for tests and quick looks."""
+        return replace(self, width=1, posterior_hidden=16)
 
 
 @dataclass(frozen=True)
