@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test portable lint docs clean
 
 demo: .venv/demo
 	$(BIN)/naqsh compare --out runs/demo
@@ -10,6 +10,15 @@ demo: .venv/demo
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+# Files of tests that compute, run once more with the instructions of a plainer processor and two
+# threads: equal to the bit are only runs of the same shapes on the same machine.
+PLAIN := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2
+NUMERICAL := $(addprefix tests/test_,$(addsuffix .py,vae maf dequantise normalise noise process \
+	schedule denoiser rows whole_batch))
+
+portable: .venv/test
+	$(PLAIN) $(BIN)/python -m pytest $(NUMERICAL) $(PYTEST)
 
 lint: .venv/test
 	$(BIN)/ruff check .

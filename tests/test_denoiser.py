@@ -233,7 +233,9 @@ def test_losses_of_a_part_of_the_batch_are_the_parts_losses():
     whole, t = denoiser.loss(images, noise)
     part, part_t = denoiser.loss(images[1:3], noise.part(1, 2))
     assert torch.equal(part_t, t[1:3])
-    assert torch.equal(part, whole[1:3])
+    # A mean of squares, each from a sine and four sums: other shapes are summed in another order.
+    rounding = (images[0].numel() + 8) * torch.finfo(torch.float32).eps
+    torch.testing.assert_close(part, whole[1:3], rtol=rounding, atol=0)
 
 
 def test_clipping_keeps_picture_and_noise_together():

@@ -60,14 +60,21 @@ def test_a_picture_is_the_same_whatever_the_block(seed, first, count, data, kind
     cut = whole.part(start, length)
     for _ in range(3):  # a later draw, too
         expected = DRAWS[kind](whole)[start : start + length]
-        assert torch.equal(DRAWS[kind](part), expected)
-        assert torch.equal(DRAWS[kind](cut), expected)
+        for got in (DRAWS[kind](part), DRAWS[kind](cut)):
+            if expected.dtype == torch.float32:
+                # A logarithm, a root, a cosine and a product, each of one unit in the last place,
+                # may round otherwise at another place of a vector; no number is above 6.7.
+                rounding = 4 * 6.7 * torch.finfo(torch.float32).eps
+                torch.testing.assert_close(got, expected, rtol=0, atol=rounding)
+            else:
+                assert torch.equal(got, expected)
 
 
 def test_part_starts_at_the_first_draw():
     noise = Noise(5, 4)
     first = noise.normal(3)
-    assert torch.equal(noise.part(2, 2).normal(3), first[2:])
+    rounding = 4 * 6.7 * torch.finfo(torch.float32).eps  # as above
+    torch.testing.assert_close(noise.part(2, 2).normal(3), first[2:], rtol=0, atol=rounding)
 
 
 def test_draws_seeds_pictures_and_purposes_differ():

@@ -81,7 +81,7 @@ def test_search_adds_up_and_reports_the_least(tmp_path: Path) -> None:
     assert written == trained
     assert written.to_dict()["method"]["latent"] == winner["method.latent"]
     assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
-    assert best.metric == "Frechet distance (features digits) to held-out training images"
+    assert best.metric == "Fréchet distance (features digits) to held-out training images"
 
 
 def test_a_method_with_validation_is_judged_by_it(tmp_path: Path) -> None:
@@ -278,5 +278,5 @@ def test_images_without_a_test_split_are_searched_too(tmp_path: Path) -> None:
     np.save(tmp_path / "flat.npy", pixels)
     changes = FEW | {"data.name": str(tmp_path / "flat.npy")}
     best = seek(tmp_path / "s", overrides=changes)
-    assert best.test_metric == "Frechet distance (features pixels)"
+    assert best.test_metric == "Fréchet distance (features pixels)"
     assert recipe.read(tmp_path / "s" / "best.yaml").data.holdout > 0

@@ -4,7 +4,8 @@ Every number is a pure function of its address (seed, purpose, picture, draw, el
 the counter-based generator Philox4x32-10: a block cipher whose plain text is the counter and whose
 key is the seed. Nothing is remembered between draws, hence
 
-* the noise of image 17 of seed 0 is the same whatever the batch size, the ranks or the device,
+* the noise of image 17 of seed 0 is the same whatever the batch size, the ranks or the device (its
+  whole numbers to the bit, normal ones but for the rounding of their logarithms and cosines),
 * two ranks that each take half of a batch see just the noise that one rank would have seen, and
 * a checkpoint holds no generator state: the step's number is all there is to remember.
 

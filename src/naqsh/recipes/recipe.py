@@ -1,7 +1,7 @@
 """A recipe: one method on one data set with all its numbers, and its spelling as YAML.
 
 A recipe is what a user types and what a run folder keeps. Two recipes that are equal train, on one
-machine and with one number of ranks, to the same weights to the bit.
+machine and with one number of ranks and threads, to the same weights to the bit.
 """
 
 import dataclasses

@@ -3,7 +3,7 @@
 Here is what is due when: `updates` has a step's arithmetic, `journal` the records. A step is a
 function of the seed and its number, so the loop's whole state is the method, the optimisers, the
 average and one number, the step. That is why a run that was killed goes on to the same weights to
-the bit.
+the bit, on the same machine with as many ranks and threads.
 """
 
 import gc

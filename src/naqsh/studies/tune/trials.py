@@ -14,6 +14,7 @@ from typing import Any
 
 from naqsh import data
 from naqsh.core.abilities import Samples, Validates
+from naqsh.core.distances import called, title
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.io.files import make_folder, write_bytes, write_json, write_text
 from naqsh.io.foreign import plain_name
@@ -180,7 +181,12 @@ def metric(run: Trained) -> str:
     """What :func:`score` is, in words."""
     if run.best_validation() is not None:
         return "validation loss"
-    return f"Frechet distance (features {_features(run.recipe)}) to held-out training images"
+    return f"{_distance(run.recipe)} to held-out training images"
+
+
+def _distance(recipe: Recipe) -> str:
+    features = _features(recipe)
+    return title(called("frechet", features), features)
 
 
 def _typed(numbers: Mapping[str, Any]) -> str:
@@ -206,7 +212,7 @@ def _report(study: Study, base: Recipe, home: Path | str | None) -> Best:
     if isinstance(run.method, Samples):
         features = _features(run.recipe)
         test = distance(run, load_data(run.recipe, "test", home), features, SAMPLES)
-        found = replace(found, test=test, test_metric=f"Frechet distance (features {features})")
+        found = replace(found, test=test, test_metric=_distance(run.recipe))
     chosen = base.override({name: typed(value) for name, value in numbers.items()})
     write_text(folder / "best.yaml", chosen.to_yaml())
     write_json(folder / "trials.json", table)
