@@ -293,3 +293,21 @@ def test_a_path_that_is_no_utf8_goes_there_and_back():
     outer = Outer(1, text="\udce3\udcd1/گربه")
     plain = from_yaml(yaml.safe_dump(encode(outer), allow_unicode=True))
     assert decode(Outer, plain) == outer
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    parts: dict[str, tuple[float, ...]]
+    said: str = dataclasses.field(default="", metadata=codec.SPARSE)
+
+
+def test_what_later_versions_add_is_passed_over_and_misfits_are_named():
+    plain = {"parts": {"a": [1, 2.5]}, "of tomorrow": {}}
+    kept = codec.decode(Kept, plain, others=True)
+    assert kept == Kept({"a": (1.0, 2.5)})
+    assert codec.encode(kept) == {"parts": {"a": [1.0, 2.5]}}
+    with pytest.raises(NaqshError, match="of tomorrow"):
+        codec.decode(Kept, plain)
+    for wrong, where in (({"a": [1, "x"]}, r"parts\.a"), ({"a": 3}, r"parts\.a"), ([], "parts")):
+        with pytest.raises(NaqshError, match=where):
+            codec.decode(Kept, {"parts": wrong}, others=True)

@@ -50,6 +50,7 @@ def _evaluation(values, n=500):
             "pictures_per_second": speed,
             "evaluations_per_picture": evaluations,
             "peak_memory": 2**20,
+            **{"parameters": 10, "n": 200, "device": "cpu"},
         },
     }
 

@@ -13,7 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from naqsh.core.errors import NaqshError, nearest, one_of
 from naqsh.core.printable import is_text, short, whole
@@ -21,6 +21,9 @@ from naqsh.core.printable import is_text, short, whole
 T = TypeVar("T")
 Kinds = Mapping[type, Callable[[str], type]]
 """For an open base class, the function that finds the class of a ``kind``."""
+
+SPARSE: Mapping[str, bool] = {"sparse": True}
+"""Metadata of a field that is left out of plain data where it has its default."""
 
 
 class Text(str):
@@ -42,6 +45,8 @@ def encode(value: Any, hint: Any = None) -> Any:
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
+            if field.metadata.get("sparse") and item == field.default:
+                continue
             encoded = encode(item, hints[field.name])
             if dataclasses.is_dataclass(item) and not _alone(type(item), hints[field.name]):
                 encoded = {"kind": kind_of(type(item)), **encoded}
@@ -53,6 +58,9 @@ def encode(value: Any, hint: Any = None) -> Any:
             arguments = arguments[:1] * len(value)
         inner = arguments if len(arguments) == len(value) else (None,) * len(value)
         return [encode(item, part) for item, part in zip(value, inner, strict=True)]
+    if isinstance(value, Mapping):
+        part = arguments[1] if len(arguments) == 2 else None
+        return {name: encode(item, part) for name, item in value.items()}
     value = _unwrapped(value)
     if type(value) is int and (hint is float or float in arguments):
         return float(value)
@@ -74,7 +82,14 @@ def kind_of(cls: type) -> str:
     return cls.__module__.rpartition(".")[2] if cls.__name__ == "Spec" else cls.__name__.lower()
 
 
-def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "") -> T:
+def decode(
+    cls: type[T],
+    plain: Any,
+    kinds: Kinds | None = None,
+    path: str = "",
+    *,
+    others: bool = False,
+) -> T:
     """The inverse of :func:`encode`.
 
     Args:
@@ -82,11 +97,22 @@ def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "")
         plain: what :func:`encode` gave, or a part of it: fields with a default may be missing.
         kinds: where the classes of open base classes are found.
         path: where in the whole this part stands, for messages.
+        others: pass over keys that are unknown, here and further in: those of a later version.
 
     Raises:
         NaqshError: an unknown or missing key, or a value of another type, with the key's full name.
     """
-    kinds = kinds or {}
+    return _decode(cls, plain, _How(kinds or {}, others), path)
+
+
+class _How(NamedTuple):
+    """How plain data is read: as `kinds` and `others` of :func:`decode`."""
+
+    kinds: Kinds
+    others: bool = False
+
+
+def _decode(cls: type[T], plain: Any, how: _How, path: str) -> T:
     if not isinstance(plain, Mapping):
         raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {short(plain)}")
     hints = typing.get_type_hints(cls)
@@ -97,12 +123,12 @@ def decode(cls: type[T], plain: Any, kinds: Kinds | None = None, path: str = "")
             raise NaqshError(f"{join(path, old)}: this is the former name of {new}; keep one")
     plain = {former.get(key, key): value for key, value in plain.items()}
     for key in plain:
-        if key not in fields:
+        if key not in fields and not how.others:
             raise NaqshError(f"{join(path, str(key))}: {one_of('key', str(key), fields)}")
     values = {}
     for name, field in fields.items():
         if name in plain:
-            values[name] = _value(hints[name], plain[name], kinds, join(path, name))
+            values[name] = _value(hints[name], plain[name], how, join(path, name))
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise NaqshError(f"{join(path, name)}: missing, and it has no default")
     try:
@@ -118,14 +144,14 @@ def join(path: str, name: str) -> str:
 
 def read(hint: Any, plain: Any, path: str) -> Any:
     """One value of a type without open classes; raises NaqshError naming `path` if it is not."""
-    return _value(hint, plain, {}, path)
+    return _value(hint, plain, _How({}), path)
 
 
-def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
+def _value(hint: Any, plain: Any, how: _How, path: str) -> Any:
     """One field's value, checked against its type hint."""
     plain = _unwrapped(plain)
-    if hint in kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
-        return _dataclass((hint,), plain, kinds, path)
+    if hint in how.kinds or (dataclasses.is_dataclass(hint) and isinstance(hint, type)):
+        return _dataclass((hint,), plain, how, path)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         empty = plain is None or (isinstance(plain, Text) and plain in ("null", "none", ""))
@@ -133,37 +159,43 @@ def _value(hint: Any, plain: Any, kinds: Kinds, path: str) -> Any:
             return None
         members = tuple(argument for argument in arguments if argument is not type(None))
         if all(dataclasses.is_dataclass(member) for member in members):
-            return _dataclass(members, plain, kinds, path)
-        (hint,) = members
-        return _value(hint, plain, kinds, path)
+            return _dataclass(members, plain, how, path)
+        fits = [member for member in members if type(plain) is member]
+        return _value(fits[0] if fits else members[-1], plain, how, path)
     if origin is Literal:
         if not isinstance(plain, str) or plain not in arguments:
             given = plain if isinstance(plain, str) else short(plain)
             raise NaqshError(f"{path}: {one_of('choice', given, map(str, arguments))}")
         return str(plain)
+    if hint is Any:
+        return plain
+    if origin is dict:
+        if not isinstance(plain, Mapping):
+            raise NaqshError(f"{path}: need named values, got {short(plain)}")
+        return {str(k): _value(arguments[1], v, how, join(path, str(k))) for k, v in plain.items()}
     if origin is tuple:
-        return _tuple(arguments, plain, kinds, path)
+        return _tuple(arguments, plain, how, path)
     return _scalar(hint, plain, path)
 
 
-def _dataclass(members: tuple[type, ...], plain: Any, kinds: Kinds, path: str) -> Any:
+def _dataclass(members: tuple[type, ...], plain: Any, how: _How, path: str) -> Any:
     if not isinstance(plain, Mapping):
         raise NaqshError(f"{path}: need named values, got {short(plain)}")
     rest = dict(plain)
-    if len(members) == 1 and members[0] not in kinds:
-        return decode(members[0], rest, kinds, path)
+    if len(members) == 1 and members[0] not in how.kinds:
+        return _decode(members[0], rest, how, path)
     if "kind" not in rest:
         raise NaqshError(f"{path}.kind: missing, and it has no default")
     kind = str(rest.pop("kind"))
-    if members[0] in kinds:
-        return decode(kinds[members[0]](kind), rest, kinds, path)
+    if members[0] in how.kinds:
+        return _decode(how.kinds[members[0]](kind), rest, how, path)
     known = {kind_of(member): member for member in members}
     if kind not in known:
         raise NaqshError(f"{path}.kind: {one_of('kind', kind, known)}")
-    return decode(known[kind], rest, kinds, path)
+    return _decode(known[kind], rest, how, path)
 
 
-def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> tuple[Any, ...]:
+def _tuple(arguments: tuple[Any, ...], plain: Any, how: _How, path: str) -> tuple[Any, ...]:
     if isinstance(plain, Text):
         plain = [Text(part) for part in plain.strip("[]() ").replace(",", " ").split()]
     if not isinstance(plain, list | tuple):
@@ -173,7 +205,7 @@ def _tuple(arguments: tuple[Any, ...], plain: Any, kinds: Kinds, path: str) -> t
     if len(plain) != len(arguments):
         raise NaqshError(f"{path}: need {len(arguments)} values, got {len(plain)}")
     pairs = zip(arguments, plain, strict=True)
-    return tuple(_value(hint, item, kinds, path) for hint, item in pairs)
+    return tuple(_value(hint, item, how, path) for hint, item in pairs)
 
 
 def _scalar(hint: Any, plain: Any, path: str) -> bool | int | float | str:

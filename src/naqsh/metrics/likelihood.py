@@ -22,49 +22,13 @@ References:
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """How likely a model finds pictures it was not trained on.
-
-    Attributes:
-        nats: log-likelihood of a picture, the mean over n of them.
-        nats_error: standard error of `nats`.
-        bits: the negative log-likelihood in bits a dimension.
-        bits_error: standard error of `bits`.
-        kind: whether it is ``exact``, a ``lower bound`` or an ``estimate``.
-        of: a ``density``, or a probability of ``levels`` or of ``black and white``.
-        n: pictures behind it.
-        reference: which pictures in words, for example ``"mnist test"``.
-    """
-
-    nats: float
-    nats_error: float
-    bits: float
-    bits_error: float
-    kind: str
-    of: str
-    n: int
-    reference: str
-
-    def __str__(self) -> str:
-        unit = "bits a pixel, black and white" if self.of == "black and white" else "bits/dim"
-        return (
-            f"{self.bits:.4g} \N{PLUS-MINUS SIGN} {1.96 * self.bits_error:.2g} {unit} "
-            f"({self.kind}; {self.n:,} of {self.reference})"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+from naqsh.core.measured import Likelihood as Likelihood
 
 
 def likelihood(

@@ -6,6 +6,7 @@ from typing import Any
 
 from naqsh.core.distances import kind, title
 from naqsh.core.errors import NaqshError
+from naqsh.core.measured import Caution as Few
 from naqsh.io.texts import texts
 from naqsh.metrics.influence import Influence, wilson
 
@@ -31,18 +32,8 @@ COVERS = (
 
 
 @dataclass(frozen=True)
-class Caution:
-    """What a reader must know to trust a number that has few pictures behind it.
-
-    Attributes:
-        kind: out of :data:`CAUTIONS`.
-        pictures: the real or the generated ones, whichever are fewer.
-        dimensions: of the features, where there are more than pictures.
-    """
-
-    kind: str
-    pictures: int
-    dimensions: int | None = None
+class Caution(Few):
+    """What a reader must know to trust a number that has few images behind it, in a sentence."""
 
     def __str__(self) -> str:
         few = "few" if self.dimensions is None else "few_for"

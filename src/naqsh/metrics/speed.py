@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core.errors import NaqshError
-
-
-@dataclass(frozen=True)
-class Speed:
-    """The cost of sampling.
-
-    Attributes:
-        pictures_per_second: all n pictures over the time from call to finished pictures.
-        evaluations_per_picture: forward passes of the network per picture; a batch with each
-            picture twice (guidance) counts as two. Zero where sampling goes around `forward`.
-        parameters: numbers in the network, trained or not.
-        peak_memory: bytes; on a CUDA device the largest sum of tensors, on the processor the
-            largest resident memory of the process, None where the system does not tell
-            (it is read from Linux's ``/proc``).
-        n: pictures drawn.
-        device: type of device, with its name where it has one.
-    """
-
-    pictures_per_second: float
-    evaluations_per_picture: float
-    parameters: int
-    peak_memory: int | None
-    n: int
-    device: str
-
-    def __str__(self) -> str:
-        memory = "" if self.peak_memory is None else f", peak {self.peak_memory / 2**20:,.0f} MiB"
-        return (
-            f"{self.pictures_per_second:,.3g} pictures/s, "
-            f"{self.evaluations_per_picture:g} network evaluations a picture, "
-            f"{self.parameters:,} parameters{memory}, on {self.device}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+from naqsh.core.measured import Speed as Speed
 
 
 def sampling_speed(

@@ -11,12 +11,12 @@ from dataclasses import asdict
 
 from markupsafe import Markup, escape
 
+from naqsh.core.measured import Caution
 from naqsh.report import page
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
 from naqsh.report.draw import panels, plots
 from naqsh.report.read import floor, verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
-from naqsh.report.read.evaluation import Caution
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, samplers

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from naqsh.core.measured import Caution
 from naqsh.report import measures
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.draw import plots
 from naqsh.report.read import floor
-from naqsh.report.read.evaluation import Caution, Measured
+from naqsh.report.read.evaluation import Measured
 from naqsh.report.read.facts import Facts, Note, studies
 from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, nearness, samplers, tables

@@ -12,6 +12,7 @@ over the times is their :math:`L_{simple}` (equation 14).
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
 from naqsh.core.progress import Progress, silent
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
 from naqsh.training.rows import seen
@@ -93,46 +94,46 @@ def study(
             noise = Noise(derive(seed, "flow"), len(images), first, place)
             nats = method.flow_log_prob(images, noise, partial(told, f"likelihood{several}"))
             flows.append(-nats.double().cpu() / images[0].numel() / math.log(2))
-    of = {
-        "n": n,
-        "reference": f"{real.name} {reference}",
-        "reference_fingerprint": real.fingerprint,
-        "weights": run.weights,
-        "step": run.step,
-        "seed": seed,
-    }
-    found = {
-        "kind": "lower bound",
-        **_means(parts),
-        "flow": {**_mean(torch.cat(flows)), "kind": "estimate"} if flows else None,
-    }
+    of = records.plain(
+        records.BoundOf(
+            n=n,
+            reference=f"{real.name} {reference}",
+            step=run.step,
+            seed=seed,
+            reference_fingerprint=real.fingerprint,
+            weights=run.weights,
+        )
+    )
+    flow = replace(_mean(torch.cat(flows)), kind="estimate") if flows else None
     # A bound with the flow's estimate is not lost to the same bound without it.
     for before in store.find(**of) if not flows else []:
-        found["flow"] = before.found["flow"]
-    result = Result(of, found)
+        flow = records.read(records.Bound, before.found, str(store.path)).flow
+    result = Result(of, records.plain(_bound(parts, flow)))
     store.keep([result])
     return {**result.of, **result.found, "note": note}
 
 
-def _means(parts: list[BoundParts]) -> dict[str, Any]:
+def _bound(parts: list[BoundParts], flow: records.Mean | None) -> records.Bound:
     """The parts of all batches as means over pictures."""
     terms = torch.cat([part.terms for part in parts]).cpu()
     errors = torch.cat([part.errors for part in parts]).cpu()
     prior = torch.cat([part.prior for part in parts]).cpu()
-    return {
-        "prior": _mean(prior),
-        "steps": _mean(terms[:, 1:].sum(1)),
-        "last": _mean(terms[:, 0]),
-        "total": _mean(terms.sum(1) + prior),
-        "times": parts[0].times.tolist(),
-        "terms": terms.mean(0).tolist(),
-        "errors": errors.mean(0).tolist(),
-    }
+    return records.Bound(
+        kind="lower bound",
+        prior=_mean(prior),
+        steps=_mean(terms[:, 1:].sum(1)),
+        last=_mean(terms[:, 0]),
+        total=_mean(terms.sum(1) + prior),
+        times=tuple(parts[0].times.tolist()),
+        terms=tuple(terms.mean(0).tolist()),
+        errors=tuple(errors.mean(0).tolist()),
+        flow=flow,
+    )
 
 
-def _mean(bits: Tensor) -> dict[str, float]:
+def _mean(bits: Tensor) -> records.Mean:
     """A mean over pictures with its standard error."""
-    return {"value": float(bits.mean()), "error": float(bits.std()) / len(bits) ** 0.5}
+    return records.Mean(float(bits.mean()), float(bits.std()) / len(bits) ** 0.5)
 
 
 def table(found: Mapping[str, Any]) -> str:

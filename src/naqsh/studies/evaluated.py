@@ -6,7 +6,7 @@ from typing import Any
 
 from naqsh.io import inline
 from naqsh.metrics import Likelihood, Measure, Nearness, Speed
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.studies.floor import Floor
 
@@ -98,18 +98,19 @@ def results(found: Evaluation, real: str, batch: int) -> list[Result]:
     drawn = {"sampling": dict(found.sampling), "weights": found.weights, "step": found.step}
     common = {**drawn, "seed": found.seed}
     said = {"remarks": list(found.notes)} if found.notes else {}
-    results = [kept.measured(measure.to_dict() | said, common) for measure in found.measures]
+    measured = [kept.measured(measure.to_dict() | said, common) for measure in found.measures]
+    results = [Result(m.of, records.checked(records.Found, m.found)) for m in measured]
     if likely := found.likelihood:
         of = {"metric": LIKELIHOOD, "n": likely.n, "reference": likely.reference}
         of |= {"reference_fingerprint": real, **common}
-        results.append(Result(of, likely.to_dict() | said))
+        results.append(Result(of, records.plain(likely) | said))
     if near := found.nearness:
         of = {"metric": NEAREST, "n": len(near.samples), **common}
-        results.append(Result(of, near.to_dict() | said))
+        results.append(Result(of, records.checked(records.Nearest, near.to_dict()) | said))
     if floor := found.floor:
         first = results[0].of
         of = {name: first[name] for name in kept.MEASURE if name in first} | {"metric": FLOOR}
-        results.append(Result(of, floor.to_dict()))
+        results.append(Result(of, records.checked(records.Floor, floor.to_dict())))
     speed = found.speed
     of = {"metric": "speed", "n": speed.n, "batch": batch, "device": speed.device, **drawn}
-    return [*results, Result(of, speed.to_dict())]
+    return [*results, Result(of, records.plain(speed))]

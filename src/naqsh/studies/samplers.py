@@ -27,7 +27,7 @@ from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.progress import Progress, silent
 from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
@@ -127,7 +127,8 @@ def study(
         if near := look_near(run, samples, seed, data, data_home):
             train = run.images("train", data, data_home).images
             _show_near(run, samples, train.images, near, seed, picture)
-            store.keep([Result(copies, near.to_dict() | {"picture": picture.name})])
+            kept_near = near.to_dict() | {"picture": picture.name}
+            store.keep([Result(copies, records.checked(records.Nearest, kept_near))])
     found = store.find(**shared)
     points = [dict(result.found) for result in found if "sampler" in result.of]
     points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
@@ -183,15 +184,16 @@ def _point(
         reference_fingerprint=shared["reference_fingerprint"],
         seed=shared["seed"],
     )
-    return {
-        "sampler": options["sampler"],
-        "steps": options["steps"],
-        "evaluations": speed.evaluations_per_picture,
-        "measures": [measure.to_dict() for measure in measures],
-        "pictures_per_second": speed.pictures_per_second,
-        "seconds": time.monotonic() - begun,
-        "device": speed.device,
-    }
+    point = records.Point(
+        sampler=options["sampler"],
+        steps=options["steps"],
+        evaluations=speed.evaluations_per_picture,
+        measures=tuple(records.read(records.Measure, m.to_dict()) for m in measures),
+        pictures_per_second=speed.pictures_per_second,
+        seconds=time.monotonic() - begun,
+        device=speed.device,
+    )
+    return records.plain(point)
 
 
 def _show_near(

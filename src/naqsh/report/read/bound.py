@@ -1,10 +1,10 @@
 """What ``bound.json`` holds: a run's variational bound, by time."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from naqsh.runs import records
 from naqsh.runs.results import Result
 
 PARTS = ("prior", "steps", "last", "total")
@@ -59,41 +59,29 @@ class Bounded:
 def parse(found: Sequence[Result]) -> list[Bounded]:
     """The studies in a file's results, the latest last.
 
-    Raises KeyError, TypeError or ValueError where they do not fit.
+    Raises NaqshError or ValueError where they do not fit.
     """
-    return [_study({**result.of, **result.found}, dict(result.of)) for result in found]
+    return [_study(result) for result in found]
 
 
-def _study(plain: dict[str, Any], of: dict[str, Any]) -> Bounded:
-    curves = [[_finite(v) for v in plain[name]] for name in ("times", "terms", "errors")]
-    times, terms, errors = curves
-    if not len(times) == len(terms) == len(errors) > 0:
-        raise ValueError("it needs a term and an error for each time")
-    parts = {name: _mean(plain[name]) for name in PARTS}
-    if parts["total"][0] <= 0 or sum(errors) <= 0:
+def _study(result: Result) -> Bounded:
+    of, kept = records.read(records.BoundOf, result.of), records.read(records.Bound, result.found)
+    if kept.total.value <= 0 or sum(kept.errors) <= 0:
         raise ValueError("the total and the errors must be above 0")
-    flow = plain["flow"]
     return Bounded(
-        of,
-        int(plain["step"]),
-        int(plain["n"]),
-        str(plain["reference"]),
-        str(plain["kind"]),
-        parts,
-        None if flow is None else _mean(flow),
-        "" if flow is None else str(flow["kind"]),
-        times,
-        terms,
-        errors,
+        dict(result.of),
+        of.step,
+        of.n,
+        of.reference,
+        kept.kind,
+        {name: _mean(getattr(kept, name)) for name in PARTS},
+        None if kept.flow is None else _mean(kept.flow),
+        "" if kept.flow is None else kept.flow.kind,
+        list(kept.times),
+        list(kept.terms),
+        list(kept.errors),
     )
 
 
-def _mean(plain: Any) -> tuple[float, float]:
-    return _finite(plain["value"]), _finite(plain["error"])
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{number} is not finite")
-    return number
+def _mean(mean: records.Mean) -> tuple[float, float]:
+    return mean.value, mean.error

@@ -1,58 +1,25 @@
 """What ``evaluation.json`` holds: measures, all that they depend on, and the speed of sampling."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from naqsh.core.distances import called, kind
+from naqsh.core.measured import Caution, Speed
+from naqsh.core.measured import Likelihood as Likely
 from naqsh.report.read.floor import Floor
 from naqsh.report.read.floor import parse as parse_floor
 from naqsh.report.sections import nearness
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.results import Result, groups
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """How likely real pictures are to a run's method.
+class Likelihood(Likely):
+    """How likely real images are to a run's method, and the checkpoint that was measured."""
 
-    Attributes:
-        bits: a dimension.
-        bits_error: its standard error.
-        nats: of a whole picture, the log-likelihood.
-        nats_error: its standard error.
-        kind: ``exact``, ``lower bound`` or ``estimate``.
-        of: what the likelihood is of: ``density``, ``levels`` or ``black and white``.
-        n: pictures behind it.
-        reference: which pictures.
-        step: the checkpoint that was measured.
-    """
-
-    bits: float
-    bits_error: float
-    nats: float
-    nats_error: float
-    kind: str
-    of: str
-    n: int
-    reference: str
     step: int
-
-
-@dataclass(frozen=True)
-class Caution:
-    """What few pictures do to a metric.
-
-    Attributes:
-        kind: names a text.
-        pictures: that are few.
-        dimensions: of the features, where there are more than pictures.
-    """
-
-    kind: str
-    pictures: int
-    dimensions: int | None
 
 
 @dataclass(frozen=True)
@@ -153,67 +120,52 @@ def _evaluation(
     group: Results, others: dict[str, Results], likely: Sequence[tuple[Result, Likelihood]]
 ) -> Measured:
     first = group[0].of
+    of = records.read(records.Conditions, first)
     drawn = {name: first[name] for name in ("sampling", "weights", "step")}
     weights = {name: first[name] for name in ("weights", "step")}
-    named = [(caution(note), str(r.of["metric"])) for r in group for note in r.found["notes"]]
-    speed = [result.found for result in others["speed"] if result.fits(**drawn)]
+    found = [
+        (str(r.of["metric"]), records.read(records.Found, r.found, str(r.of["metric"])))
+        for r in group
+    ]
+    named = [(note, name) for name, one in found for note in one.notes]
+    speeds = [records.read(Speed, r.found) for r in others["speed"] if r.fits(**drawn)]
     near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
     alike = {name: first[name] for name in kept.MEASURE if name in first and name != "metric"}
     floors = [parse_floor(r.found) for r in others["floor"] if r.fits(**alike)]
-    if not speed:
+    if not speeds:
         raise ValueError("it has measures without the speed of sampling")
-    memory = speed[-1]["peak_memory"]
     return Measured(
         {name: value for name, value in first.items() if name != "metric"},
-        int(first["step"]),
-        None if first["weights"] is None else str(first["weights"]),
-        int(first["seed"]),
-        int(first["n"]),
-        int(first["n_real"]),
-        str(first["reference"]),
-        f"{first['features']} ({first['fingerprint'][:8]})",
-        {
-            kind(str(r.of["metric"])): (float(r.found["value"]), _interval(r.found["interval"]))
-            for r in group
-        },
+        of.step,
+        of.weights,
+        of.seed,
+        of.n,
+        of.n_real,
+        of.reference,
+        features(of),
+        {kind(name): (one.value, one.interval) for name, one in found},
         {note: tuple(n for same, n in named if same == note) for note, _ in named},
-        float(speed[-1]["pictures_per_second"]),
-        float(speed[-1]["evaluations_per_picture"]),
-        None if memory is None else int(memory),
+        speeds[-1].pictures_per_second,
+        speeds[-1].evaluations_per_picture,
+        speeds[-1].peak_memory,
         next((found for r, found in reversed(likely) if r.fits(**weights)), None),
-        options(first),
+        options(of.sampling),
         near[-1] if near else None,
-        tuple(dict.fromkeys(str(said) for r in group for said in r.found.get("remarks", ()))),
+        tuple(dict.fromkeys(said for _, one in found for said in one.remarks)),
         floors[-1] if floors else None,
     )
 
 
-def options(plain: Any) -> str | None:
-    """How pictures were drawn, where it is not the recipe's way; raises as :func:`parse`."""
-    return ", ".join(f"{name} {value}" for name, value in plain.get("sampling", {}).items()) or None
+def features(of: records.Conditions | records.Drawn) -> str:
+    """By which was measured, with the start of their fingerprint."""
+    return f"{of.features} ({of.fingerprint[:8]})"
 
 
-def caution(plain: Any) -> Caution:
-    """A note of a measure; raises as :func:`parse`."""
-    dimensions = plain["dimensions"]
-    few = int(plain["pictures"]), None if dimensions is None else int(dimensions)
-    return Caution(str(plain["kind"]), *few)
+def options(sampling: Mapping[str, Any]) -> str | None:
+    """How images were drawn, where it is not the recipe's way."""
+    return ", ".join(f"{name} {value}" for name, value in sampling.items()) or None
 
 
 def _likelihood(result: Result) -> Likelihood:
-    plain = result.found
-    return Likelihood(
-        float(plain["bits"]),
-        float(plain["bits_error"]),
-        float(plain["nats"]),
-        float(plain["nats_error"]),
-        str(plain["kind"]),
-        str(plain["of"]),
-        int(plain["n"]),
-        str(plain["reference"]),
-        int(result.of["step"]),
-    )
-
-
-def _interval(plain: Any) -> tuple[float, float] | None:
-    return None if plain is None else (float(plain[0]), float(plain[1]))
+    known = records.read(Likely, result.found, "likelihood")
+    return Likelihood(**vars(known), step=records.read(records.Step, result.of).step)

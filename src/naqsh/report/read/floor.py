@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from naqsh.core.distances import kind
 from naqsh.report.words import Words
+from naqsh.runs import records
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,12 @@ class Floor:
 
 
 def parse(plain: Any) -> Floor | None:
-    """What ``comparison.json`` holds of it; raises KeyError, TypeError or ValueError if damaged."""
+    """What ``comparison.json`` holds of it; raises NaqshError if damaged."""
     if not plain:
         return None
-    values = {}
-    for measure in plain["measures"]:
-        bounds = measure["interval"]
-        interval = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-        values[kind(str(measure["name"]))] = float(measure["value"]), interval
-    return Floor(str(plain["split"]), int(plain["n"]), values)
+    kept = records.read(records.Floor, plain, "floor")
+    values = {kind(measure.name): (measure.value, measure.interval) for measure in kept.measures}
+    return Floor(kept.split, kept.n, values)
 
 
 def said(words: Words, floor: Floor | None, generated: int, real: int) -> list[Markup]:

@@ -1,13 +1,14 @@
 """What ``samplers.json`` holds: one model's samplers, and how near its samples are to training."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from naqsh.core.distances import called, kind
-from naqsh.report.read.evaluation import Caution, caution, options
+from naqsh.core.measured import Caution
+from naqsh.report.read.evaluation import features, options
 from naqsh.report.sections import nearness
+from naqsh.runs import records
 from naqsh.runs.results import Result, groups
 
 
@@ -76,30 +77,30 @@ class Sampled:
 def parse(found: Sequence[Result]) -> list[Sampled]:
     """The studies in a file's results, the latest last.
 
-    Raises KeyError, TypeError or ValueError where they do not fit.
+    Raises NaqshError or ValueError where they do not fit.
     """
     return [_study(group) for group in groups(found, ["sampler", "steps", "metric"])]
 
 
 def _study(group: Sequence[Result]) -> Sampled:
     first = group[0].of
-    plain = [result.found for result in group if "sampler" in result.of]
-    points = tuple(sorted((_point(p) for p in plain), key=_order([p["sampler"] for p in plain])))
+    of = records.read(records.Drawn, first)
+    kept = [records.read(records.Point, r.found, "point") for r in group if "sampler" in r.of]
+    points = tuple(sorted((_point(p) for p in kept), key=_order([p.sampler for p in kept])))
     if not points:
         raise ValueError("it holds no points")
-    measures = [_distance(point) for point in plain]
     near = [nearness.parse(r.found) for r in group if r.of.get("metric") == "nearest"]
     apart = ("sampler", "steps", "metric")
     return Sampled(
         {name: value for name, value in first.items() if name not in apart},
-        int(first["step"]),
-        int(first["n"]),
-        int(first["seed"]),
-        str(first["reference"]),
-        f"{first['features']} ({first['fingerprint'][:8]})",
-        options(first),
+        of.step,
+        of.n,
+        of.seed,
+        of.reference,
+        features(of),
+        options(of.sampling),
         points,
-        tuple(dict.fromkeys(caution(note) for measure in measures for note in measure["notes"])),
+        tuple(dict.fromkeys(note for point in kept for note in _distance(point).notes)),
         near[-1] if near else None,
     )
 
@@ -110,25 +111,17 @@ def _order(samplers: Sequence[str]) -> Callable[[Point], tuple[int, int]]:
     return lambda point: (names.index(point.sampler), point.steps)
 
 
-def _distance(plain: Any) -> Any:
-    found = [measure for measure in plain["measures"] if kind(measure["name"]) == "frechet"]
+def _distance(point: records.Point) -> records.Measure:
+    found = [measure for measure in point.measures if kind(measure.name) == "frechet"]
     if len(found) != 1:
         raise ValueError("a point needs one Frechet distance")
     return found[0]
 
 
-def _point(plain: Any) -> Point:
-    distance = _distance(plain)
-    interval = distance["interval"]
-    point = Point(
-        str(plain["sampler"]),
-        int(plain["steps"]),
-        float(plain["evaluations"]),
-        float(distance["value"]),
-        None if interval is None else (float(interval[0]), float(interval[1])),
-        float(plain["pictures_per_second"]),
-    )
-    for value in (point.evaluations, point.frechet, point.pictures_per_second):
-        if not 0 < value < math.inf:  # they stand on logarithmic axes
-            raise ValueError(f"{value} must be above 0 and finite")
-    return point
+def _point(kept: records.Point) -> Point:
+    distance, speed = _distance(kept), kept.pictures_per_second
+    for value in (kept.evaluations, distance.value, speed):
+        if value <= 0:  # they stand on logarithmic axes
+            raise ValueError(f"{value} must be above 0")
+    known = distance.value, distance.interval
+    return Point(kept.sampler, kept.steps, kept.evaluations, *known, speed)

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report.words import Words
+from naqsh.runs import records
 
 SIGNS = ("leaked", "copies", "noise")
 
@@ -45,11 +46,9 @@ class Nearest:
 
 
 def parse(plain: Mapping[str, Any]) -> Nearest:
-    """What a result holds; raises KeyError, TypeError or ValueError where it does not fit."""
-    samples, held_out = ([float(d) for d in plain[name]] for name in ("samples", "held_out"))
-    if len(samples) != int(plain["n"]) or not samples or not held_out:
-        raise ValueError("nearest needs n distances of samples, and some of held-out images")
-    picture = plain.get("picture")
+    """What a result holds; raises NaqshError where it does not fit."""
+    kept = records.read(records.Nearest, plain)
+    samples, held_out = kept.samples, kept.held_out
     return Nearest(
         len(samples),
         len(held_out),
@@ -58,9 +57,9 @@ def parse(plain: Mapping[str, Any]) -> Nearest:
         sum(d < min(held_out) for d in samples),
         sum(d > max(held_out) for d in samples),
         sum(d == 0 for d in held_out),
-        tuple(sign for sign in SIGNS if sign in plain.get("signs", ())),
+        tuple(sign for sign in SIGNS if sign in kept.signs),
         # Only the name counts: a folder from elsewhere must not make us read other files.
-        None if picture is None else Path(str(picture)).name,
+        None if kept.picture is None else Path(kept.picture).name,
     )
 
 

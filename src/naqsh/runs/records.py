@@ -1,0 +1,280 @@
+"""One schema for each JSON file that a run or a study leaves: who writes and who reads share it.
+
+A file of results (`naqsh.runs.results`) is a list of conditions and of what was found under them;
+here stand the types of both. Studies write records by :func:`plain`; the report, and whoever else
+opens a folder, reads them by :func:`read`. What someone else or a later version has written beside
+is passed over, and what does not fit is one line that names it.
+
+Nothing here needs PyTorch.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from naqsh.core.measured import Caution
+from naqsh.io import codec
+
+T = TypeVar("T")
+
+Interval = tuple[float, float]
+
+
+def read(cls: type[T], plain: Any, path: str = "") -> T:
+    """A record out of plain values.
+
+    Args:
+        cls: the record.
+        plain: what :func:`plain` gave, after a way through JSON.
+        path: what it is called in messages; by default the record's name.
+
+    Raises:
+        NaqshError: a key is missing, or a value is none that belongs there.
+    """
+    return codec.decode(cls, plain, path=path, others=True)
+
+
+def plain(record: Any) -> dict[str, Any]:
+    """A record as plain values for JSON."""
+    values: dict[str, Any] = codec.encode(record)
+    return values
+
+
+def checked(cls: type[Any], values: Any) -> dict[str, Any]:
+    """What a metric gives as plain values, as its record writes it; raises as :func:`read`."""
+    return plain(read(cls, values))
+
+
+@dataclass(frozen=True)
+class Step:
+    """The checkpoint that something is of."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all measures of one evaluation are of, beside the metric.
+
+    Attributes:
+        n: images drawn.
+        n_real: images they were compared with.
+        features: by which both were measured.
+        fingerprint: of the features.
+        reference: the real images in words.
+        step: the checkpoint that was measured.
+        seed: of the samples.
+        weights: its last or best; None where an older file does not tell.
+        sampling: options that the images were drawn with, where they are not the recipe's.
+        reference_fingerprint: of the real images by content, where it is known.
+    """
+
+    n: int
+    n_real: int
+    features: str
+    fingerprint: str
+    reference: str
+    step: int
+    seed: int
+    weights: str | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+    reference_fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of a metric.
+
+    Attributes:
+        value: the number.
+        interval: of it, 95 %, where it has one.
+        notes: what few images do to it.
+        standard_error: of the value, where it has one.
+        remarks: what must be known of the real images, in English.
+    """
+
+    value: float
+    interval: Interval | None
+    notes: tuple[Caution, ...]
+    standard_error: float | None = None
+    remarks: tuple[str, ...] = field(default=(), metadata=codec.SPARSE)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure with all that it depends on beside it; `naqsh.metrics.Measure` says what that is.
+
+    Of files of before only its name, its value and the interval of that are sure.
+    """
+
+    name: str
+    value: float
+    n_real: int | None = None
+    n_generated: int | None = None
+    features: str | None = None
+    fingerprint: str | None = None
+    reference: str | None = None
+    standard_error: float | None = None
+    notes: tuple[Caution, ...] = ()
+    reference_fingerprint: str | None = None
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What real images of the split that is not the reference come to.
+
+    Attributes:
+        split: ``train`` or ``test``.
+        n: how many images.
+        measures: of them.
+    """
+
+    split: str
+    n: int
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances to the nearest training image: root mean squares of pixel differences in [0, 1].
+
+    Attributes:
+        n: samples.
+        samples: of each sample.
+        held_out: of each held-out image.
+        space: what the differences are of.
+        n_held_out: held-out images.
+        training: training images that were looked through.
+        training_images: the number of the nearest one to each sample.
+        nearer_than_any_held_out: samples that lie nearer than any held-out image does.
+        farther_than_any_held_out: samples that lie farther than any.
+        signs: what of ``leaked``, ``copies`` and ``noise`` is beyond chance.
+        picture: the name of the file that shows some samples above the nearest images, if any.
+    """
+
+    n: int
+    samples: tuple[float, ...]
+    held_out: tuple[float, ...]
+    space: str = "pixels"
+    n_held_out: int | None = None
+    training: int | None = None
+    training_images: tuple[int, ...] | None = None
+    nearer_than_any_held_out: int | None = None
+    farther_than_any_held_out: int | None = None
+    signs: tuple[str, ...] = ()
+    picture: str | None = field(default=None, metadata=codec.SPARSE)
+
+    def __post_init__(self) -> None:
+        if len(self.samples) != self.n or not self.samples or not self.held_out:
+            raise ValueError("it needs n distances of samples, and some of held-out images")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One sampler in one number of steps, as ``samplers.json`` has it.
+
+    Attributes:
+        sampler: its name.
+        steps: of it.
+        evaluations: of the network, per image.
+        measures: of its samples; one of them is a Frechet distance.
+        pictures_per_second: of sampling.
+        seconds: of all of it.
+        device: where.
+    """
+
+    sampler: str
+    steps: int
+    evaluations: float
+    measures: tuple[Measure, ...]
+    pictures_per_second: float
+    seconds: float | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What all points of one study of samplers are of.
+
+    Attributes:
+        step: the checkpoint that was sampled.
+        n: images drawn for each point.
+        seed: of the samples.
+        features: by which both were measured.
+        fingerprint: of the features.
+        reference: the real images in words.
+        reference_fingerprint: of them by content, where it is known.
+        sampling: options that all points share.
+        weights: last or best; None where an older file does not tell.
+    """
+
+    step: int
+    n: int
+    seed: int
+    features: str
+    fingerprint: str
+    reference: str
+    reference_fingerprint: str | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over images with its standard error, and what it is a figure of where that is said."""
+
+    value: float
+    error: float
+    kind: str = field(default="", metadata=codec.SPARSE)
+
+
+@dataclass(frozen=True)
+class BoundOf:
+    """What a study of the bound is of.
+
+    Attributes:
+        n: images.
+        reference: which, in words.
+        step: the checkpoint that was measured.
+        seed: of the choice of images and of the noise.
+        reference_fingerprint: of all of the reference by content, where it is known.
+        weights: last or best; None where an older file does not tell.
+    """
+
+    n: int
+    reference: str
+    step: int
+    seed: int
+    reference_fingerprint: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A variational bound in bits per dimension, by time.
+
+    Attributes:
+        kind: of the bound as a figure of likelihood.
+        prior: what the start of sampling costs.
+        steps: the sum of the steps between.
+        last: the step into the image.
+        total: of all three.
+        times: rising.
+        terms: at each time.
+        errors: of the noise that the network sees, at each time, without weights.
+        flow: the estimate by the probability-flow equation, where it was taken.
+    """
+
+    kind: str
+    prior: Mean
+    steps: Mean
+    last: Mean
+    total: Mean
+    times: tuple[float, ...]
+    terms: tuple[float, ...]
+    errors: tuple[float, ...]
+    flow: Mean | None
+
+    def __post_init__(self) -> None:
+        if not len(self.times) == len(self.terms) == len(self.errors) > 0:
+            raise ValueError("it needs a term and an error for each time")
