@@ -117,7 +117,11 @@ def _decode(cls: type[T], plain: Any, how: _How, path: str) -> T:
         raise NaqshError(f"{path or cls.__name__.lower()}: need named values, got {short(plain)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    former = {field.metadata["formerly"]: name for name, field in fields.items() if field.metadata}
+    former = {
+        field.metadata["formerly"]: name
+        for name, field in fields.items()
+        if "formerly" in field.metadata
+    }
     for old, new in former.items():
         if old in plain and new in plain:
             raise NaqshError(f"{join(path, old)}: this is the former name of {new}; keep one")
