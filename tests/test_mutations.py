@@ -80,6 +80,14 @@ def test_a_test_that_fails_without_a_mutation_says_why(tool, copy):
         file.write_text(right)
 
 
+def test_a_room_named_like_a_folder_of_outputs_is_copied(tool, tmp_path):
+    for folder in ("root/runs", "root/src/runs", "copies"):
+        (tmp_path / folder).mkdir(parents=True)
+    made = tool.Copy(tmp_path / "copies", tmp_path / "root").folder
+    assert (made / "src" / "runs").is_dir()
+    assert not (made / "runs").exists()
+
+
 def test_every_mutation_of_the_list_applies(tool):
     found = tool.read()
     for mutation in found:

@@ -40,7 +40,9 @@ ALL_SECONDS = 3600
 LINES = 12
 """Of what pytest says of a failure that is no mutation's, at most."""
 
-LEFT_OUT = (".git", ".venv", "runs", "build", "dist", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_AT_THE_ROOT = {"runs", "build", "dist"}
+"""Left out at the root alone: `runs` is a room of the package too."""
 
 PASSED, FAILED = 0, 1
 """Exit codes of pytest; all others mean that no test has judged."""
@@ -118,7 +120,12 @@ class Copy:
 
     def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder, self.said = folder / "copy", ""
-        shutil.copytree(root, self.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        anywhere = shutil.ignore_patterns(*LEFT_OUT)
+
+        def left_out(place: str, names: list[str]) -> set[str]:
+            return anywhere(place, names) | (LEFT_AT_THE_ROOT if Path(place) == root else set())
+
+        shutil.copytree(root, self.folder, ignore=left_out)
         # By content: a file that is changed twice in a second keeps its time and size.
         compile_all = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode"]
         subprocess.run([*compile_all, "checked-hash", self.folder / "src"], check=True)
