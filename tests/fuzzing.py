@@ -103,7 +103,7 @@ def quick() -> Iterator[None]:
 
 DRAWN = {
     figures: ("lines", "histograms", "ridges", "roc"),
-    scatter: ("points", "ways"),
+    scatter: ("points", "lines"),
 }
 
 
