@@ -98,8 +98,10 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
     assert len(set(names)) == len(names)
     for number, name in enumerate(names):
         one = trainer(recipe, data, folder / name)
-        one.phases, one.trained = [one.phases[number]], [one.trained[number]]
-        mine = {id(parameter) for parameter in one.trained[0]}
+        phase = one.phases[number]
+        one.updates.phases = one.updates.phases[number : number + 1]
+        one.updates._trained = one.updates._trained[number : number + 1]
+        mine = {id(parameter) for parameter in phase.parameters()}
         still = may_stand_still(recipe.method)
         assert still <= {key for key, _ in one.method.named_parameters()}
         before, frozen = state(one.method), frozen_state(one.method)

@@ -117,7 +117,9 @@ def test_bits_that_turned_are_found(tmp_path):
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
     monkeypatch.setattr(loading.environment, "memory", lambda device: 1000)
-    with pytest.raises(NaqshError, match=r"needs about .* of memory to be read, and there are 1e"):
+    with pytest.raises(
+        NaqshError, match=r"needs about .* of memory to be read, and there are 1000 B"
+    ):
         loading.load(WEIGHTS)
 
 

@@ -211,3 +211,18 @@ def test_images_of_a_command_killed_while_it_moved_them(run, capsys):
     assert cli.main(SAMPLE) == 2
     assert "f holds 1 file already" in capsys.readouterr().err
     assert len(list(Path("f").glob("*.png"))) == 4
+
+
+def test_a_detector_or_a_comparison_does_not_lie_among_other_files(alone, finished, capsys):
+    place = alone / "mine"
+    place.mkdir()
+    (place / "keep.txt").write_text("mine")
+    detect = ["detect", str(finished), "digits", "--device", "cpu", "--save", "mine"]
+    compare = ["compare", "--recipes", "gan-digits", "--pictures", "64", "--n", "10"]
+    for words in (detect, [*compare, "--device", "cpu", "--out", "mine"]):
+        assert cli.main(words) == 2
+        said = capsys.readouterr()
+        assert "mine" in said.err
+        assert len(said.err.splitlines()) == 1
+        assert [file.name for file in place.glob("[!.]*")] == ["keep.txt"]
+    assert not (finished / "detections").exists()  # it was told before the work

@@ -1,10 +1,12 @@
 """Measures carry all they depend on, and refuse comparisons that mean nothing."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
@@ -196,3 +198,13 @@ def test_wrong_requests(tables):
         measure(["frechet"], tables[0], tables[1][:, :3], **WHERE)
     with pytest.raises(NaqshError, match="at least 6"):
         measure(["pr"], tables[0], tables[1][:5], **WHERE)
+
+
+@pytest.mark.parametrize(("name", "least"), [("frechet", 2), ("kernel", 4), ("pr", 6), ("dc", 6)])
+def test_too_few_images_are_told_with_the_metric(name: str, least: int) -> None:
+    many, few = torch.randn(20, 3), torch.randn(least - 1, 3)
+    for real, generated in ((many, few), (few, many)):
+        with pytest.raises(NaqshError, match=f"{name} needs at least {least} images on each side"):
+            measure([name], real, generated, features="pixels", fingerprint="f", reference="r")
+    enough = measure([name], many, many[:least], features="pixels", fingerprint="f", reference="r")
+    assert all(math.isfinite(one.value) for one in enough)

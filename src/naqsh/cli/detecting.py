@@ -75,6 +75,8 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
 
     if detection.is_detector(options.run):
         return _by_detector(options)
+    if options.save:
+        detection.require_place(options.save)  # told before the work
     trained = run.open(options.run, options.weights)
     with at_work(options) as machine:
         found = detection.detect(

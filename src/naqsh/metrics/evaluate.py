@@ -86,7 +86,8 @@ def measure(
     asked = set(named(metrics)) if metrics else set()
     if "all" in asked:
         asked = set(METRICS)
-    real, generated = as_pair(real, generated)
+    real, generated = as_pair(real, generated, 1)
+    _require_enough(asked, len(real), len(generated), reference, k)
     found: dict[str, tuple[float, Influence | None]] = {}
     if "frechet" in asked:
         influence = frechet_influence(real, generated)
@@ -112,6 +113,17 @@ def measure(
         )
         for name, (value, influence) in found.items()
     ]
+
+
+def _require_enough(asked: set[str], real: int, generated: int, reference: str, k: int) -> None:
+    """Refuse fewer images than a metric that is asked for can work with."""
+    least = {"frechet": 2, "kernel": 4, "pr": k + 1, "dc": k + 1}
+    for name in METRICS:
+        if name in asked and min(real, generated) < least[name]:
+            raise NaqshError(
+                f"{name} needs at least {least[name]} images on each side, and there are "
+                f"{generated} generated and {real} of {reference}"
+            )
 
 
 def _error(influence: Influence) -> float:

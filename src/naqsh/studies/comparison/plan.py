@@ -168,10 +168,13 @@ def read(folder: Path, plan: Plan) -> tuple[Plan, dict[str, Entry]] | None:
     """The plan of the comparison in a folder, and its entries by their folders; None if it is new.
 
     Raises:
-        NaqshError: the folder holds a comparison of another plan, or the file is damaged.
+        NaqshError: the folder holds a comparison of another plan or other files, or the file is
+            damaged.
     """
     file = folder / FILE
     if not file.exists():
+        if any(path.name[0] != "." for path in folder.iterdir()):
+            raise NaqshError(f"{folder} holds other files; give an empty or new --out")
         return None
     there = read_json(file)
     try:

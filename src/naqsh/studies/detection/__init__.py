@@ -7,8 +7,18 @@ measure how good the scores are.
 """
 
 from naqsh.studies.detection.detect import detect
-from naqsh.studies.detection.detector import Detector, images_of, is_detector, load
+from naqsh.studies.detection.detector import Detector, images_of, is_detector, load, require_place
 from naqsh.studies.detection.printed import lines, table
 from naqsh.studies.detection.result import Detection
 
-__all__ = ["Detection", "Detector", "detect", "images_of", "is_detector", "lines", "load", "table"]
+__all__ = [
+    "Detection",
+    "Detector",
+    "detect",
+    "images_of",
+    "is_detector",
+    "lines",
+    "load",
+    "require_place",
+    "table",
+]

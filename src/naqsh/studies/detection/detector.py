@@ -113,9 +113,7 @@ class Detector:
         Raises:
             NaqshError: something else lies there.
         """
-        place = Path(folder)
-        if place.exists() and not (place / FILE).is_file():
-            raise NaqshError(f"{place} is there and no detector; give a folder that is not")
+        place = require_place(folder)
         state = {
             f"{name}.{key}": tensor
             for name, scorer in self.scorers.items()
@@ -276,3 +274,15 @@ def _features(plain: Any, device: torch.device, given: str | None) -> Any:
     if maps.fingerprint != plain["fingerprint"]:
         raise NaqshError(f"the features {name!r} are not those that this detector was fitted to")
     return maps
+
+
+def require_place(folder: Path | str) -> Path:
+    """A folder for a detector: a new one, or that of another detector.
+
+    Raises:
+        NaqshError: something else lies there.
+    """
+    place = Path(folder)
+    if place.exists() and not (place / FILE).is_file():
+        raise NaqshError(f"{place} is there and no detector; give a folder that is not")
+    return place
