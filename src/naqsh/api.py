@@ -67,7 +67,7 @@ def train(
 
     Raises:
         NaqshError: anything that cannot be done as asked, in one line.
-        naqsh.training.loop.Interrupted: a signal came; the same call goes on.
+        naqsh.core.errors.Interrupted: a signal came; the same call resumes.
     """
     made = launch.train(
         recipe,

@@ -69,7 +69,7 @@ def train(
 
     Raises:
         NaqshError: anything that cannot be done as asked, in one line.
-        naqsh.training.loop.Interrupted: a signal came; the same call goes on.
+        naqsh.core.errors.Interrupted: a signal came; the same call resumes.
     """
     changes: dict[str, Any] = dict(overrides or {})
     changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
