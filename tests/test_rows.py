@@ -133,8 +133,16 @@ def test_columns_go_along_when_a_set_is_divided(paired, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_IN_MEMORY", 8)
     again = mapped.hold_out(0.25, seed=3)[0]
     assert isinstance(again.images, np.memmap)
-    assert isinstance(again.second, np.memmap) or not paired
+    assert isinstance(again.second, np.memmap)
     assert again.fingerprint == stay.fingerprint
+    # Another set of as many images, divided by the same seed, gets its own and not these.
+    np.save(tmp_path / "other.npy", 255 - data.images)
+    other = replace(
+        mapped.with_columns(),
+        images=np.load(tmp_path / "other.npy", mmap_mode="r"),
+        fingerprint="x",
+    )
+    assert np.array_equal(other.hold_out(0.25, seed=3)[0].images, 255 - stay.images)
 
 
 def test_every_column_counts_for_the_fingerprint():

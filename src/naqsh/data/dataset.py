@@ -1,4 +1,4 @@
-"""The data set: named pictures with what belongs to them, stored as uint8 NCHW."""
+"""The data set: named images with what belongs to them, stored as uint8 NCHW."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from naqsh.data import cache
 from naqsh.data.fingerprint import combined, fingerprint_of
 
 Split = Literal["train", "test"]
-
 
 _IN_MEMORY = 1 << 30
 
@@ -176,8 +175,9 @@ class DataSet:
         if self.second is None or self.paired:
             return self.subset(stay), self.subset(held)
         own = _division(len(self.second), fraction, seed, "hold out second", self.name)
+        of = f"{self.fingerprint} second"
         rest, out = (
-            replace(self, second=self.second[index], fingerprint="").subset(part)
+            replace(self, second=_selected(self.second, None, index, of)[0]).subset(part)
             for part, index in zip((stay, held), own, strict=True)
         )
         return rest, out

@@ -95,25 +95,32 @@ def read(
         header: dict[str, str] = file.metadata() or {}
         _compare(path, due, _outlines(file), others)
         found = {name: file.get_tensor(name) for name in due}
-    if DIGEST in header and header[DIGEST] != digest(found, header):
-        raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
+    _require_digest(path, found, header)
     return found, header
 
 
 def read_some(path: Path, due: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Some of the tensors in a file, on the CPU.
+    """Some of the tensors in a file, on the CPU; all are read, as its digest is of all.
 
     Args:
         path: the file.
         due: those that are wanted; their types and shapes must be as here.
 
     Raises:
-        NaqshError: as :func:`compare`, but the file may have others beside.
+        NaqshError: as :func:`read`, but the file may have others beside.
     """
     with opened(path, "pt") as file:
         outlines = _outlines(file)
         _compare(path, due, {name: outlines[name] for name in due if name in outlines})
-        return {name: file.get_tensor(name) for name in due}
+        header: dict[str, str] = file.metadata() or {}
+        found = {name: file.get_tensor(name) for name in outlines}
+    _require_digest(path, found, header)
+    return {name: found[name] for name in due}
+
+
+def _require_digest(path: Path, found: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    if DIGEST in header and header[DIGEST] != digest(found, header):
+        raise NaqshError(f"{path} is damaged: its content does not have the digest it was given")
 
 
 def _outlines(file: Any) -> dict[str, tuple[str, list[int]]]:

@@ -51,25 +51,10 @@ def train(
     tracking: str | None = None,
     quiet: bool = False,
 ) -> Trained:
-    """Train a recipe, or go on where an interrupted training of it stopped.
-
-    Args:
-        recipe: a recipe's name, the path of its YAML file, or a recipe.
-        out: the run folder; ``runs/<recipe>`` by default.
-        overrides: numbers to change, by dotted name, for example ``{"method.latent": 32}``.
-        epochs: short for the override ``training.epochs``.
-        seed: short for the override ``training.seed``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-        data_home: where data sets are looked for first.
-        tracking: copy the curves to ``tensorboard`` or ``wandb`` as well.
-        quiet: show no progress.
+    """Train a recipe, or resume an interrupted training of it; see :func:`naqsh.api.train`.
 
     Returns:
-        the finished run.
-
-    Raises:
-        NaqshError: anything that cannot be done as asked, in one line.
-        naqsh.core.errors.Interrupted: a signal came; the same call resumes.
+        the finished run, for what measures it.
     """
     changes: dict[str, Any] = dict(overrides or {})
     changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}

@@ -4,6 +4,7 @@ Training reads the stream, whose order is a function of (seed, position); stages
 studies read fixed rows. A batch's columns are those that the set's layout names.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,7 @@ def fixed(
     mismatched = None
     if captions is not None:
         chance = Noise(derive(0, "mismatched"), len(index), int(index[0]))
-        mismatched = captions[Others(data)(index, chance), 0]
+        mismatched = captions[_others(data)(index, chance), 0]
     if second is not None:
         second = second[index if data.paired else index % len(second)]
     return Batch(
@@ -88,6 +89,12 @@ class Others:
         place = (chance.uniform().double().numpy() * others).astype(np.int64).clip(0, others - 1)
         chosen: Indices = self._sorted[place + self._size[rows] * (place >= self._start[rows])]
         return chosen
+
+
+@functools.lru_cache(maxsize=2)
+def _others(data: DataSet) -> Others:
+    """The choice for a set whose rows are read batch after batch: its labels are sorted once."""
+    return Others(data)
 
 
 class Batches:
