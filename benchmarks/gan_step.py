@@ -1,8 +1,8 @@
 """Our training step of gan-mnist against a minimal hand-written loop of the same networks.
 
-Ours does all that a run does between two records: pictures by position, noise by address, both
+Ours does all that a run does between two records: images by position, noise by address, both
 phases, the bookkeeping. The peer is what one writes in a notebook: a shuffled index, randn and
-two Adams. Both see random pictures of MNIST's shape; rounds alternate, the ratio is of medians.
+two Adams. Both see random images of MNIST's shape; rounds alternate, the ratio is of medians.
 """
 
 import gc
@@ -63,7 +63,7 @@ class Plain:
 
 
 def ours(pixels: np.ndarray, folder: Path) -> Trainer:
-    """The trainer of gan-mnist on the same pictures."""
+    """The trainer of gan-mnist on the same images."""
     recipe = recipes.by_name("gan-mnist").override({"training.precision": "float32"})
     data = DataSet.of("random", pixels)
     method = build(recipe, data.shape, 0)
@@ -87,8 +87,8 @@ def main() -> int:
         timed(trainer.step), timed(plain.step)
         pairs = [(timed(trainer.step), timed(plain.step)) for _ in range(ROUNDS)]
     mine, theirs = (statistics.median(times) / STEPS for times in zip(*pairs, strict=True))
-    print(f"ours {mine * 1e3:.1f} ms a step ({BATCH / mine:,.0f} pictures/s)")
-    print(f"hand-written loop {theirs * 1e3:.1f} ms a step ({BATCH / theirs:,.0f} pictures/s)")
+    print(f"ours {mine * 1e3:.1f} ms a step ({BATCH / mine:,.0f} images/s)")
+    print(f"hand-written loop {theirs * 1e3:.1f} ms a step ({BATCH / theirs:,.0f} images/s)")
     ratio = theirs / mine
     print(f"gan_step: ratio {ratio:.2f} (target {TARGET})")
     return 0 if ratio >= TARGET else 1

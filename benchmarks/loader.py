@@ -1,9 +1,9 @@
-"""How fast batches arrive: Naqsh's loader against torch's DataLoader, over the same pictures.
+"""How fast batches arrive: Naqsh's loader against torch's DataLoader, over the same images.
 
-Both serve shuffled batches of 128 from 60,000 random uint8 pictures of 1x28x28 with labels, held in
-memory, and both end with float32 pictures in [-1, 1]. torch's side is the usual one: a
+Both serve shuffled batches of 128 from 60,000 random uint8 images of 1x28x28 with labels, held in
+memory, and both end with float32 images in [-1, 1]. torch's side is the usual one: a
 TensorDataset of the uint8 tensors, DataLoader(shuffle=True), and `images.float() / 127.5 - 1` on
-the whole batch (converting picture by picture inside the data set would be slower still); it is run
+the whole batch (converting image by image inside the data set would be slower still); it is run
 without workers and with two that persist over the epochs. The ratio is taken to the faster of the
 two. Not compared: decoding files, which Naqsh does once before training, and indexing a tensor by
 hand, which is what the loader does inside.
@@ -30,7 +30,7 @@ BATCH = 128
 SECONDS = 0.25  # of a slice
 ROUNDS = 30
 
-Side = Callable[[], int]  # makes one batch, tells how many pictures it has
+Side = Callable[[], int]  # makes one batch, tells how many images it has
 
 
 def ours(loader: Loader) -> Side:
@@ -44,7 +44,7 @@ def theirs(loader: DataLoader[tuple[Tensor, ...]]) -> Side:
 
 
 def rate(side: Side) -> float:
-    """Pictures per second in one slice."""
+    """Images per second in one slice."""
     seen, begun = 0, time.perf_counter()
     while (passed := time.perf_counter() - begun) < SECONDS:
         seen += side()
@@ -76,7 +76,7 @@ def main() -> int:
                 rates[name].append(measured)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     for name, median in medians.items():
-        print(f"{name:17} {median:12,.0f} pictures/s")
+        print(f"{name:17} {median:12,.0f} images/s")
     ratio = medians["naqsh"] / max(value for name, value in medians.items() if name != "naqsh")
     print(f"loader: ratio {ratio:.1f} (target {TARGET})")
     return 0 if ratio >= TARGET else 1

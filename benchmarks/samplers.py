@@ -1,11 +1,11 @@
-"""Pictures per second of the small U-Net on 28x28 by sampler, against a plain loop.
+"""Images per second of the small U-Net on 28x28 by sampler, against a plain loop.
 
-The plain loop is what one writes first: DDIM with 50 evaluations of the same network, 500 pictures
+The plain loop is what one writes first: DDIM with 50 evaluations of the same network, 500 images
 at once, its coefficients as tensors, in float32. Ours takes 100 at once, as `naqsh sample` does: of
 8 to 500 the network was fastest at 64 to 100 on two cores (in bfloat16 2,093 evaluations a second,
 1,642 at 25, 1,625 at 500). Two ratios, both of DDIM with 50 evaluations on both sides: at equal
 precision, and with `--precision auto` (bfloat16 where the hardware multiplies it), which is what
-the target is for. Better samplers with fewer evaluations are listed below; how good their pictures
+the target is for. Better samplers with fewer evaluations are listed below; how good their images
 are is measured by `naqsh samplers`. The weights are random: time does not depend on them.
 """
 
@@ -93,7 +93,7 @@ def main() -> int:
         rounds.append(row | {"plain loop": timed(loop) * SHARE / PLAIN_BATCH})
     seconds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     for name, value in seconds.items():
-        print(f"{name}: {1 / value:.1f} pictures/s ({seconds['plain loop'] / value:.2f} times)")
+        print(f"{name}: {1 / value:.1f} images/s ({seconds['plain loop'] / value:.2f} times)")
     # At as many evaluations: fewer of them are a matter of quality, which is not measured here.
     equal, best = (seconds["plain loop"] / seconds[f"ddim, 50 steps, {p}"] for p in PRECISIONS)
     print(f"samplers, equal precision: ratio {equal:.2f}")

@@ -1,8 +1,8 @@
-"""Rendering dSprites against drawing picture by picture.
+"""Rendering dSprites against drawing image by image.
 
 Ours draws each of the 18 shapes and sizes once and cuts all 1,024 positions out of it. The peer is
-what one writes first: for every picture, which pixels lie in the shape. Both give the same
-pictures. The ratio is of the best of three; all 18,432 must come in under 5 seconds besides.
+what one writes first: for every image, which pixels lie in the shape. Both give the same
+images. The ratio is of the best of three; all 18,432 must come in under 5 seconds besides.
 """
 
 import itertools
@@ -22,7 +22,7 @@ def ours() -> np.ndarray:
 
 
 def one_by_one() -> np.ndarray:
-    """The same, a picture at a time."""
+    """The same, an image at a time."""
     images = np.zeros((sprites.count(1), 1, 64, 64), dtype=np.uint8)
     rows, columns = np.mgrid[:64, :64] + 0.5
     places = itertools.product(sprites.SHAPES, sprites.SCALES, range(32), range(32))
@@ -50,7 +50,7 @@ def main() -> int:
     assert np.array_equal(*pictures.values())
     best = {name: min(times) for name, times in seconds.items()}
     for name, value in best.items():
-        print(f"{name}: 18,432 pictures in {value:.2f} s")
+        print(f"{name}: 18,432 images in {value:.2f} s")
     ratio = best["one by one"] / best["ours"]
     print(f"sprites: ratio {ratio:.1f} (target {TARGET})")
     return 0 if ratio >= TARGET and best["ours"] < MOST_SECONDS else 1

@@ -1,7 +1,7 @@
 """Our U-Net of DDPM's CIFAR-10 model against diffusers' UNet2DModel of the same layers.
 
 Both have 35,746,307 parameters. Timed are a training step (dropout, mean squared error, backward,
-fused AdamW) and a forward pass without gradients, on 32x32 pictures, in rounds that alternate;
+fused AdamW) and a forward pass without gradients, on 32x32 images, in rounds that alternate;
 ratios are of medians. At equal precision: float32 and, where the hardware multiplies it, bfloat16
 by autocast; there also our trainer's own choice, bfloat16, against float32, which is how diffusers'
 documentation trains on a CPU.
@@ -53,7 +53,7 @@ class Theirs(nn.Module):
 
 
 def training_step(network: nn.Module, dtype: torch.dtype) -> Callable[[], None]:
-    """One update on random pictures."""
+    """One update on random images."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
     x, time_ = torch.randn(BATCH, 3, 32, 32), torch.randint(0, 1000, (BATCH,))
     target = torch.randn_like(x)
@@ -114,7 +114,7 @@ def main() -> int:
         rounds = [{name: timed(step) for name, step in steps.items()} for _ in range(ROUNDS)]
         seconds = {name: statistics.median(one[name] for one in rounds) for name in steps}
         for name, value in seconds.items():
-            print(f"{what}, {name}: {value * 1e3:.0f} ms for {BATCH} pictures")
+            print(f"{what}, {name}: {value * 1e3:.0f} ms for {BATCH} images")
         for name in dtypes:
             ratio = seconds[f"diffusers, {name}"] / seconds[f"ours, {name}"]
             print(f"unet_step, {what}, both {name}: ratio {ratio:.2f} (target {TARGET})")

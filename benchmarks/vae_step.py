@@ -1,9 +1,9 @@
 """Our training step of vae-dsprites against a hand-written loop of the same network, and pythae's.
 
-Ours does all that a run does between two records: pictures by position, noise by address, the KL of
+Ours does all that a run does between two records: images by position, noise by address, the KL of
 each latent. The hand-written loop is what one writes in a notebook: a shuffled index, randn and
 Adam. pythae's is its trainer's own step, where pythae imports beside this PyTorch. All compute in
-float32 on the same layers and 64x64 pictures, ours with channels last in memory and the peers as
+float32 on the same layers and 64x64 images, ours with channels last in memory and the peers as
 PyTorch makes them; rounds alternate, ratios are of medians.
 """
 
@@ -168,7 +168,7 @@ def main() -> int:
         rounds = [{name: timed(step) for name, step in steps.items()} for _ in range(ROUNDS)]
     seconds = {name: statistics.median(one[name] for one in rounds) for name in steps}
     for name, value in seconds.items():
-        print(f"{name}: {value * 1e3:.1f} ms a step ({BATCH / value:,.0f} pictures/s)")
+        print(f"{name}: {value * 1e3:.1f} ms a step ({BATCH / value:,.0f} images/s)")
     ratio = min(value for name, value in seconds.items() if name != "ours") / seconds["ours"]
     print(f"vae_step: ratio {ratio:.2f} (target {TARGET})")
     return 0 if ratio >= TARGET else 1

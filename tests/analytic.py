@@ -12,7 +12,7 @@ from naqsh.diffusion.schedule import EDM, FlowMatching, Schedule
 
 
 class Gaussian:
-    """The best denoiser of pictures whose numbers are independent N(mean, deviation^2).
+    """The best denoiser of images whose numbers are independent N(mean, deviation^2).
 
     x_t is N(alpha m, p) with p = alpha^2 s^2 + sigma^2, so the exact probability flow keeps
     (x_t - alpha m) / sqrt(p) as it is.
@@ -54,7 +54,7 @@ class Gaussian:
 
 
 class Mixture:
-    """The best denoiser of pictures whose numbers are independently of a mixture of normals."""
+    """The best denoiser of images whose numbers are independently of a mixture of normals."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Learnt(nn.Module):
 
 
 class Waves(nn.Module):
-    """A network without parameters, smooth in pictures and time; `channels` times the input's."""
+    """A network without parameters, smooth in images and time; `channels` times the input's."""
 
     def __init__(self, times: int = 1) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ def state(method: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def seen(method: Method, data: DataSet) -> Batch:
-    """The first eight pictures as the method sees them."""
+    """The first eight images as the method sees them."""
     assert data.labels is not None
     images = to_float(torch.from_numpy(data.images[:8]), *method.value_range)
     return Batch(images, torch.from_numpy(data.labels[:8]), Noise(3, 8))
@@ -199,7 +199,7 @@ def save(halted: Trainer) -> None:
 
 
 def check_sampling(recipe: Recipe, data: DataSet, _: Path) -> None:
-    """Shape, range, and one seed a picture."""
+    """Shape, range, and one seed an image."""
     method = build(recipe, data.layout).eval()
     if not isinstance(method, Samples):
         pytest.skip("it makes no images")
@@ -219,7 +219,7 @@ def check_sampling(recipe: Recipe, data: DataSet, _: Path) -> None:
 
 
 def check_shows(recipe: Recipe, data: DataSet, _: Path) -> None:
-    """What a method shows beside samples are pictures in whole rows."""
+    """What a method shows beside samples are images in whole rows."""
     method = build(recipe, data.layout).eval()
     if not isinstance(method, Shows):
         pytest.skip("it shows nothing but samples")

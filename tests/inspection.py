@@ -13,8 +13,8 @@ def write_discs(folder: Path, train: int = 40, test: int = 8) -> Path:
 
     Args:
         folder: where.
-        train: good pictures to train on.
-        test: pictures of each kind to test: good, hole, scratch.
+        train: good images to train on.
+        test: images of each kind to test: good, hole, scratch.
     """
     random = np.random.default_rng(0)
     for number in range(train):

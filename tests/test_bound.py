@@ -15,7 +15,7 @@ from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
 
 
 def levels(count, mean=0.1, deviation=0.2):
-    """Pictures of 256 levels in [-1, 1], drawn from a normal."""
+    """Images of 256 levels in [-1, 1], drawn from a normal."""
     x = mean + deviation * Noise(9, count).normal(1, 4, 4).double()
     return ((x.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 

@@ -52,7 +52,7 @@ def test_the_file_has_the_librarys_numbers(run: naqsh.Run) -> None:
     assert isinstance(method, Diffusion)
     parts = bound(method.denoiser, images, Noise(derive(0, "bound"), 6))
     assert found["times"] == parts.times.tolist() == list(range(1, 11))
-    # The same float32 network on the same pictures; batches of one kind.
+    # The same float32 network on the same images; batches of one kind.
     np.testing.assert_allclose(found["terms"], parts.terms.mean(0), rtol=1e-5)
     np.testing.assert_allclose(found["errors"], parts.errors.mean(0), rtol=1e-5)
     for name, bits in {
@@ -119,7 +119,7 @@ def test_the_command_writes_and_tells(run: naqsh.Run, capsys: pytest.CaptureFixt
     stored = kept.bounds(run.folder).find(n=3, reference="digits test")[-1]
     found = stored.found
     assert f"{found['total']['value']:.4g}" in said
-    assert "3 pictures of digits test, 10 times" in said
+    assert "3 images of digits test, 10 times" in said
     assert "(lower bound)" in said
     assert main(["bound", str(run.folder.path), "--steps", "3"]) == 2
     assert "--steps" in capsys.readouterr().err

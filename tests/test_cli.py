@@ -68,7 +68,7 @@ def test_a_whole_day(alone, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     first, *_, last = said.err.splitlines()
-    assert first.startswith("gan-digits: 1,500 pictures of digits, 1,125,130 parameters, about ")
+    assert first.startswith("gan-digits: 1,500 images of digits, 1,125,130 parameters, about ")
     assert first.endswith(" of tensors, 4 steps on cpu")
     assert last.startswith("done: runs/gan-digits, ")
     assert "step 4/4" in said.err

@@ -117,7 +117,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
         return real(recipe, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(work, "train", failing)
-    words = ["compare", "--recipes", "vae-digits", "gan-digits", "--pictures", "300", "--n", "20"]
+    words = ["compare", "--recipes", "vae-digits", "gan-digits", "--images", "300", "--n", "20"]
     words += ["--features", "pixels", "--out", str(tmp_path), "--device", "cpu"]
     assert main(words) == 2
     said = capsys.readouterr()
@@ -191,7 +191,7 @@ def test_much_time_is_divided_by_the_speed_that_lasts(
     asked: list[int] = []
 
     def trained(*_: object, overrides: dict[str, int], **__: object) -> SimpleNamespace:
-        """Of 640 pictures a second for 150 steps, then of half as many."""
+        """Of 640 images a second for 150 steps, then of half as many."""
         asked.append(overrides["training.steps"])
         folder = RunFolder(tmp_path / str(len(asked)))
         folder.path.mkdir()
@@ -209,7 +209,7 @@ def test_much_time_is_divided_by_the_speed_that_lasts(
 def test_every_family_trains_under_a_budget_of_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command of the README, cut to seconds: some recipes hold pictures out, some do not."""
+    """The command of the README, cut to seconds: some recipes hold images out, some do not."""
     monkeypatch.setattr(budget, "TRIAL_STEPS", 2)
     compare(Plan(minutes=1e-6, n=20, features="pixels"), tmp_path, device="cpu", quiet=True)
     entries = kept(tmp_path)
@@ -227,11 +227,11 @@ def test_every_family_has_a_recipe_for_any_data() -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["compare", "--recipes", "vae-digits", "--pictures", "300", "--n", "20"]
+    words = ["compare", "--recipes", "vae-digits", "--images", "300", "--n", "20"]
     words += ["--features", "pixels", "--out", str(tmp_path), "--device", "cpu", "--quiet"]
     assert main(words) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
-    assert main(["compare", "--minutes", "2", "--pictures", "5"]) == 2
+    assert main(["compare", "--minutes", "2", "--images", "5"]) == 2
 
 
 def test_pictures_become_steps_without_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,7 +450,7 @@ def test_the_page_tells_apart_by_the_difference_of_what_was_measured(finished: P
 def test_what_must_be_known_is_said_on_the_terminal_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", "--recipes", "vae-digits", "gan-digits", "--pictures", "200", "--n", "20"]
+    words = ["compare", "--recipes", "vae-digits", "gan-digits", "--images", "200", "--n", "20"]
     words += ["--features", "pixels", "--out", str(tmp_path), "--device", "cpu", "--seeds", "2"]
     assert main(words) == 0
     said = capsys.readouterr().err

@@ -66,8 +66,8 @@ def back(layers: list[Bijection], z: Tensor) -> Tensor:
 KINDS: dict[str, list[Bijection]] = {
     "dense affine": dense(6, 4, 8, 2, normalisation="actnorm"),
     "dense additive": dense(7, 3, 8, 1, affine=False),
-    "pictures affine": convolutional(SHAPE, 2, 3, 1, scales=2, normalisation="batch"),
-    "pictures additive": convolutional(SHAPE, 2, 3, 1, affine=False),
+    "images affine": convolutional(SHAPE, 2, 3, 1, scales=2, normalisation="batch"),
+    "images additive": convolutional(SHAPE, 2, 3, 1, affine=False),
 }
 
 
@@ -227,7 +227,7 @@ def test_actnorm_of_pictures_is_per_channel_of_the_squares() -> None:
     x = Noise(7, 16).normal(*SHAPE) * 3 + torch.tensor([5.0, -5.0]).view(2, 1, 1)
     x[:, :, ::2, 1::2] += 10
     z = norm.train()(x.flatten(1))[0].detach().view(-1, *SHAPE)
-    # 16 pictures of eight pixels a channel and place: the means vanish, up to float32.
+    # 16 images of eight pixels a channel and place: the means vanish, up to float32.
     for row in (0, 1):
         for column in (0, 1):
             means = z[:, :, row::2, column::2].mean((0, 2, 3))

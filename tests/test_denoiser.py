@@ -87,7 +87,7 @@ def test_edm_on_unit_data_and_constant_variance_is_v_with_its_sign():
 
 
 def losses_of(kind, schedule, t, weighting="simple", **more):
-    """Losses of a network that gives 0.3 everywhere, beside the errors of picture and noise."""
+    """Losses of a network that gives 0.3 everywhere, beside the errors of image and noise."""
     x0, _ = drawn(len(t))
     output = torch.full_like(x0, 0.3)
     denoiser = Denoiser(Fixed(output), schedule, parameterisation=kind, weighting=weighting, **more)

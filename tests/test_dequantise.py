@@ -13,7 +13,7 @@ SHAPE = (1, 16, 16)
 
 
 def every_level() -> Tensor:
-    """One picture that has each of the 256 levels, float32."""
+    """One image that has each of the 256 levels, float32."""
     return (torch.arange(256) / 255).view(1, *SHAPE)
 
 
@@ -59,7 +59,7 @@ def test_float32_is_right_at_both_ends(logit: float) -> None:
 @pytest.mark.parametrize("logit", [1e-6, 0.05])
 def test_a_density_of_y_is_one_of_v(logit: float) -> None:
     # Uniform v has density 1: with p(y) of uniform v from the log-determinant's own formula, the
-    # integral over all y that pictures give must be 1. Midpoint rule in y.
+    # integral over all y that images give must be 1. Midpoint rule in y.
     dequantise = Dequantise((1, 1, 1), logit)
     edge = math.log((1 - logit) / logit)
     grid = torch.linspace(-edge, edge, 20001, dtype=torch.float64)

@@ -370,7 +370,7 @@ def test_one_picture_of_another_size_and_colour(run, discs, alone, capsys):
     with Image.open(discs / "test/good/000.png") as picture:
         picture.resize((40, 30)).convert("RGB").save(alone / "one.png")
     assert main(["detect", "vae", "one.png", "--device", "cpu"]) == 0
-    assert "1 pictures" in capsys.readouterr().out
+    assert "1 images" in capsys.readouterr().out
     (row,) = _rows(run)
     assert row["path"] == "one.png"
     assert (row["kind"], row["label"]) == ("", "")
@@ -381,7 +381,7 @@ def test_sub_folders_are_kinds(run, discs, alone, capsys):
         shutil.copytree(discs / "test" / kind, alone / "sorted" / kind)
     assert main(["detect", "vae", "sorted", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    assert "sorted: 16 pictures (8 good, 8 hole)" in out
+    assert "sorted: 16 images (8 good, 8 hole)" in out
     assert "by kind, likelihood:" in out
     kept = json.loads(_kept(run).read_text())
     assert kept["scorers"][0]["pixel_auroc"] is None
@@ -404,7 +404,7 @@ def test_a_folder_of_masks_of_another_size(run, discs, alone, capsys):
     shutil.copytree(discs, alone / "bad")
     Image.new("L", (9, 9)).save(alone / "bad/ground_truth/hole/000_mask.png")
     assert main(["detect", "vae", "bad", "--device", "cpu"]) == 2
-    assert "is 9x9, its picture 000.png 16x16" in capsys.readouterr().err
+    assert "is 9x9, its image 000.png 16x16" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -419,8 +419,8 @@ def test_a_folder_of_masks_of_another_size(run, discs, alone, capsys):
         (["detect", "vae", "DISCS", "--features", "no_module:f"], "no function no_module:f"),
         (["detect", "vae", "DISCS", "--features", "math:pi"], "is no function"),
         (["detect", "vae", "DISCS", "--features", "classifier:vae"], "is no classifier"),
-        (["detect", "vae", "DISCS", "--normal", "empty"], "has no pictures"),
-        (["detect", "vae", "empty"], "has no pictures"),
+        (["detect", "vae", "DISCS", "--normal", "empty"], "has no images"),
+        (["detect", "vae", "empty"], "has no images"),
         (["detect", "vae", "file.txt"], "is no data set"),
         (["detect", "vae", "DISCS", "--nonsense", "1"], "no option"),
         (["detect", "vae", "capsule"], "put its folder capsule"),
@@ -429,7 +429,7 @@ def test_a_folder_of_masks_of_another_size(run, discs, alone, capsys):
 )
 def test_bad_questions(words, line, run, discs, finished, alone, capsys):
     (alone / "empty").mkdir()
-    (alone / "file.txt").write_text("no picture")
+    (alone / "file.txt").write_text("no image")
     shutil.copytree(finished, alone / "gan")
     asked = [str(discs) if word == "DISCS" else word for word in words]
     assert main(asked) == 2

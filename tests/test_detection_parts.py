@@ -22,7 +22,7 @@ from naqsh.studies.detection.scores import Reconstruction, Scores, smooth
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("count", [9, 400])  # fewer and more pictures than their 192 dimensions
+@pytest.mark.parametrize("count", [9, 400])  # fewer and more images than their 192 dimensions
 def test_pca_is_scikit_learns(count):
     random = np.random.default_rng(1)
     base = random.normal(size=(5, 192))
@@ -43,11 +43,11 @@ def test_pca_gives_back_what_it_was_fitted_to():
     ours = Residual(60)
     ours.fit(PICTURES[:5])
     assert ours.detail.startswith("residual of 4 ")
-    # Five pictures span a mean and four directions: nothing but rounding is left over.
+    # Five images span a mean and four directions: nothing but rounding is left over.
     assert ours.score(PICTURES[:5], 0).values.max() < 1e-10
     assert ours.score(PICTURES[5:], 0).values.min() > 1e-2
     ours = Residual()
-    ours.fit(np.repeat(PICTURES[:2], 4, axis=0))  # repeated pictures have no variance to divide by
+    ours.fit(np.repeat(PICTURES[:2], 4, axis=0))  # repeated images have no variance to divide by
     assert np.isfinite(ours.score(PICTURES, 0).values).all()
 
 
@@ -259,7 +259,7 @@ def test_network_maps_are_the_networks_own():
         torch.testing.assert_close(coarse, network.trunk(grey))
     assert fine.shape[2:] == (16, 16)
     assert coarse.shape[2:] == (8, 8)
-    with pytest.raises(NaqshError, match="take larger pictures"):
+    with pytest.raises(NaqshError, match="take larger images"):
         found(images[:, :, :6, :6])
 
 

@@ -8,7 +8,7 @@ RULES = {  # name, a bad value, a good one, a word that is said, the bad value a
     "no better than a coin": ("critic.accuracy", 0.5, 0.8, "coin", "50.0%", PATIENCE),
     "collapse": ("generator.diversity", 0.05, 0.9, "collapse", "5.0%", PATIENCE),
     "collapsed posterior": ("vae.kl", 0.03, 12.0, "posterior", "0.03 nats", SLOW),
-    "overfitting": ("validation.gap", 0.03, 0.0, "by heart", "3.0%", PATIENCE),
+    "overfitting": ("validation.gap", 0.03, 0.0, "memorises", "3.0%", PATIENCE),
     "locked controller": ("vae.saturated", 1.0, 0.4, "set point", "100.0%", SLOW),
 }
 

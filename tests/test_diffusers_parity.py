@@ -41,7 +41,7 @@ def scheduler(name, schedule, **more):
 
 
 def ours(sampler, denoiser):
-    """Every picture on the way, with the start in front."""
+    """Every image on the way, with the start in front."""
     path = [Noise(0, 2).normal(*SHAPE) * denoiser.schedule.prior]
     sampler(denoiser, Noise(0, 2), SHAPE, callback=lambda *told: path.append(told[2]))
     return path
@@ -82,7 +82,7 @@ def test_ancestral(kind, variance, clip, same_noise):
         clip_sample=clip,
         timestep_spacing="trailing",
     )
-    # Into the clean picture theirs draws, unless it comes from the very first level of noise.
+    # Into the clean image theirs draws, unless it comes from the very first level of noise.
     count = STEPS if variance == "small" else STEPS - 1
     pairs = list(zip(path[1:], theirs(their, network, path), strict=True))[:count]
     for got, expected in pairs:

@@ -66,7 +66,7 @@ def method(classes: int = 3, **changes: object) -> Diffusion:
 
 
 def batch(count: int = 6) -> Batch:
-    """Pictures in [-1, 1] of three classes."""
+    """Images in [-1, 1] of three classes."""
     images = Noise(1, count).uniform(*SHAPE) * 2 - 1
     return Batch(images, torch.arange(count) % 3, Noise(2, count))
 
@@ -324,7 +324,7 @@ def test_between_two_latents_lies_an_arc() -> None:
 
 
 class Stubborn(nn.Module):
-    """A denoiser that sees the same picture in everything: its bound has no chance in it."""
+    """A denoiser that sees the same image in everything: its bound has no chance in it."""
 
     def __init__(self, schedule: Schedule, x0: Tensor) -> None:
         super().__init__()
@@ -332,7 +332,7 @@ class Stubborn(nn.Module):
         self.variance: Variance = "small"
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Prediction:
-        """The one picture."""
+        """The one image."""
         return Prediction(self.x0.expand_as(x_t), torch.zeros_like(x_t))
 
 

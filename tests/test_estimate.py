@@ -98,7 +98,7 @@ def test_layers_of_the_discriminator_are_told_as_they_run():
     assert [layer.name for layer in layers][:3] == ["conv1", "relu1", "conv2"]
     assert (layers[0].kind, layers[0].output) == ("Conv2d", [32, 8, 8])
     assert layers[0].parameters == 32 * (16 + 1)
-    assert layers[-1].output == []  # one score a picture
+    assert layers[-1].output == []  # one score an image
 
 
 def test_the_batch_is_cut_by_accumulation_and_ranks():
@@ -150,7 +150,7 @@ class Tiny(Method):
 
     def needs_two(self, batch, step):
         if len(batch) < 2:
-            raise ValueError("needs two pictures")
+            raise ValueError("needs two images")
         return self.fine(batch, step)
 
 
@@ -168,7 +168,7 @@ def test_a_step_that_waits_for_the_device_fails_here(loss):
 def test_one_picture_at_a_time_is_tried():
     estimate(tiny(Training(batch=2), loss="needs_two"), Layout(DIGITS))
     for training in (Training(batch=1), Training(batch=8, accumulate=8)):
-        with pytest.raises(ValueError, match=r"one picture at a time is too few \(needs two"):
+        with pytest.raises(ValueError, match=r"one image at a time is too few \(needs two"):
             estimate(tiny(training, loss="needs_two"), Layout(DIGITS))
         estimate(tiny(training), Layout(DIGITS))
     # Ranks of one image each are served: batch normalisation takes its statistics over all of them.

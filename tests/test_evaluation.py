@@ -39,7 +39,7 @@ def test_evaluate_equals_the_plain_functions(run: naqsh.Run) -> None:
     test = data.load("digits", split="test")
     real, generated = extractor(torch.from_numpy(test.images.copy())), extractor(drawn)
     named = {measure.name: measure for measure in result.measures}
-    # Batches of another size round otherwise, and a picture may cross to the next grey level.
+    # Batches of another size round otherwise, and an image may cross to the next grey level.
     expected = metrics.frechet_distance_features(real, generated)
     assert named["frechet"].value == pytest.approx(expected, rel=1e-3)
     assert (named["frechet"].n_real, named["frechet"].n_generated) == (297, 60)
@@ -252,7 +252,7 @@ def test_likelihood_is_the_mean_over_test_pictures(
     images = data.to_float(torch.from_numpy(test.images.copy()), 0.0, 1.0)
     with torch.no_grad():
         other = vae.method.log_prob(images, Noise(5, 297)).double()
-    # Another noise: the bound is random, each picture's by a few nats, their mean by a 17th of it.
+    # Another noise: the bound is random, each image's by a few nats, their mean by a 17th of it.
     assert measured.nats == pytest.approx(float(other.mean()), abs=3 * float(other.std()) / 17)
     assert measured.bits == pytest.approx(-measured.nats / (256 * np.log(2)))
     path = str(vae.folder.path)
@@ -320,7 +320,7 @@ def test_classifier_of_a_run_gives_features(tmp_path: Path) -> None:
             ["measure", "frechet", "digits:test", "digits", "--features", "mnst"],
             "did you mean 'mnist'",
         ),
-        (["measure", "frechet", "digits:test", "digits", "--n", "1"], "n 1: .* has .* pictures"),
+        (["measure", "frechet", "digits:test", "digits", "--n", "1"], "n 1: .* has .* images"),
         (["measure", "frechet", "digits:test", "digits", "--features", "mnist"], "1x28x28"),
         (["measure", "frechet", "digits:test", "no-such-folder"], "no-such-folder"),
         (
@@ -363,7 +363,7 @@ def test_shipped_digits_classifier_is_as_good_as_it_says() -> None:
         ({"reference": "val"}, "the splits test and train, not val"),
         ({"reference": "tset"}, "did you mean 'test'"),
         ({"reference": "no/such"}, "no reference named"),
-        ({"n": 1}, "at least 2 pictures"),
+        ({"n": 1}, "at least 2 images"),
         ({"names": "fidd"}, "no metric named 'fidd'"),
         ({"features": "pixel"}, "did you mean 'pixels'"),
         ({"sampling": {"sampler": "x"}}, "sampler"),

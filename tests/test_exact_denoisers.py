@@ -42,7 +42,7 @@ every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 
 def own(schedule: Schedule, spacing: Spacing) -> Spacing:
-    """Evenly in sigma up to 80 no step would lie where pictures are; EDM has its own there."""
+    """Evenly in sigma up to 80 no step would lie where images are; EDM has its own there."""
     return "karras" if isinstance(schedule, EDM) and spacing in ("even", "quadratic") else spacing
 
 
@@ -107,7 +107,7 @@ def test_what_the_network_predicts_changes_rounding_alone(
 ) -> None:
     least = float(schedule(schedule.end)[0])
     if kind == "epsilon" and not least:
-        pytest.skip("refused: epsilon says nothing of the picture there")
+        pytest.skip("refused: epsilon says nothing of the image there")
     exact = Gaussian(schedule)
     denoiser = Denoiser(Learnt(exact, kind), schedule, parameterisation=kind, variance="small")
     start = Noise(1, 6).normal(1, 2, 2) * schedule.prior

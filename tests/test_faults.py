@@ -74,7 +74,7 @@ class World:
         return run.checkpoint(run.steps()[-1]) / "weights.safetensors"
 
     def pictures(self, *sizes: tuple[int, int]) -> Path:
-        """A folder with a picture of each size."""
+        """A folder with an image of each size."""
         for number, (width, height) in enumerate(sizes):
             pixels = np.random.default_rng(number).integers(0, 256, (height, width), np.uint8)
             out = io.BytesIO()
@@ -239,7 +239,7 @@ def photos(*sizes: tuple[int, int], spoil: str = "", words: tuple[str, ...] = ()
             path = world.here / "photos" / "0.png"
             world.write(path, path.read_bytes()[:60])
         if spoil == "text":
-            world.write("photos/0.png", "no picture")
+            world.write("photos/0.png", "no image")
         return [*TINY, "--data", "photos", *words]
 
     return prepare
@@ -381,9 +381,9 @@ CASES = {
     "unknown part": ([*TINY, "--metod.latent", "3"], r"metod: .*did you mean 'method'"),
     "part of a number": ([*TINY, "--method.latent.size", "3"], r"latent is a single value"),
     "text for a number": ([*TINY, "--training.batch", "many"], r"batch: need a whole number, got"),
-    "part of a picture": ([*TINY, "--training.batch", "1.5"], r"need a whole number, got '1\.5'"),
+    "part of an image": ([*TINY, "--training.batch", "1.5"], r"need a whole number, got '1\.5'"),
     "zero batch": ([*TINY, "--training.batch", "0"], r"batch must be above 0, got 0"),
-    "one picture": ([*TINY, "--training.batch", "1"], r"one picture at a time is too few"),
+    "one image": ([*TINY, "--training.batch", "1"], r"one image at a time is too few"),
     "negative epochs": (
         [*TRAIN[:-2], "--epochs", "-1"],
         r"epochs must be above 0, got -1\.0",
@@ -459,7 +459,7 @@ CASES = {
         another_recipe,
         r"run holds a run with method\.latent 64, not 32; give another --out",
     ),
-    "out with other pictures": (other_pictures, r"trained on other images than photos has"),
+    "out with other images": (other_pictures, r"trained on other images than photos has"),
     "out with too long a name": (
         [*TINY, "--out", "x" * 300],
         r"a name is too long: x+… \(File name t",
@@ -474,9 +474,9 @@ CASES = {
     "name that is none": (named('""'), r"name '' cannot name a folder"),
     "name that goes up": (named('".."'), r"name '\.\.' cannot name a folder"),
     # what to sample
-    "no pictures": (file_at("x", "sample", "run", "--n", "0"), r"need n and batch above 0"),
+    "no images": (file_at("x", "sample", "run", "--n", "0"), r"need n and batch above 0"),
     "no columns": (file_at("x", "sample", "run", "--columns", "0"), r"at least 1 column, got 0"),
-    "pictures as text": (["sample", "run", "--n", "ten"], r"--n needs a whole number, got 'ten'"),
+    "images as text": (["sample", "run", "--n", "ten"], r"--n needs a whole number, got 'ten'"),
     "rate as text": (
         ["detect", "run", "x", "--false-alarms", "5%"],
         r"--false-alarms needs a number",
@@ -515,11 +515,11 @@ CASES = {
         file_at("x.txt", *TINY, "--out", "new", "--data", "x.txt"),
         r"x\.txt is no data set",
     ),
-    "empty folder": (photos(), r"photos has no pictures; a data set needs at least 2"),
-    "one picture in it": (photos((16, 16)), r"photos has 1 picture; a data set needs at least 2"),
-    "cut picture": (photos((16, 16), (16, 16), spoil="cut"), r"picture .*0\.png cannot be read"),
-    "no picture": (photos((16, 16), (16, 16), spoil="text"), r"0\.png is no picture inside"),
-    "mixed sizes": (photos((16, 16), (20, 16)), r"pictures differ in size: .*16x16, .*20x16"),
+    "empty folder": (photos(), r"photos has no images; a data set needs at least 2"),
+    "one image in it": (photos((16, 16)), r"photos has 1 image; a data set needs at least 2"),
+    "cut image": (photos((16, 16), (16, 16), spoil="cut"), r"image .*0\.png cannot be read"),
+    "no image": (photos((16, 16), (16, 16), spoil="text"), r"0\.png cannot be decoded"),
+    "mixed sizes": (photos((16, 16), (20, 16)), r"images differ in size: .*16x16, .*20x16"),
     "odd sizes": (photos((18, 18), (18, 18)), r"images of 18x18x1: sides must divide by 4"),
     "odd size asked for": ([*TINY, "--data.size", "30"], r"sides must divide by 4, got 30x30"),
     "size of nothing": ([*TINY, "--data.size", "2"], r"size must be at least 4, got 2"),
@@ -529,7 +529,7 @@ CASES = {
         array(images=np.zeros((4, 8, 8))),
         r"with values from 0 to 0, not uint8; give",
     ),
-    "array without pictures": (
+    "array without images": (
         array(weights=np.zeros(3, np.uint8)),
         r"holds weights \(3 uint8\); none",
     ),

@@ -42,7 +42,7 @@ class Spec(MethodSpec):
 
 
 class Lines(Method):
-    """Two phases, each a line through the pictures' pixels; remembers what it saw."""
+    """Two phases, each a line through the images' pixels; remembers what it saw."""
 
     value_range = (0.0, 1.0)
 
@@ -115,7 +115,7 @@ def test_phases_run_in_order_and_train_what_they_name(tmp_path):
 def test_each_repeat_sees_fresh_pictures_and_phases_share_them(tmp_path):
     trainer = make(tmp_path, Spec(repeats=3), steps=4)
     trainer.run()
-    # Three batches of four a step are all twelve pictures, in another order in each.
+    # Three batches of four a step are all twelve images, in another order in each.
     by_step = {step: [] for step in range(4)}
     for name, step, which, *_ in trainer.method.seen:
         if name == "second":
@@ -314,7 +314,7 @@ def test_the_plan(count, pictures, steps, epochs):
         assert (made.total - 1) * pictures < epochs * count <= made.total * pictures * (1 + 1e-9)
     else:
         assert made.total == steps
-    # By counting pictures one at a time:
+    # By counting images one at a time:
     last = {
         e: math.ceil(e * count / pictures) for e in range(1, made.total * pictures // count + 1)
     }

@@ -57,7 +57,7 @@ def test_log_prob_is_the_change_of_variables_from_picture_to_latents(
     values = ((images * 255).round().flatten(1) + place) / 256
 
     def latents(v: Tensor) -> Tensor:
-        """From one dequantised picture in [0, 1], written down once more."""
+        """From one dequantised image in [0, 1], written down once more."""
         y = v if logit is None else (logit + (1 - 2 * logit) * v).logit()
         z: Tensor = flow.chain.normalise(y[None])[0][0]
         return z

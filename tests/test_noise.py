@@ -97,7 +97,7 @@ def test_a_purpose_does_not_run_into_the_next_or_into_the_seed():
 
 
 def test_derive_is_pinned():
-    # Every run folder's pictures depend on these: a change breaks resuming and reproduction.
+    # Every run folder's images depend on these: a change breaks resuming and reproduction.
     assert derive(0) == 0x5FECEB66FFC86F38 >> 1
     assert derive(0, "train", "critic", 7, 0) == 0x289EFA4041F2E8E3
     assert all(0 <= derive(seed, "x") < 2**63 for seed in (-1, 0, 2**70))

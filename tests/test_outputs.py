@@ -218,7 +218,7 @@ def test_a_detector_or_a_comparison_does_not_lie_among_other_files(alone, finish
     place.mkdir()
     (place / "keep.txt").write_text("mine")
     detect = ["detect", str(finished), "digits", "--device", "cpu", "--save", "mine"]
-    compare = ["compare", "--recipes", "gan-digits", "--pictures", "64", "--n", "10"]
+    compare = ["compare", "--recipes", "gan-digits", "--images", "64", "--n", "10"]
     for words in (detect, [*compare, "--device", "cpu", "--out", "mine"]):
         assert cli.main(words) == 2
         said = capsys.readouterr()

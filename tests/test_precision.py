@@ -34,7 +34,7 @@ def test_auto_without_the_question_is_float32(monkeypatch):
 
 def test_a_sampler_in_bfloat16_makes_nearly_the_same_pictures():
     torch.manual_seed(0)
-    # What is asked for is the clean picture: errors of the noise would grow at the first steps.
+    # What is asked for is the clean image: errors of the noise would grow at the first steps.
     spec = Spec(width=8, multipliers=(1, 2), parameterisation="x0")
     method = spec.build(Layout((1, 8, 8))).eval()
     for parameter in method.parameters():

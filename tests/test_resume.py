@@ -96,7 +96,7 @@ def test_killed_at_random_moments(straight, tmp_path):
 
 def test_asked_to_stop_it_saves_and_goes_on(straight, tmp_path):
     folder, log = tmp_path / "run", tmp_path / "log"
-    told = "naqsh: stopped after step {} by {}; the same command goes on from there\n"
+    told = "naqsh: stopped after step {} by {}; the same command resumes from there\n"
     assert naqsh(command(folder), log, ("signal", 4, signal.SIGTERM)) == 143
     assert RunFolder(folder).steps()[-1] == 5
     assert log.read_text().endswith(told.format(5, "SIGTERM"))

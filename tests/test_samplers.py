@@ -82,7 +82,7 @@ def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatc
     after = study(run, "ddim", steps=(4,))
     assert drawn == [{"sampler": "ddim", "steps": 4}]
     assert len(after["points"]) == len(before["points"]) + 1
-    # Other pictures are another study.
+    # Other images are another study.
     other = samplers.study(run, ["ddim"], [2], features="pixels", n=13, batch=5)
     assert [point["steps"] for point in other["points"]] == [2]
     assert other["nearest"]["picture"] != before["nearest"]["picture"]

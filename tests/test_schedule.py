@@ -73,7 +73,7 @@ def test_alpha_bar_is_the_product_of_what_is_kept(schedule):
     np.testing.assert_allclose(schedule.alpha_bar(), expected, rtol=1e-12)
     alpha, sigma = schedule(torch.arange(schedule.steps + 1))
     np.testing.assert_allclose(alpha**2, expected, rtol=1e-12)
-    # 1e-13: the reference itself loses digits in 1 - alpha_bar near the clean picture.
+    # 1e-13: the reference itself loses digits in 1 - alpha_bar near the clean image.
     np.testing.assert_allclose(sigma**2, 1 - expected, rtol=1e-9, atol=1e-13)
 
 

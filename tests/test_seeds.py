@@ -141,7 +141,7 @@ VERBS = {
         "--features",
         "pixels",
     ],
-    "compare": ["compare", "--recipes", "gan-digits", "--pictures", "64", "--out", "c", *FEW],
+    "compare": ["compare", "--recipes", "gan-digits", "--images", "64", "--out", "c", *FEW],
     "tune": ["tune", "gan-digits", "--trials", "1", "--epochs", "0.01", "--out", "t"],
 }
 

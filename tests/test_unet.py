@@ -24,7 +24,7 @@ def small(**changes: object) -> UNet:
 
 
 def seen(count: int = 3) -> tuple[Tensor, Tensor]:
-    """Pictures and times."""
+    """Images and times."""
     noise = Noise(1, count)
     return noise.normal(2, 8, 8), noise.uniform() * 1000
 

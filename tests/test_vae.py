@@ -24,7 +24,7 @@ SHAPE = (1, 16, 16)
 
 
 def pictures(count: int = 6) -> Tensor:
-    """Random black and white pictures."""
+    """Random black and white images."""
     return (Noise(4, count).uniform(*SHAPE) > 0.7).float()
 
 
@@ -95,7 +95,7 @@ def test_divergence_is_torchs() -> None:
 
 
 def test_the_bounds_terms_are_those_of_monte_carlo() -> None:
-    # Many draws of the same picture: the loss's two terms are the draws' expectations.
+    # Many draws of the same image: the loss's two terms are the draws' expectations.
     one = method()
     with torch.no_grad():
         one.encoder.heads.weight.mul_(3)  # a posterior that is far from the prior
@@ -157,7 +157,7 @@ def linear_gaussian(loosened: float) -> tuple[VAE, Tensor, distributions.Distrib
     """A VAE with x = W z + b + noise; its true posterior widened and moved by `loosened`.
 
     Returns:
-        the method, three pictures, and the exact distribution of x.
+        the method, three images, and the exact distribution of x.
     """
     torch.manual_seed(2)
     scale = 0.4

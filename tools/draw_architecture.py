@@ -105,7 +105,7 @@ def corner(room: str) -> tuple[float, float]:
 
 
 def draw() -> str:
-    """The picture as SVG; raises SystemExit where a room has no place, or an arrow goes up."""
+    """The image as SVG; raises SystemExit where a room has no place, or an arrow goes up."""
     graph = rooms()
     if wrong := graph.keys() ^ PLACES.keys():
         raise SystemExit(f"give PLACES what the code has: {', '.join(sorted(wrong))}")
@@ -142,13 +142,13 @@ def draw() -> str:
 
 
 def main() -> int:
-    """Write the picture, or check it."""
+    """Write the image, or check it."""
     parser = argparse.ArgumentParser(description="Draw the rooms of Naqsh from its imports.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if it is old")
     drawn = draw()
     if parser.parse_args().check:
         fits = OUT.exists() and OUT.read_text(encoding="utf-8") == drawn
-        print("the picture fits" if fits else "the picture is old: run this without --check")
+        print("the image fits" if fits else "the image is old: run this without --check")
         return 0 if fits else 1
     OUT.write_text(drawn, encoding="utf-8")
     print(OUT.relative_to(ROOT))

@@ -81,7 +81,7 @@ DDPM = ["train", "ddpm-digits", "--out", "run", "--method.multipliers", "1,2"]
 DDPM += ["--method.width", "8", "--method.schedule.steps", "20", "--method.steps", "4"]
 MEASURE = ["evaluate", "run", *CPU, "--n"]
 DETECT = ["detect", "run", "digits", *CPU, "--n"]
-BUDGET = ["--pictures", "640", "--n", "24", "--quiet"]
+BUDGET = ["--images", "640", "--n", "24", "--quiet"]
 
 COMMANDS = {
     "train gan": Command([*GAN, *SHARED]),

@@ -18,7 +18,7 @@ WEIGHTS = Path(__file__).parent.parent / "src" / "naqsh" / "metrics" / "weights"
 
 
 def accuracy(run: naqsh.Run) -> float:
-    """The share of test pictures that a run names rightly."""
+    """The share of test images that a run names rightly."""
     assert isinstance(run.method, Classifier)
     features = ClassifierFeatures(run.method.network, run.recipe.data.name)
     test = load_data(run.recipe, "test")

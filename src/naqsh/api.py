@@ -49,12 +49,12 @@ def train(
     tracking: str | None = None,
     quiet: bool = False,
 ) -> "Run":
-    """Train a recipe, or go on where an interrupted training of it stopped.
+    """Train a recipe, or resume an interrupted training of it.
 
     Args:
         recipe: a recipe's name, the path of its YAML file, or a recipe.
         out: the run folder; ``runs/<recipe>`` by default.
-        overrides: numbers to change, by dotted name, for example ``{"method.latent": 32}``.
+        overrides: hyperparameters to change, by dotted name, for example ``{"method.latent": 32}``.
         epochs: short for the override ``training.epochs``.
         seed: short for the override ``training.seed``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
@@ -106,7 +106,7 @@ def compare(
             ``runs``.
 
     Raises:
-        NaqshError: what is asked for cannot be, which is told before the first step.
+        NaqshError: what is asked for cannot be, which is said before the first step.
     """
     from naqsh.studies import comparison
 
@@ -160,7 +160,7 @@ class Run(Trained):
             columns: images in a row of the grid.
             batch: how many at a time.
             device: where they are made.
-            progress: told how many are drawn.
+            progress: called with how many are drawn.
             options: as for :meth:`sample`.
 
         Returns:
@@ -224,7 +224,7 @@ class Run(Trained):
         return evaluation.evaluate(self, names, features=features, **options)
 
     def detect(self, source: str, **options: Any) -> "Detection":
-        """Score pictures for what is unlike the run's own; see
+        """Score images for what is unlike the run's own; see
         :func:`naqsh.studies.detection.detect`."""
         from naqsh.studies import detection
 

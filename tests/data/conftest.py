@@ -28,7 +28,7 @@ def real_home() -> Path:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Callable[..., Path]:
-    """Writes one random picture and gives its path."""
+    """Writes one random image and gives its path."""
 
     def write(
         name: str, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0, **how: object

@@ -20,7 +20,7 @@ def idx_bytes(array: np.ndarray, kind: int = 8) -> bytes:
 
 
 def mnist_test_split(folder: Path, seed: int = 0, packed: bool = True) -> np.ndarray:
-    """Write a well-formed t10k pair of random pictures; gives the pictures."""
+    """Write a well-formed t10k pair of random images; gives the images."""
     folder.mkdir(parents=True, exist_ok=True)
     # Noise in one corner only: it packs fast.
     images = np.zeros((10_000, 28, 28), np.uint8)
@@ -48,7 +48,7 @@ def tar_of(path: Path, contents: dict[str, bytes]) -> Path:
 
 
 def cifar_records(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (noise in few pixels, so that they pack fast) and labels."""
+    """Images (noise in few pixels, so that they pack fast) and labels."""
     images = np.zeros((count, 3, 32, 32), np.uint8)
     images[:, :, 0, :4] = np.random.default_rng(seed).integers(0, 256, (count, 3, 4), np.uint8)
     return images, np.arange(count) % 10
@@ -96,7 +96,7 @@ def jpeg(seed: int, side: int = 32) -> bytes:
 
 
 def small_cifar(monkeypatch, train: int, test: int) -> None:
-    """Make the catalogue expect a CIFAR-10 of few pictures."""
+    """Make the catalogue expect a CIFAR-10 of few images."""
     import dataclasses
 
     entry = dataclasses.replace(CATALOG["cifar10"], train=train, test=test)

@@ -46,7 +46,7 @@ def save(path: Path, image: Image.Image, **how: Any) -> None:
 
 
 def two(folder: Path, **how: Any) -> None:
-    """Two good pictures in `folder/in`."""
+    """Two good images in `folder/in`."""
     for index in range(2):
         save(folder / "in" / f"{index}.png", Image.new("RGB", (8, 8), (index, 0, 0)), **how)
 
@@ -87,18 +87,18 @@ def lone(folder: Path) -> None:
 
 def empty(folder: Path) -> None:
     (folder / "in").mkdir()
-    (folder / "in" / "readme.txt").write_text("no pictures here")
+    (folder / "in" / "readme.txt").write_text("no images here")
 
 
 FOLDERS = [
-    Case("empty folder", r"in has no pictures; a data set needs at least 2", make=empty),
-    Case("one picture", r"in has 1 picture; a data set needs at least 2", make=lone),
+    Case("empty folder", r"in has no images; a data set needs at least 2", make=empty),
+    Case("one image", r"in has 1 image; a data set needs at least 2", make=lone),
     Case(
         "sizes differ",
         r"differ in size: .*a\.png has 8x6, .*b\.png has 10x12; give one size .* example 6",
         make=sizes,
     ),
-    Case("loose pictures beside classes", r"both pictures \(0\.png\) and sub-f.*class", make=mixed),
+    Case("loose images beside classes", r"both images \(0\.png\) and sub-f.*class", make=mixed),
     Case(
         "no test split",
         r"in has no test split: .*--data.holdout .*--reference train",
@@ -106,38 +106,38 @@ FOLDERS = [
         options={"split": "test"},
     ),
     Case(
-        "not a picture",
-        r"picture .*bad\.png is no picture inside; repair or remove it",
+        "not an image",
+        r"image .*bad\.png cannot be decoded; repair or remove it",
         make=beside_good("bad.png", b"hello"),
     ),
-    Case("nothing in the file", r"bad\.jpg is no picture", make=beside_good("bad.jpg", b"")),
+    Case("nothing in the file", r"bad\.jpg cannot be decoded", make=beside_good("bad.jpg", b"")),
     Case(
         "link to nowhere",
-        r"picture .*bad\.png cannot be read \(No such file or directory\)",
+        r"image .*bad\.png cannot be read \(No such file or directory\)",
         make=lambda folder: (two(folder), (folder / "in" / "bad.png").symlink_to("nowhere")),
     ),
     Case(
         "half a JPEG",
-        r"picture .*bad\.jpg cannot be read \(.*truncated",
+        r"image .*bad\.jpg cannot be read \(.*truncated",
         make=beside_good("bad.jpg", jpeg(0, 8)[:-20]),
     ),
     Case(
         "half a PNG",
-        r"picture .*bad\.png cannot be read",
+        r"image .*bad\.png cannot be read",
         make=beside_good("bad.png", png(8, 8)),
     ),
     Case(
         "bomb",
-        r"picture .*bad\.png is refused: it claims more than 89 million pixels",
+        r"image .*bad\.png is refused: it claims more than 89 million pixels",
         make=beside_good("bad.png", png(20_000, 20_000)),
     ),
     Case(
         "smaller bomb",
-        r"picture .*bad\.png is refused: it claims more than 89 million pixels",
+        r"image .*bad\.png is refused: it claims more than 89 million pixels",
         make=beside_good("bad.png", png(10_000, 10_000)),
     ),
     Case(
-        "floating-point picture",
+        "floating-point image",
         r"bad\.tiff has floating-point pixels from .*; save it with 8 bits",
         make=lambda folder: (
             two(folder),
@@ -159,7 +159,7 @@ WORDS = [
     Case("no such path", r"there is no folder or file .*nowhere; give a folder", "./nowhere"),
     Case(
         "unknown kind of file",
-        r"in\.csv is no data set; give a folder of pictures, a \.npy or \.npz",
+        r"in\.csv is no data set; give a folder of images, a \.npy or \.npz",
         "./in.csv",
         lambda folder: (folder / "in.csv").write_text("1,2"),
     ),
@@ -220,7 +220,7 @@ ARRAYS = [
         npy(np.zeros((4, 8, 8, 4), np.uint8)),
     ),
     Case(
-        "one colour picture",
+        "one colour image",
         r"shape 8x8x3; images are N, H, W.* one image alone",
         "./in.npy",
         npy(np.zeros((8, 8, 3), np.uint8)),
@@ -228,7 +228,7 @@ ARRAYS = [
     Case("a vector", r"shape 9; images are", "./in.npy", npy(np.zeros(9, np.uint8))),
     Case("a number", r"shape no axes; images are", "./in.npy", npy(np.array(9, np.uint8))),
     Case(
-        "no pictures",
+        "no images",
         r"shape 0x8x8: a data set needs at least 2",
         "./in.npy",
         npy(np.zeros((0, 8, 8), np.uint8)),
@@ -443,7 +443,7 @@ IDX = [
         HERE,
     ),
     Case(
-        "labels for pictures",
+        "labels for images",
         r"has 1 dimensions, not 10000x28x28",
         "mnist",
         idx(IMAGES, gzip.compress(idx_bytes(MARKS))),
@@ -517,8 +517,8 @@ CIFAR = [
         HERE,
     ),
     Case(
-        "too few pictures",
-        r"has 9 test pictures, not 10",
+        "too few images",
+        r"has 9 test images, not 10",
         "cifar10",
         cifar(BINARY, **{"test_batch.bin": binary_batch(TEN[0][:9], TEN[1][:9])}),
         HERE,
@@ -560,7 +560,7 @@ CIFAR = [
     ),
     Case("unknown class", r"has a class 'cow'", "cifar10", jpegs(cow=jpeg(0)), HERE),
     Case("large JPEG", r"cat/0\.jpg in .* is not 32x32", "cifar10", jpegs(cat=jpeg(0, 40)), HERE),
-    Case("damaged JPEG", r"cat/0\.jpg in .* no picture inside", "cifar10", jpegs(cat=b"?"), HERE),
+    Case("damaged JPEG", r"cat/0\.jpg in .* cannot be decoded", "cifar10", jpegs(cat=b"?"), HERE),
 ]
 
 

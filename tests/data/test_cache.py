@@ -30,11 +30,11 @@ def test_what_is_stored_comes_back(labels):
 def test_a_failed_build_leaves_nothing(cache):
     def chunks():
         yield IMAGES[:4]
-        raise NaqshError("picture 5 is bad")
+        raise NaqshError("image 5 is bad")
 
     from naqsh.data.cache import Content, pictures
 
-    with pytest.raises(NaqshError, match="picture 5 is bad"):
+    with pytest.raises(NaqshError, match="image 5 is bad"):
         pictures("x", "1", lambda: Content(IMAGES.shape, None, chunks()))
     assert [path.name for path in (cache / "pictures").iterdir()] in ([], [".x.lock"])
 

@@ -10,7 +10,7 @@ from naqsh.data import CATALOG, defects, load, masks
 
 @pytest.fixture
 def capsule(tmp_path, picture):
-    """Four good pictures to train on; one good, one cracked and one squeezed to test."""
+    """Four good images to train on; one good, one cracked and one squeezed to test."""
     for number in range(4):
         picture(f"home/capsule/train/good/{number:03}.png", (12, 12), seed=number)
     for seed, kind in enumerate(("squeeze", "good", "crack"), start=10):
@@ -64,14 +64,14 @@ def test_a_mask_of_another_size_is_refused(capsule):
     path = capsule / "ground_truth/crack/000_mask.png"
     Image.fromarray(np.zeros((9, 12), np.uint8)).save(path)
     listing = defects.listing(capsule, "test")
-    with pytest.raises(NaqshError, match=r"is 12x9, its picture 000\.png 12x12"):
+    with pytest.raises(NaqshError, match=r"is 12x9, its image 000\.png 12x12"):
         masks.read(listing.files, [False] * 3, listing.truth, (12, 12))
 
 
 def test_no_good_pictures(capsule):
     for file in (capsule / "train" / "good").iterdir():
         file.unlink()
-    with pytest.raises(NaqshError, match="has no pictures"):
+    with pytest.raises(NaqshError, match="has no images"):
         defects.listing(capsule, "train")
 
 

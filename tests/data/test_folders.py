@@ -16,7 +16,7 @@ def red(size: tuple[int, int] = (4, 4)) -> Image.Image:
 def test_a_flat_folder(tmp_path, picture):
     for index in range(3):
         picture(f"set/{index}.png", (6, 4), seed=index)
-    (tmp_path / "set" / "notes.txt").write_text("not a picture")
+    (tmp_path / "set" / "notes.txt").write_text("not an image")
     (tmp_path / "set" / ".hidden.png").write_text("not shown")
     pictures = load(str(tmp_path / "set"))
     assert pictures.name == "set"
@@ -173,7 +173,7 @@ def test_a_change_is_noticed(tmp_path, picture, cache):
         file = picture(f"set/{index}.png", seed=index)
     source = str(tmp_path / "set")
     prints = [load(source).fingerprint]
-    picture("set/1.png", seed=7)  # another picture
+    picture("set/1.png", seed=7)  # another image
     prints.append(load(source).fingerprint)
     picture("set/2.png", seed=8)  # one more
     prints.append(load(source).fingerprint)
@@ -202,7 +202,7 @@ def test_more_pictures_than_a_chunk(tmp_path, picture, monkeypatch):
 def test_a_file_that_lies_about_its_kind_starts_no_interpreter(tmp_path):
     # PIL would hand PostScript to an interpreter; ours does not even try.
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n")
-    with pytest.raises(Exception, match=r"a\.png is no picture inside"):
+    with pytest.raises(Exception, match=r"a\.png cannot be decoded"):
         decoding.decode(tmp_path / "a.png", "a.png")
 
 

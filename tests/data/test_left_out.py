@@ -61,7 +61,7 @@ def test_unknown_endings_are_counted(
 def test_a_folder_of_unknown_endings_alone(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.xyz").write_bytes(b"?")
-    with pytest.raises(NaqshError, match=r"has no picture.*3 files of no kind .*\.xyz 3"):
+    with pytest.raises(NaqshError, match=r"has no image.*3 files of no kind .*\.xyz 3"):
         load(str(tmp_path))
 
 

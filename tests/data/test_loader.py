@@ -6,7 +6,7 @@ from naqsh.data import Loader, to_float
 
 
 def numbered(count: int, shape: tuple[int, int, int] = (1, 2, 3)) -> np.ndarray:
-    """Pictures that tell their row (all pixels equal to it)."""
+    """Images that tell their row (all pixels equal to it)."""
     rows = np.arange(count, dtype=np.uint8)
     return np.broadcast_to(rows[:, None, None, None], (count, *shape)).copy()
 

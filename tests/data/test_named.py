@@ -53,7 +53,7 @@ def test_digits_at_8_pixels_are_the_published_ones():
 
 
 def test_digits_do_not_change():
-    # A lab hands the same pictures to all: same split, same filter, wherever it runs.
+    # A lab hands the same images to all: same split, same filter, wherever it runs.
     assert load("digits").fingerprint == "17c0fd4e2396dc41"
 
 
@@ -173,7 +173,7 @@ def test_real_cifar10_jpeg(real_home):
     cifar = load("cifar10", split="test", home=real_home, download=False)
     assert cifar.name == "cifar10 (jpeg)"
     assert np.bincount(cifar.labels).tolist() == [1000] * 10
-    # The published test pictures have a mean of 0.4765; JPEG keeps it.
+    # The published test images have a mean of 0.4765; JPEG keeps it.
     assert abs(float(cifar.images.mean()) / 255 - 0.4765) < 0.002
 
 

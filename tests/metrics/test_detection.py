@@ -111,7 +111,7 @@ def test_rank_correlation(rows):
 @pytest.mark.parametrize(
     ("do", "words"),
     [
-        (lambda: detection.auroc([1, 2], [True, True]), "both normal pictures and anomalies"),
+        (lambda: detection.auroc([1, 2], [True, True]), "both normal images and anomalies"),
         (lambda: detection.auroc([1, math.nan], [True, False]), "1 of 2 scores are not a number"),
         (lambda: detection.best_f1([1.0], [False]), "both"),
         (lambda: detection.threshold_at([], 0.1), "needs scores"),

@@ -29,7 +29,7 @@ def network():
 
 
 class Counting(Pixels):
-    """Counts the pictures it is given."""
+    """Counts the images it is given."""
 
     seen = 0
 
@@ -100,11 +100,11 @@ def test_fingerprint_is_of_the_content(pictures):
 
 
 def test_pictures_that_cannot_be(pictures):
-    with pytest.raises(NaqshError, match=r"uint8 pictures.*torch.float32"):
+    with pytest.raises(NaqshError, match=r"uint8 images.*torch.float32"):
         extract(Pixels(), pictures.float())
     with pytest.raises(NaqshError, match=r"\(16, 16\)"):
         extract(Pixels(), pictures[0, 0])
-    with pytest.raises(NaqshError, match="no pictures"):
+    with pytest.raises(NaqshError, match="no images"):
         extract(Pixels(), pictures[:0])
     with pytest.raises(NaqshError, match="batch of at least 1"):
         extract(Pixels(), pictures, batch=0)
@@ -115,9 +115,9 @@ def test_features_that_cannot_be(pictures):
         values = images.flatten(1).float()
         return torch.where(values.sum(1, keepdim=True) == pictures[17].sum(), torch.nan, values)
 
-    with pytest.raises(NaqshError, match="'mine' of picture 17 are not finite"):
+    with pytest.raises(NaqshError, match="'mine' of image 17 are not finite"):
         extract(FunctionFeatures(spoilt, "mine", "1"), pictures, batch=5)
-    with pytest.raises(NaqshError, match=r"shape \(1, 256\) for 5 pictures"):
+    with pytest.raises(NaqshError, match=r"shape \(1, 256\) for 5 images"):
         extract(FunctionFeatures(lambda x: x[:1], "mine", "1"), pictures, batch=5)
     with pytest.raises(NaqshError, match=r"must return a tensor of shape \(N, d\)"):
         extract(FunctionFeatures(lambda x: x.numpy(), "mine", "1"), pictures)
@@ -140,7 +140,7 @@ def test_classifier_features_do_not_depend_on_the_batch(pictures, network):
     torch.testing.assert_close(extract(extractor, pictures, batch=1), whole)
     direct = network.head(whole).softmax(1)
     torch.testing.assert_close(extractor.probabilities(pictures), direct)
-    with pytest.raises(NaqshError, match="are of 1x16x16 pictures, got 3x16x16"):
+    with pytest.raises(NaqshError, match="are of 1x16x16 images, got 3x16x16"):
         extractor(pictures.expand(-1, 3, -1, -1))
 
 

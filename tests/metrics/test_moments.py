@@ -40,7 +40,7 @@ def test_float32_features_are_summed_in_float64():
 
 def test_moments_that_cannot_be():
     moments = Moments(3)
-    with pytest.raises(NaqshError, match="at least 2 pictures, got 0"):
+    with pytest.raises(NaqshError, match="at least 2 images, got 0"):
         _ = moments.covariance
     with pytest.raises(NaqshError, match="4 columns, the moments so far 3"):
         moments.update(np.zeros((2, 4)))

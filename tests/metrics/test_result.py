@@ -33,8 +33,8 @@ def test_prints_everything_on_one_line():
         "Fréchet distance (features mnist) 3.25; 95 % interval 2.27 to 4.23; "
         "4,000 generated against 5,000 of mnist test; "
         "features mnist (01234567); "
-        "4,000 pictures are few for 8,192 features: "
-        "it is biased upwards, so compare at equal numbers of pictures only, or take the kernel "
+        "4,000 images are few for 8,192 features: "
+        "it is biased upwards, so compare at equal numbers of images only, or take the kernel "
         "distance"
     )
     assert "interval" not in str(replace(FID, standard_error=None))
@@ -152,11 +152,11 @@ def test_small_samples_are_said():
     rng = np.random.default_rng(0)
     few = rng.normal(size=(100, 2))
     notes = {m.name: m.notes for m in measure(["all"], rng.normal(size=(300, 2)), few, **WHERE)}
-    assert "equal numbers of pictures only" in str(notes["recall"][0])
+    assert "equal numbers of images only" in str(notes["recall"][0])
     assert notes["kernel"] == ()
     assert "rough" in str(notes["frechet_infinity"][0])
     wide = {m.name: m.notes for m in measure(["frechet"], *rng.normal(size=(2, 30, 40)), **WHERE)}
-    assert "30 pictures are few for 40 features" in str(wide["frechet"][0])
+    assert "30 images are few for 40 features" in str(wide["frechet"][0])
 
 
 @pytest.mark.parametrize(("n", "d"), [(100, 2), (40, 40), (30, 40)])

@@ -28,7 +28,7 @@ def test_counts_evaluations_per_picture():
         x = torch.zeros(n, 4)
         for _ in range(5):
             x = network(x, t=torch.zeros(n))
-            network(torch.cat([x, x]))  # guidance evaluates each picture twice
+            network(torch.cat([x, x]))  # guidance evaluates each image twice
         return x
 
     speed = sampling_speed(sample, network, n=6)
@@ -68,6 +68,6 @@ def test_refuses_what_cannot_be_timed():
     with pytest.raises(NaqshError, match="at least 1"):
         sampling_speed(lambda n: torch.zeros(n), Denoiser(), n=0)
     network = Denoiser()
-    with pytest.raises(NaqshError, match="3 pictures where 4"):
+    with pytest.raises(NaqshError, match="3 images where 4"):
         sampling_speed(lambda n: torch.zeros(3), network, n=4)
     assert not network._forward_pre_hooks

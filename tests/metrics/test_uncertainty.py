@@ -40,7 +40,7 @@ def test_bootstrap_equals_measuring_the_resamples(n, d):
         frechet_distance_features(real, generated[torch.randint(n, (n,), generator=draws)])
         for _ in range(4)
     ]
-    # Repeated pictures make zero eigenvalues, each of which may leave 1e-8 of the largest.
+    # Repeated images make zero eigenvalues, each of which may leave 1e-8 of the largest.
     assert frechet_bootstrap(real, generated, 4, seed=5).tolist() == pytest.approx(
         expected, abs=1e-5
     )

@@ -29,7 +29,7 @@ def make_run(
     Args:
         path: its folder.
         name: of the recipe.
-        seed: of its curves and pictures.
+        seed: of its curves and images.
         records: lines of the log.
         layers: of each network.
         stages: lines of stages.jsonl.

@@ -74,7 +74,7 @@ def _keep_influences(run, number):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A comparison's folder: three measured alike, one with fewer pictures, one that failed."""
+    """A comparison's folder: three measured alike, one with fewer images, one that failed."""
     place = tmp_path_factory.mktemp("compare")
     for number, (name, (kind, *values)) in enumerate(FAMILIES.items()):
         run = make_run(
@@ -138,7 +138,7 @@ def test_the_best_stand_out_with_what_their_difference_does_not_tell_apart(page)
     assert bold["coverage"] == set()  # nothing was kept of it
     assert bold["sampling"] == {"vae-x"}
     assert bold["seconds"] == bold["speed"] == set()  # the time was the same for all
-    assert not any("odd-x" in best for best in bold.values())  # measured with fewer pictures
+    assert not any("odd-x" in best for best in bold.values())  # measured with fewer images
 
 
 def test_differences_of_runs_that_share_their_reference(runs):

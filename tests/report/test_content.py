@@ -200,7 +200,7 @@ MISSING = {
     "metrics.jsonl": "Nothing has been logged yet",
     "stages.jsonl": "No epoch has ended yet",
     "diagnosis.jsonl": "Nothing was noticed",
-    "grids": "The picture is missing",
+    "grids": "The image is missing",
     "checkpoints": "No checkpoint has been saved yet",
 }
 
@@ -226,7 +226,7 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     assert not page.all("figure")
     text = page.text()
     assert "Nothing has been logged yet" in text
-    assert "No epoch has ended yet, so there are no pictures" in text
+    assert "No epoch has ended yet, so there are no images" in text
     assert "table-hyperparameters" in page.ids()
     assert page.results()["runs"][0]["finished"] is False
 
@@ -357,7 +357,7 @@ def test_an_evaluation_is_shown_with_all_it_depends_on(tmp_path):
     where = ("digits <test>", "digits (01234567)", "500", "297", "sampler ddim, steps 7")
     for part in ("1.25", "1.054 to 1.446", *where):
         assert part in text
-    assert "297 pictures are few" in text
+    assert "297 images are few" in text
     assert "digits <test>" not in page.source  # escaped
     alone = _page(other, tmp_path / "alone.html")
     assert "not measured" in alone.by_id("quality").text()

@@ -131,7 +131,7 @@ def test_every_number_of_the_samplers_is_the_files(page):
     assert result["sampled"][0]["points"][0]["frechet"] == points[0]["measures"][0]["value"]
     text = page.by_id("samplers").text()
     assert "<digits> test" in text
-    assert "12 pictures are few" in text
+    assert "12 images are few" in text
     assert "drawn with clip False" in text
     assert "rough" not in text
 
@@ -141,7 +141,7 @@ def test_a_line_a_sampler_and_a_bar_a_point(page):
     assert [li.text() for li in figure.all("li")] == list(SAMPLERS)
     (drawn,) = figure.all("svg")
     words = [text.text() for text in drawn.all("text")]
-    assert {"network evaluations a picture", "Fréchet distance"} <= set(words)
+    assert {"network evaluations an image", "Fréchet distance"} <= set(words)
     # Lines of data are cut to the axes; bars and lines: nine points and three samplers.
     data = [p for p in drawn.all("path") if p.get("clip-path") and "fill: none" in p.get("style")]
     assert len([p for p in data if "opacity: 0.6" in p.get("style")]) == 9
@@ -248,7 +248,7 @@ def test_a_damaged_file_is_told(name, spoil, tmp_path):
 
 def test_a_lost_picture_is_told(tmp_path):
     run = _run(tmp_path / "run", samplers=_sampled())
-    (run / "nearest.png").write_bytes(b"no picture")
+    (run / "nearest.png").write_bytes(b"no image")
     page = _page(run, tmp_path / "page.html")
     assert "missing or damaged" in page.by_id("figure-nearest").text()
 

@@ -17,7 +17,7 @@ def add_compare(verbs: Any) -> None:
         "Train one recipe of each family under one budget, measure all alike, write one report.",
         "  naqsh compare                                  digits, minutes on two cores\n"
         "  naqsh compare --data mnist --minutes 60 --n 10000\n"
-        "  naqsh compare --recipes vae-digits ddpm-digits --pictures 300000\n"
+        "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist",
     )
     parser.add_argument(
@@ -41,7 +41,9 @@ def add_compare(verbs: Any) -> None:
     budget.add_argument(
         "--minutes", type=float, default=3.5, help="of training for all together (default 3.5)"
     )
-    budget.add_argument("--pictures", type=int, help="that each recipe sees, instead of minutes")
+    budget.add_argument(
+        "--images", dest="pictures", type=int, help="that each recipe sees, instead of minutes"
+    )
     parser.add_argument(
         "--n", type=int, help="images drawn of each (default: as most of the runs had it, or 2000)"
     )

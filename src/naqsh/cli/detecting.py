@@ -18,7 +18,7 @@ def add_detect(verbs: Any) -> None:
     parser = verb(
         verbs,
         "detect",
-        "Find pictures that are not as those a run was trained on: scores, AUROC, heat maps.",
+        "Find images that are not as those a run was trained on: scores, AUROC, heat maps.",
         "  naqsh detect runs/vae-capsule capsule\n"
         "  naqsh detect runs/mine parts/ --false-alarms 0.01 --fail-on-anomaly\n"
         "  naqsh detect runs/mine parts/ --normal good/\n"
@@ -33,8 +33,8 @@ def add_detect(verbs: Any) -> None:
         "exit codes: 0 done; 2 it cannot be done; 3 something was flagged (--fail-on-anomaly)",
     )
     add_run(parser, ", trained on normal images; or a saved detector")
-    parser.add_argument("pictures", help="what to examine: a folder, a picture, a data set's name")
-    parser.add_argument("--normal", help="normal pictures instead of those the run was trained on")
+    parser.add_argument("pictures", help="what to examine: a folder, an image, a data set's name")
+    parser.add_argument("--normal", help="normal images instead of those the run was trained on")
     parser.add_argument(
         "--features",
         help="fit densities of feature maps too: digits, mnist, inception, classifier:RUN, "
@@ -43,21 +43,21 @@ def add_detect(verbs: Any) -> None:
     parser.add_argument(
         "--score",
         help="which score decides (default: the first that there is); auto: the one that notices "
-        "patches pasted into held-out normal pictures better, or both",
+        "patches pasted into held-out normal images better, or both",
     )
     parser.add_argument(
         "--false-alarms",
         type=float,
         default=0.05,
-        help="part of normal pictures that may be flagged (default 0.05)",
+        help="part of normal images that may be flagged (default 0.05)",
     )
     parser.add_argument("--draws", type=int, default=8, help="of noise, averaged over (default 8)")
-    parser.add_argument("--n", type=int, help="most pictures of a named data set (default: all)")
+    parser.add_argument("--n", type=int, help="most images of a named data set (default: all)")
     parser.add_argument(
         "--save",
         type=Path,
         metavar="FOLDER",
-        help="keep the fitted detector, which needs neither the run nor normal pictures again",
+        help="keep the fitted detector, which needs neither the run nor normal images again",
     )
     parser.add_argument("--good", help="sub-folder of good images (default good, ok, normal, …)")
     add_skip_broken(parser)

@@ -13,10 +13,10 @@ def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) ->
     Args:
         parser: of the verb.
         seed: what the seed is of.
-        batch: pictures at a time unless it is said otherwise.
+        batch: images at a time unless it is said otherwise.
     """
     parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default 0)")
-    words = f"pictures at a time (default {batch})"
+    words = f"images at a time (default {batch})"
     parser.add_argument("--batch", type=int, default=batch, help=words)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
@@ -25,7 +25,7 @@ def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) ->
 
 @contextlib.contextmanager
 def counting() -> Iterator[Any]:
-    """Progress on the terminal: a function that is told of what how much is done."""
+    """Progress on the terminal: a function called with what is done, how much, and of how much."""
     from naqsh.training.log import Counter
 
     with Counter() as counter:

@@ -28,7 +28,7 @@ def add_train(verbs: Any) -> None:
     parser.add_argument("recipe", help="a name from `naqsh list`, or a recipe.yaml")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", help="how often each picture is seen")
+    length.add_argument("--epochs", help="how often each image is seen")
     length.add_argument("--steps", help="optimiser steps instead of epochs")
     parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
@@ -183,7 +183,7 @@ def add_tune(verbs: Any) -> None:
     parser = verb(
         verbs,
         "tune",
-        "Search for better numbers of a recipe; several processes may search one folder at once.",
+        "Search for better hyperparameters of a recipe; several processes may share a folder.",
         "  naqsh tune gan-digits --trials 20\n"
         "  naqsh tune gan-mnist --trials 30 --epochs 2 \\\n"
         "      --search method.critic.lr=1e-4:1e-2:log --search training.batch=32,64,128",
@@ -197,7 +197,7 @@ def add_tune(verbs: Any) -> None:
         metavar="NAME=LOW:HIGH[:log] | NAME=A,B,C",
         help="a number to search over; may be given several times",
     )
-    parser.add_argument("--epochs", help="how often each picture is seen in a trial")
+    parser.add_argument("--epochs", help="how often each image is seen in a trial")
     parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search and the trials")

@@ -24,7 +24,7 @@ def add_evaluate(verbs: Any) -> None:
     parser = verb(
         verbs,
         "evaluate",
-        "Measure a run's samples against real pictures, and the speed of sampling.",
+        "Measure a run's samples against real images, and the speed of sampling.",
         "  naqsh evaluate runs/gan-digits\n"
         "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000\n"
         "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
@@ -39,7 +39,7 @@ def add_evaluate(verbs: Any) -> None:
         help="out of frechet kernel pr dc likelihood nearest all; by Inception's features frechet "
         "is FID and kernel KID",
     )
-    parser.add_argument("--n", type=int, default=5000, help="pictures drawn (default 5000)")
+    parser.add_argument("--n", type=int, default=5000, help="images drawn (default 5000)")
     parser.add_argument(
         "--reference",
         default="test",
@@ -104,7 +104,7 @@ def add_samplers(verbs: Any) -> None:
     parser = verb(
         verbs,
         "samplers",
-        "Measure one model's samplers: distance to real pictures by network evaluations.",
+        "Measure one model's samplers: distance to real images by network evaluations.",
         "  naqsh samplers runs/ddpm-mnist\n"
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
         "  naqsh samplers runs/ddpm-mnist --precision auto\n"
@@ -126,7 +126,7 @@ def add_samplers(verbs: Any) -> None:
         default=[5, 10, 20, 50],
         help="of each sampler (default 5 10 20 50)",
     )
-    parser.add_argument("--n", type=int, default=2000, help="pictures drawn each (default 2000)")
+    parser.add_argument("--n", type=int, default=2000, help="images drawn each (default 2000)")
     _add_own_data(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_samplers, more=helping.of_sampling)
@@ -163,13 +163,13 @@ def add_bound(verbs: Any) -> None:
         "  naqsh bound runs/ddpm-mnist\n"
         "  naqsh bound runs/ddpm-mnist --n 64 --likelihood --device cuda\n"
         "each batch takes one evaluation of the network a time: 1000 by DDPM, 80 s on\n"
-        "one core for 16 pictures of ddpm-mnist; --likelihood adds 200 evaluations, each with its\n"
+        "one core for 16 images of ddpm-mnist; --likelihood adds 200 evaluations, each with its\n"
         "backward pass. Memory grows with --batch alone",
     )
     add_run(parser, "; RUN/bound.json is written")
-    parser.add_argument("--n", type=int, default=16, help="held-out pictures (default 16)")
+    parser.add_argument("--n", type=int, default=16, help="held-out images (default 16)")
     parser.add_argument(
-        "--reference", choices=["test", "train"], default="test", help="pictures (default test)"
+        "--reference", choices=["test", "train"], default="test", help="images (default test)"
     )
     parser.add_argument(
         "--likelihood", action="store_true", help="also the probability-flow equation's estimate"
@@ -203,7 +203,7 @@ def add_measure(verbs: Any) -> None:
     parser = verb(
         verbs,
         "measure",
-        "Measure pictures against real ones: folders, .npz or .npy files, or data sets.",
+        "Measure images against real ones: folders, .npz or .npy files, or data sets.",
         "  naqsh measure frechet mnist:test fakes/ --features mnist\n"
         "  naqsh measure fid real/ fakes/\n"
         "  naqsh measure all real.npz fakes.npz --features pixels --n 2000\n"

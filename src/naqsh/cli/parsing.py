@@ -1,4 +1,4 @@
-"""Reading the words of a command: what argparse knows, and the numbers of a recipe."""
+"""Reading the words of a command: what argparse knows, and the hyperparameters of a recipe."""
 
 import argparse
 import itertools
@@ -180,7 +180,7 @@ def add_run(parser: argparse.ArgumentParser, more: str = "") -> None:
         "--weights",
         choices=["last", "best"],
         default="last",
-        help="the last, or those that did best on held-out pictures (default last)",
+        help="the last, or those that did best on held-out images (default last)",
     )
 
 

@@ -16,7 +16,7 @@ from naqsh.core.progress import Count
 
 @runtime_checkable
 class Samples(Protocol):
-    """A method that makes pictures from noise alone.
+    """A method that makes images from noise alone.
 
     What its `sample` takes beside the noise, with type hints and a description in the ``Args`` of
     its docstring, are options of sampling.
@@ -24,11 +24,11 @@ class Samples(Protocol):
 
     @property
     def sampling_network(self) -> nn.Module:
-        """The network whose evaluations are counted as the cost of a picture."""
+        """The network whose evaluations are counted as the cost of an image."""
         ...
 
     def sample(self, noise: Noise) -> Tensor:
-        """One picture for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
+        """One image for each of the noise's streams: float32 in [0, 1], shape (N, C, H, W)."""
         ...
 
 
@@ -71,7 +71,7 @@ class DrawsLabels(Protocol):
     """A method whose samples are of labels that it draws, as often as training had them."""
 
     def count_labels(self, counts: Sequence[int]) -> None:
-        """Told before training, and when weights are opened, how often each label occurs."""
+        """Called before training, and when weights are opened, with how often each label occurs."""
         ...
 
 
@@ -90,7 +90,7 @@ class Shows(Protocol):
 
 @runtime_checkable
 class Validates(Protocol):
-    """A method whose loss on held-out pictures says something."""
+    """A method whose loss on held-out images says something."""
 
     def validation(self, batch: Batch) -> Losses:
         """Named scalars, averaged over the batch; the best checkpoint has the least ``total``."""
@@ -99,23 +99,23 @@ class Validates(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A method with a code for every picture, and a picture for every code."""
+    """A method with a code for every image, and an image for every code."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures in the method's value range to codes with shape (N, ...), without chance."""
+        """Images in the method's value range to codes with shape (N, ...), without chance."""
         ...
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes to pictures: float32 in [0, 1] with shape (N, C, H, W)."""
+        """Codes to images: float32 in [0, 1] with shape (N, C, H, W)."""
         ...
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """A method that can say how it sees a given picture."""
+    """A method that can say how it sees a given image."""
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Pictures in the method's value range to float32 in [0, 1] with shape (N, C, H, W)."""
+        """Images in the method's value range to float32 in [0, 1] with shape (N, C, H, W)."""
         ...
 
 
@@ -125,7 +125,7 @@ LogProbKind = Literal["exact", "lower bound", "estimate"]
 
 @runtime_checkable
 class HasLogProb(Protocol):
-    """A method that says how likely a picture is.
+    """A method that says how likely an image is.
 
     Attributes:
         log_prob_kind: what `log_prob` gives: the likelihood itself, a number that is never above
@@ -135,23 +135,23 @@ class HasLogProb(Protocol):
     log_prob_kind: LogProbKind
 
     def log_prob(self, images: Tensor, noise: Noise) -> Tensor:
-        """The log-likelihood of each picture in nats, shape (N,).
+        """The log-likelihood of each image in nats, shape (N,).
 
         Args:
             images: in the method's value range with shape (N, C, H, W). A density is with respect
                 to these values.
-            noise: of these N pictures; not drawn from where the likelihood is exact.
+            noise: of these N images; not drawn from where the likelihood is exact.
         """
         ...
 
 
 class BoundParts(NamedTuple):
-    """Minus a lower bound of the log2-probability of N pictures, part by part, float64.
+    """Minus a lower bound of the log2-probability of N images, part by part, float64.
 
     Attributes:
         times: from which a step goes back, rising, shape (S,), on the CPU.
-        terms: of each picture and time in bits a number, shape (N, S); the first is the step into
-            the picture.
+        terms: of each image and time in bits a number, shape (N, S); the first is the step into
+            the image.
         prior: what the start of sampling costs in bits a number, shape (N,).
         errors: mean squared error of the noise that the network sees, no weights, shape (N, S).
     """
@@ -171,41 +171,41 @@ class BoundParts(NamedTuple):
 class Bounds(Protocol):
     """A method whose lower bound of the log-likelihood is a sum over times."""
 
-    def bound(self, images: Tensor, noise: Noise, told: Count | None = None) -> BoundParts:
+    def bound(self, images: Tensor, noise: Noise, progress: Count | None = None) -> BoundParts:
         """Every term of the bound; one evaluation of the network a time.
 
         Args:
             images: of 256 levels in the method's value range with shape (N, C, H, W).
-            noise: of these N pictures.
-            told: called after each time.
+            noise: of these N images.
+            progress: called after each time.
         """
         ...
 
 
 @runtime_checkable
 class HasFlowLogProb(Protocol):
-    """A method that also estimates likelihood along an equation from pictures to noise."""
+    """A method that also estimates likelihood along an equation from images to noise."""
 
-    def flow_log_prob(self, images: Tensor, noise: Noise, told: Count | None = None) -> Tensor:
-        """An estimate of each picture's log-probability in nats, shape (N,).
+    def flow_log_prob(self, images: Tensor, noise: Noise, progress: Count | None = None) -> Tensor:
+        """An estimate of each image's log-probability in nats, shape (N,).
 
         Args:
             images: of 256 levels in the method's value range with shape (N, C, H, W).
-            noise: of these N pictures.
-            told: called after each step.
+            noise: of these N images.
+            progress: called after each step.
         """
         ...
 
 
 @runtime_checkable
 class Localises(Protocol):
-    """A method that says which part of a picture makes it unlikely."""
+    """A method that says which part of an image makes it unlikely."""
 
     def surprise(self, images: Tensor, noise: Noise) -> Tensor:
-        """Nats of each pixel, shape (N, H, W); over a picture they sum to its -`log_prob`.
+        """Nats of each pixel, shape (N, H, W); over an image they sum to its -`log_prob`.
 
         Args:
             images: in the method's value range with shape (N, C, H, W).
-            noise: as for `log_prob`; the same noise gives the same picture's parts.
+            noise: as for `log_prob`; the same noise gives the same image's parts.
         """
         ...

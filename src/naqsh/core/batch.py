@@ -14,7 +14,7 @@ class Batch:
     Attributes:
         images: float32 in the method's value range with shape (N, C, H, W).
         labels: int64 with shape (N,), or None where the data set has none.
-        noise: the random numbers of these N pictures in this step and phase.
+        noise: the random numbers of these N images in this step and phase.
         captions: float32 with shape (N, d), one caption's embedding of each image, or None.
         mismatched: float32 with shape (N, d), a caption of another image (of another class where
             there are classes), or None.

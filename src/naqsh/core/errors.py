@@ -34,7 +34,7 @@ class Interrupted(Exception):
     def __init__(self, number: int, step: int) -> None:
         name = signal.Signals(number).name
         super().__init__(
-            f"stopped after step {step} by {name}; the same command goes on from there"
+            f"stopped after step {step} by {name}; the same command resumes from there"
         )
         self.number = number
 

@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Caution:
-    """What a reader must know to trust a number that has few pictures behind it.
+    """What a reader must know to trust a number that has few images behind it.
 
     Attributes:
         kind: names a text.
-        pictures: the real or the generated images, whichever are fewer.
-        dimensions: of the features, where there are more than pictures.
+        images: the real or the generated images, whichever are fewer.
+        dimensions: of the features, where there are more than images.
     """
 
     kind: str
@@ -24,17 +24,17 @@ class Caution:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely a model finds pictures it was not trained on.
+    """How likely a model finds images it was not trained on.
 
     Attributes:
-        nats: log-likelihood of a picture, the mean over n of them.
+        nats: log-likelihood of an image, the mean over n of them.
         nats_error: standard error of `nats`.
         bits: the negative log-likelihood in bits a dimension.
         bits_error: standard error of `bits`.
         kind: whether it is ``exact``, a ``lower bound`` or an ``estimate``.
         of: a ``density``, or a probability of ``levels`` or of ``black and white``.
-        n: pictures behind it.
-        reference: which pictures in words, for example ``"mnist test"``.
+        n: images behind it.
+        reference: which images in words, for example ``"mnist test"``.
     """
 
     nats: float
@@ -63,14 +63,14 @@ class Speed:
     """The cost of sampling.
 
     Attributes:
-        pictures_per_second: all n pictures over the time from call to finished pictures.
-        evaluations_per_picture: forward passes of the network per picture; a batch with each
-            picture twice (guidance) counts as two. Zero where sampling goes around `forward`.
+        pictures_per_second: all n images over the time from call to finished images.
+        evaluations_per_picture: forward passes of the network per image; a batch with each
+            image twice (guidance) counts as two. Zero where sampling goes around `forward`.
         parameters: numbers in the network, trained or not.
         peak_memory: bytes; on a CUDA device the largest sum of tensors, on the processor the
             largest resident memory of the process, None where the system does not tell
             (it is read from Linux's ``/proc``).
-        n: pictures drawn.
+        n: images drawn.
         device: type of device, with its name where it has one.
     """
 
@@ -84,8 +84,8 @@ class Speed:
     def __str__(self) -> str:
         memory = "" if self.peak_memory is None else f", peak {self.peak_memory / 2**20:,.0f} MiB"
         return (
-            f"{self.pictures_per_second:,.3g} pictures/s, "
-            f"{self.evaluations_per_picture:g} network evaluations a picture, "
+            f"{self.pictures_per_second:,.3g} images/s, "
+            f"{self.evaluations_per_picture:g} network evaluations an image, "
             f"{self.parameters:,} parameters{memory}, on {self.device}"
         )
 

@@ -74,8 +74,8 @@ class Method(nn.Module):
     """Networks with an objective. All it remembers between steps is in its ``state_dict``.
 
     Attributes:
-        shape: (C, H, W) of its pictures.
-        value_range: what pictures are mapped to before a method sees them.
+        shape: (C, H, W) of its images.
+        value_range: what images are mapped to before a method sees them.
         log_prob_of: of what its `log_prob` is, if it has one.
     """
 

@@ -1,6 +1,6 @@
-r"""Random numbers that belong to a picture, not to a batch, a rank or a device.
+r"""Random numbers that belong to an image, not to a batch, a rank or a device.
 
-Every number is a pure function of its address (seed, purpose, picture, draw, element), computed by
+Every number is a pure function of its address (seed, purpose, image, draw, element), computed by
 the counter-based generator Philox4x32-10: a block cipher whose plain text is the counter and whose
 key is the seed. Nothing is remembered between draws, hence
 
@@ -57,12 +57,12 @@ def philox(counter: Sequence[Words], seed: int) -> tuple[Words, Words, Words, Wo
 
 
 class Noise:
-    """The random numbers of a block of numbered pictures; each call is one further draw.
+    """The random numbers of a block of numbered images; each call is one further draw.
 
     Args:
         seed: the stream, usually from :func:`derive`.
-        first: the number of the block's first picture.
-        count: how many pictures the block has.
+        first: the number of the block's first image.
+        count: how many images the block has.
         device: where the numbers are made and stay.
     """
 
@@ -77,7 +77,7 @@ class Noise:
         return self.count
 
     def part(self, start: int, count: int) -> "Noise":
-        """The numbers of `count` pictures from the block's `start`-th on, from the first draw."""
+        """The numbers of `count` images from the block's `start`-th on, from the first draw."""
         return Noise(self.seed, count, self.first + start, self.device)
 
     def bits(self, elements: int) -> Tensor:

@@ -6,7 +6,7 @@ Count = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is going on, how much of it is done, and of how much."""
+"""Called with what is being done, how much of it is done, and of how much."""
 
 
 def silent(what: str, done: int, total: int) -> None:

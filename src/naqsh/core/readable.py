@@ -4,7 +4,7 @@ import math
 
 
 def readable_size(shape: tuple[int, int, int]) -> str:
-    """The shape (C, H, W) of pictures as people say it: height by width by channels."""
+    """The shape (C, H, W) of images as people say it: height by width by channels."""
     return f"{shape[1]}x{shape[2]}x{shape[0]}"
 
 

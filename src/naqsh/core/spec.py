@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from naqsh.core.method import Method
 
 Shape = tuple[int, int, int]
-"""Channels, height and width of a picture."""
+"""Channels, height and width of an image."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """The numbers of one method; each module of :mod:`naqsh.methods` derives its own ``Spec``."""
+    """Hyperparameters of a method; each module of :mod:`naqsh.methods` derives its ``Spec``."""
 
     @property
     def kind(self) -> str:

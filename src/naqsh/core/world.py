@@ -42,7 +42,7 @@ class World:
         return self.rank == 0
 
     def share(self, batch: int, parts: int = 1) -> int:
-        """How many pictures of a global batch this rank sees; NaqshError when it cannot be cut."""
+        """How many images of a global batch this rank sees; NaqshError when it cannot be cut."""
         if batch % (self.size * parts):
             into = f"{self.size} ranks" + (f" of {parts} parts each" if parts > 1 else "")
             raise NaqshError(f"training.batch {batch} does not divide into {into}")

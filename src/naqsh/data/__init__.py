@@ -1,4 +1,4 @@
-"""Data sets: named ones, folders of pictures, arrays in files; and the loader that feeds training.
+"""Data sets: named ones, folders of images, arrays in files; and the loader that feeds training.
 
 This package knows arrays and tensors only. Nothing here is imported before it is asked for, so that
 the catalogue can be listed without waiting for NumPy or PyTorch.

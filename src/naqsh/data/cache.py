@@ -1,4 +1,4 @@
-"""The user's cache: decoded pictures as memory maps, built once, never seen half-built.
+"""The user's cache: decoded images as memory maps, built once, never seen half-built.
 
 An entry is a folder with `images.npy`, `labels.npy` where there are labels, and `meta.json`. It is
 written under another name, synced and renamed, so a process that is killed leaves no entry, and of
@@ -43,7 +43,7 @@ class Content:
     Attributes:
         shape: (N, C, H, W).
         labels: int64 with shape (N,), or None.
-        chunks: uint8 arrays of shape (n, C, H, W), N pictures in all; consumed once.
+        chunks: uint8 arrays of shape (n, C, H, W), N images in all; consumed once.
         about: what JSON can hold and is kept beside them; may grow until `chunks` are consumed.
     """
 
@@ -64,12 +64,12 @@ class Stored:
 
 
 def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
-    """The pictures stored under a place and version, built first if they are not there.
+    """The images stored under a place and version, built first if they are not there.
 
     Args:
-        place: what the pictures are of; letters, digits, hyphens. Once a new version is stored, the
+        place: what the images are of; letters, digits, hyphens. Once a new version is stored, the
             older ones of the same place are removed.
-        version: changes whenever the pictures do.
+        version: changes whenever the images do.
         build: makes the content; called only when it is missing or damaged.
 
     Raises:
@@ -104,7 +104,7 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
     except OSError as error:
         raise NaqshError(
             f"the cache {folder} cannot be written ({error.strerror or error}); set NAQSH_CACHE to "
-            "a folder that can, with room for the decoded pictures"
+            "a folder that can, with room for the decoded images"
         ) from error
 
 
@@ -191,7 +191,7 @@ def _write(folder: Path, content: Content) -> None:
             written += len(chunk)
         _sync(file.fileno())
     if written != content.shape[0]:
-        raise ValueError(f"{content.shape[0]} pictures announced, {written} came")
+        raise ValueError(f"{content.shape[0]} images announced, {written} came")
     if content.labels is not None:
         with (folder / "labels.npy").open("wb") as file:
             np.save(file, content.labels.astype(np.int64), allow_pickle=False)

@@ -26,8 +26,8 @@ class Entry:
 
     Attributes:
         name: what the user types.
-        shape: (C, H, W) of a picture when no other size is asked for.
-        train: number of training pictures.
+        shape: (C, H, W) of an image when no other size is asked for.
+        train: number of training images.
         test: number of test images, none of which is a training image.
         classes: names of the labels, in their order.
         licence: the terms of use, in a few words.
@@ -180,7 +180,7 @@ _ENTRIES = (
         train=13_432,
         test=5000,
         classes=("square", "ellipse", "heart"),
-        licence="rendered pictures: none needed; published file: Apache 2.0",
+        licence="rendered images: none needed; published file: Apache 2.0",
         how="orientation 0, 18,432 images in all; rendered unless the published file is there; the "
         "set has no test images of its own: 5,000 are drawn with a fixed seed and not trained on",
     ),
@@ -191,7 +191,7 @@ _ENTRIES = (
         train=732_280,
         test=5000,
         classes=("square", "ellipse", "heart"),
-        licence="rendered pictures: none needed; published file: Apache 2.0",
+        licence="rendered images: none needed; published file: Apache 2.0",
         how="all 40 orientations, 737,280 images in all, likewise; takes 3 GB of the cache's disk",
     ),
     Entry(

@@ -31,17 +31,17 @@ Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def read(path: Path, split: str, classes: tuple[str, ...], count: int) -> Pictures:
-    """The pictures of one split, in whichever form the archive has.
+    """The images of one split, in whichever form the archive has.
 
     Args:
         path: `cifar-10-binary.tar.gz`, `cifar-10-python.tar.gz` or `cifar10-jpeg.tar.xz`.
         split: ``"train"`` or ``"test"``.
         classes: the class names, in the order of their labels.
-        count: how many pictures the split must have.
+        count: how many images the split must have.
 
     Returns:
         uint8 with shape (count, 3, 32, 32) and int64 labels with shape (count,). In the JPEG form
-        the classes take turns (all 0000.jpg, all 0001.jpg, …), so that the first n pictures are of
+        the classes take turns (all 0000.jpg, all 0001.jpg, …), so that the first n images are of
         all classes in any form.
 
     Raises:
@@ -55,7 +55,7 @@ def read(path: Path, split: str, classes: tuple[str, ...], count: int) -> Pictur
         images, labels = _read_batches(path, split, ".bin", _from_binary)
     if images.shape != (count, 3, 32, 32):
         raise NaqshError(
-            f"{path} has {len(images)} {split} pictures, not {count}; remove it and fetch it again"
+            f"{path} has {len(images)} {split} images, not {count}; remove it and fetch it again"
         )
     if labels.min() < 0 or labels.max() >= len(classes):
         raise NaqshError(f"{path} has labels outside 0..9; remove it and fetch it again")

@@ -160,10 +160,10 @@ def upright(path: Path) -> tuple[Image.Image, bool]:
 def unreadable(name: str, error: Exception) -> NaqshError:
     """The error for a file that a decoder or the system gave up on."""
     if isinstance(error, UnidentifiedImageError):
-        return NaqshError(f"picture {name} is no picture inside; repair or remove it")
+        return NaqshError(f"image {name} cannot be decoded; repair or remove it")
     why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     why = why or type(error).__name__
-    return NaqshError(f"picture {name} cannot be read ({why}); repair or remove it")
+    return NaqshError(f"image {name} cannot be read ({why}); repair or remove it")
 
 
 def _open(file: Path | IO[bytes], name: str) -> Image.Image:
@@ -176,7 +176,7 @@ def _open(file: Path | IO[bytes], name: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         pass
     raise NaqshError(
-        f"picture {name} is refused: it claims more than {limit / 1e6:.0f} million pixels, as "
+        f"image {name} is refused: it claims more than {limit / 1e6:.0f} million pixels, as "
         "files made to fill the memory do; shrink or remove it"
     )
 
@@ -256,17 +256,17 @@ def _scaled(
 ) -> tuple[Image.Image, float, float, float]:
     """Values of any type brought to 8 bits; also their least and largest, and their type's."""
     if not np.isfinite(values).all():
-        raise NaqshError(f"picture {name} has values that are no numbers; repair or remove it")
+        raise NaqshError(f"image {name} has values that are no numbers; repair or remove it")
     least, largest = float(values.min()), float(values.max())
     if range is None:
         if values.dtype.kind == "f":
             raise NaqshError(
-                f"picture {name} has floating-point pixels from {least:g} to {largest:g}; save it "
+                f"image {name} has floating-point pixels from {least:g} to {largest:g}; save it "
                 "with 8 bits, or name black and white, for example --data.range 0,1"
             )
         if least < 0 or largest > 65535:
             raise NaqshError(
-                f"picture {name} has values from {least:g} to {largest:g}, more than 16 bits; save "
+                f"image {name} has values from {least:g} to {largest:g}, more than 16 bits; save "
                 f"it with 8, or name black and white, for example --data.range 0,{largest:g}"
             )
     low, high = (0.0, top) if range is None else range

@@ -7,7 +7,7 @@
     test/<kind>/000.png             faulty ones, by kind of fault
     ground_truth/<kind>/000_mask.png  white where the fault is; good ones have none
 
-The class of a good picture is the first, so that training and test part have the same classes.
+The class of a good image is the first, so that training and test part have the same classes.
 Masks are read by :mod:`naqsh.data.masks`.
 
 References:
@@ -29,26 +29,26 @@ GOOD = "good"
 
 
 def laid_out(folder: Path) -> bool:
-    """Whether a folder has good pictures to train on and pictures to test, as MVTec AD has."""
+    """Whether a folder has good images to train on and images to test, as MVTec AD has."""
     return (folder / "train" / GOOD).is_dir() and (folder / "test").is_dir()
 
 
 def listing(folder: Path, split: str) -> Listing:
-    """The pictures of one part: good ones alone for training, all kinds for the test.
+    """The images of one part: good ones alone for training, all kinds for the test.
 
     Args:
         folder: in the layout above.
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        the pictures, whose class 0 is ``good``, the others being the kinds of faults, sorted.
+        the images, whose class 0 is ``good``, the others being the kinds of faults, sorted.
 
     Raises:
-        NaqshError: a part without pictures, or good ones missing where they are trained on.
+        NaqshError: a part without images, or good ones missing where they are trained on.
     """
     test = lists.files(folder, "test", least=1, masks=True)
     if test.labels is None:
-        raise NaqshError(f"{folder / 'test'} has pictures but no sub-folders; sort them by kind")
+        raise NaqshError(f"{folder / 'test'} has images but no sub-folders; sort them by kind")
     classes = (GOOD, *sorted(set(test.classes) - {GOOD}))
     if split == "train":
         good = lists.files(folder / "train" / GOOD)

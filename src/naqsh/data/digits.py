@@ -1,8 +1,8 @@
 """Real handwritten digits that are always at hand: the 1,797 that come with scikit-learn.
 
-They are the test part of the UCI "Optical Recognition of Handwritten Digits" set: 8x8 pictures with
+They are the test part of the UCI "Optical Recognition of Handwritten Digits" set: 8x8 images with
 17 grey values, written by 13 people. They are enlarged to 16x16 by PIL's bilinear filter, which
-keeps the strokes smooth and lets networks halve the picture three times.
+keeps the strokes smooth and lets networks halve the image three times.
 
 References:
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
@@ -20,7 +20,7 @@ _TEST = 297
 def read(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The digits of one split.
 
-    The test split is every sixth digit or so, picture floor(k N / 297) for k in 0..296: no random
+    The test split is every sixth digit or so, image floor(k N / 297) for k in 0..296: no random
     generator decides it, and as the set is ordered by writer, every writer is in both splits and
     each class has 24 to 35 test digits.
 

@@ -15,13 +15,13 @@ _BLOCK = 64 << 20
 
 
 class Fingerprint:
-    """The fingerprint of pictures that arrive in pieces, in their order."""
+    """The fingerprint of images that arrive in pieces, in their order."""
 
     def __init__(self, shape: tuple[int, ...]):
         self._hash = hashlib.sha256(f"uint8 {' '.join(map(str, shape))}\n".encode())
 
     def add(self, images: NDArray[np.uint8]) -> None:
-        """Take in the next pictures."""
+        """Take in the next images."""
         self._hash.update(np.ascontiguousarray(images).data)
 
     def close(self, labels: NDArray[np.int64] | None) -> str:

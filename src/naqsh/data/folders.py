@@ -203,7 +203,7 @@ def _common_size(
         if (header.width, header.height) != (first.width, first.height):
             least = min(first.width, first.height, header.width, header.height)
             raise NaqshError(
-                f"pictures differ in size: {paths[0]} has {first.width}x{first.height}, {path} has "
+                f"images differ in size: {paths[0]} has {first.width}x{first.height}, {path} has "
                 f"{header.width}x{header.height}; give one size for all, for example {least}"
             )
     return first.width, first.height
@@ -219,7 +219,7 @@ def _decoded(
 
     errors: list[tuple[Path, NaqshError]] = []
     largest, top, cut = 0.0, 255.0, 0
-    with progress(f"decoding {folder}", len(paths), "pictures") as advance:
+    with progress(f"decoding {folder}", len(paths), "images") as advance:
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
             advance(len(part))

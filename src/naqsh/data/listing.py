@@ -243,14 +243,14 @@ def _listing(
 ) -> Listing:
     if loose and classes:
         raise NaqshError(
-            f"{top} has both pictures ({loose[0].name}) and sub-folders of pictures "
-            f"({next(iter(classes))}); move the loose pictures into a sub-folder, or away"
+            f"{top} has both images ({loose[0].name}) and sub-folders of images "
+            f"({next(iter(classes))}); move the loose images into a sub-folder, or away"
         )
     count = len(loose) + sum(len(images) for images in classes.values())
     if count < least:
         said = "; ".join(("", *notes))
         raise NaqshError(
-            f"{top} has {count or 'no'} picture{'s' * (not count)}; a data set needs at least "
+            f"{top} has {count or 'no'} image{'s' * (not count)}; a data set needs at least "
             f"{least} (files ending in {' '.join(SUFFIXES)}){said}"
         )
     if loose:

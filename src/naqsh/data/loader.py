@@ -1,11 +1,11 @@
-"""The stream of training pictures, as a pure function of a seed and a position.
+"""The stream of training images, as a pure function of a seed and a position.
 
 Training reads an endless stream: position p is entry p mod N of the order of epoch p div N, and
 that order is a permutation drawn from (seed, epoch) alone. So the loader has no state to save (a
-checkpoint keeps one integer, the number of pictures seen), a rank of many takes its slice of the
+checkpoint keeps one integer, the number of images seen), a rank of many takes its slice of the
 global batch by position, and a batch may reach over the end of an epoch.
 
-No Python runs per picture: a batch is one gather of rows and one conversion.
+No Python runs per image: a batch is one gather of rows and one conversion.
 """
 
 import functools
@@ -31,22 +31,22 @@ class Loader:
         device: str | torch.device = "cpu",
         flip: bool = False,
     ):
-        """Set up the stream; nothing is read yet unless the pictures go to an accelerator.
+        """Set up the stream; nothing is read yet unless the images go to an accelerator.
 
-        On an accelerator the pictures are kept there as uint8 when they take at most an eighth of
+        On an accelerator the images are kept there as uint8 when they take at most an eighth of
         its free memory; otherwise each batch crosses over from pinned memory.
 
         Args:
             images: uint8 with shape (N, C, H, W), N >= 1, contiguous; may be a memory map.
             labels: int64 with shape (N,), or None.
-            seed: any whole number; fixes the order of every epoch and which pictures are mirrored.
+            seed: any whole number; fixes the order of every epoch and which images are mirrored.
             device: where batches are wanted.
-            flip: mirror each picture left to right with probability 1/2.
+            flip: mirror each image left to right with probability 1/2.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or len(images) == 0:
             raise ValueError(f"need uint8 (N >= 1, C, H, W), got {images.dtype} {images.shape}")
         if labels is not None and labels.shape != (len(images),):
-            raise ValueError(f"{len(images)} pictures, but labels of shape {labels.shape}")
+            raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
         self._seed = seed
         self._device = torch.device(device)
         self._flip = flip
@@ -63,7 +63,7 @@ class Loader:
         return len(self._images)
 
     def take(self, start: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """The pictures at positions [start, start + count) of the stream.
+        """The images at positions [start, start + count) of the stream.
 
         Args:
             start: first position, zero or more; with R ranks of batch B, rank r takes its step s
@@ -71,7 +71,7 @@ class Loader:
             count: how many, one or more; may be larger than the data set.
 
         Returns:
-            uint8 pictures with shape (count, C, H, W) and int64 labels with shape (count,) or None,
+            uint8 images with shape (count, C, H, W) and int64 labels with shape (count,) or None,
             both on the loader's device and owned by the caller.
         """
         if start < 0 or count < 1:
@@ -136,7 +136,7 @@ class Loader:
 
 
 def to_float(images: Tensor, low: float, high: float) -> Tensor:
-    """Map stored pictures to the range a network works in.
+    """Map stored images to the range a network works in.
 
     Args:
         images: uint8 in 0..255, any shape.
@@ -148,7 +148,7 @@ def to_float(images: Tensor, low: float, high: float) -> Tensor:
     """
     start, scale = _line(low, high)
     values = images.to(torch.float32)
-    # One fused multiply-add over the pictures; two operations in place take half as long again.
+    # One fused multiply-add over the images; two operations in place take half as long again.
     return torch.add(start, values, alpha=scale, out=values)
 
 
@@ -162,7 +162,7 @@ def _line(low: float, high: float) -> tuple[Tensor, float]:
 
 
 def _room_on(device: torch.device) -> int:
-    """Bytes that pictures may take on an accelerator."""
+    """Bytes that images may take on an accelerator."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // _SHARE_OF_DEVICE
     return 1 << 30

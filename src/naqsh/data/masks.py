@@ -186,7 +186,7 @@ def _joined(paths: Sequence[Path], image: Path) -> NDArray[np.bool_]:
         mask = faulty(path)
         if mask.shape != whole.shape:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, whole.shape)]
-            raise NaqshError(f"mask {path} is {sizes[0]}, its picture {image.name} {sizes[1]}")
+            raise NaqshError(f"mask {path} is {sizes[0]}, its image {image.name} {sizes[1]}")
         whole |= mask
     return whole
 

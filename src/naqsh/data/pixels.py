@@ -1,4 +1,4 @@
-"""Changing the size and the number of channels of pictures, as PIL does it."""
+"""Changing the size and the number of channels of images, as PIL does it."""
 
 from typing import Literal
 
@@ -13,10 +13,10 @@ _FILTERS = {
 
 
 def fit(picture: Image.Image, size: int, smooth: str = "lanczos") -> Image.Image:
-    """Crop the largest centred square of a picture and bring it to size x size.
+    """Crop the largest centred square of an image and bring it to size x size.
 
     Args:
-        picture: mode L or RGB.
+        image: mode L or RGB.
         size: side in pixels.
         smooth: ``"lanczos"`` or ``"bilinear"``; both widen with the reduction, so that nothing
             aliases.
@@ -32,7 +32,7 @@ def fit(picture: Image.Image, size: int, smooth: str = "lanczos") -> Image.Image
 def resize(
     images: NDArray[np.uint8], size: int, smooth: Literal["lanczos", "bilinear"] = "lanczos"
 ) -> NDArray[np.uint8]:
-    """Centre-crop and resize every picture.
+    """Centre-crop and resize every image.
 
     Args:
         images: uint8 with shape (N, C, H, W), C 1 or 3.
@@ -51,7 +51,7 @@ def resize(
 
 
 def recolour(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Turn grey pictures to three equal channels, or colour ones to their luma.
+    """Turn grey images to three equal channels, or colour ones to their luma.
 
     Args:
         images: uint8 with shape (N, C, H, W), C 1 or 3.
@@ -83,13 +83,13 @@ def converted(
 
 
 def to_picture(array: NDArray[np.uint8]) -> Image.Image:
-    """A PIL picture of mode L or RGB from uint8 with shape (1 or 3, H, W)."""
+    """A PIL image of mode L or RGB from uint8 with shape (1 or 3, H, W)."""
     if array.shape[0] == 1:
         return Image.fromarray(np.ascontiguousarray(array[0]))
     return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
 
 
 def to_array(picture: Image.Image) -> NDArray[np.uint8]:
-    """uint8 with shape (C, H, W) from a PIL picture of mode L or RGB."""
+    """uint8 with shape (C, H, W) from a PIL image of mode L or RGB."""
     array = np.asarray(picture, dtype=np.uint8)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)

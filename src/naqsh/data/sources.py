@@ -13,7 +13,7 @@ from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
 from naqsh.io import places
 
-_KINDS = f"give a folder of pictures, a .npy or .npz file, or one of {', '.join(CATALOG)}"
+_KINDS = f"give a folder of images, a .npy or .npz file, or one of {', '.join(CATALOG)}"
 
 
 def load(
@@ -40,7 +40,7 @@ def load(
     checksum, and goes to `home`, or to the cache when none is given.
 
     Args:
-        source: a name of the catalogue, a folder of pictures, or a `.npz` or `.npy` file.
+        source: a name of the catalogue, a folder of images, or a `.npz` or `.npy` file.
         split: ``"train"`` or ``"test"``; files of arrays have ``"test"`` where they hold arrays of
             such names (`x_test`), folders when they have sub-folders of these two names. See
             `holdout`.
@@ -66,9 +66,9 @@ def load(
     if split not in ("train", "test"):
         raise one_of("split", split, ("train", "test"))
     if size is not None and not 1 <= size <= 8192:
-        raise NaqshError(f"pictures cannot be {size} pixels wide; give a size from 1 to 8192")
+        raise NaqshError(f"images cannot be {size} pixels wide; give a size from 1 to 8192")
     if channels not in (None, 1, 3):
-        raise NaqshError(f"pictures have 1 channel (grey) or 3 (colour), not {channels}")
+        raise NaqshError(f"images have 1 channel (grey) or 3 (colour), not {channels}")
     if not isinstance(source, str | os.PathLike) or not str(source).strip():
         raise NaqshError(f"{source!r:.40} names no data set; {_KINDS}")
     source = str(source)

@@ -2,12 +2,12 @@ r"""dSprites: one white shape on black, 64x64 and binary, from five known factor
 
 The set is made by a program, so its factors are known exactly: shape (square, ellipse, heart),
 scale (6 values from 0.5 to 1), orientation (40 values from 0 to :math:`2 \pi`, both ends in, so the
-first and the last look the same), and 32 positions across and down. Pictures are in the order of
+first and the last look the same), and 32 positions across and down. Images are in the order of
 the published file: shape slowest, then scale, orientation, x, and y fastest. `dsprites` is the part
 with orientation 0, `dsprites-full` is all of it. The set has no test images of its own: 5,000 of
 either, drawn once, are held out of training here.
 
-The published files are read where they lie in the data home. Elsewhere the pictures are rendered
+The published files are read where they lie in the data home. Elsewhere the images are rendered
 here: the same factors, sizes of our own choice. A pixel is white when its centre lies in the shape,
 :math:`(u, v) = R(-\theta)\,(p - c) / s` being the point in the shape's own frame:
 
@@ -17,7 +17,7 @@ ellipse :math:`(u / 7.3)^2 + (v / 11.3)^2 \le 1`
 heart   :math:`(a^2 + b^2 - 1)^3 \le a^2 b^3` with :math:`(a, b) = (u, -v) / 9.7`
 ======= =================================================
 
-Centres lie at 16.5, 17.5, ... 47.5, on pixel centres, so a step in position moves the picture by
+Centres lie at 16.5, 17.5, ... 47.5, on pixel centres, so a step in position moves the image by
 just one pixel and the largest shape stays inside at every angle.
 
 References:
@@ -53,15 +53,15 @@ _HALF_SQUARE, _ELLIPSE, _HEART = 10.5, (7.3, 11.3), 9.7
 
 
 def count(orientations: int) -> int:
-    """Number of pictures: 18,432 with one orientation, 737,280 with all 40."""
+    """Number of images: 18,432 with one orientation, 737,280 with all 40."""
     return len(SHAPES) * len(SCALES) * orientations * _BLOCK
 
 
 def factors(indices: NDArray[np.int64], orientations: int = 1) -> NDArray[np.int64]:
-    """The factors that picture number k is made of.
+    """The factors that image number k is made of.
 
     Args:
-        indices: numbers of pictures, shape (M,).
+        indices: numbers of images, shape (M,).
         orientations: 1 for `dsprites`, 40 for `dsprites-full`.
 
     Returns:
@@ -72,7 +72,7 @@ def factors(indices: NDArray[np.int64], orientations: int = 1) -> NDArray[np.int
 
 
 def labels(orientations: int) -> NDArray[np.int64]:
-    """The shape of every picture, int64 with shape (N,)."""
+    """The shape of every image, int64 with shape (N,)."""
     return factors(np.arange(count(orientations)), orientations)[:, 0]
 
 
@@ -90,7 +90,7 @@ def split(name: str, orientations: int) -> NDArray[np.int64]:
 
 
 def render(orientations: int) -> Iterator[NDArray[np.uint8]]:
-    """Draw the set, 1,024 pictures at a time: all positions of one shape, scale and orientation.
+    """Draw the set, 1,024 images at a time: all positions of one shape, scale and orientation.
 
     Args:
         orientations: 1 for orientation 0 alone, 40 for all.
@@ -109,7 +109,7 @@ def render(orientations: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def mask(shape: str, scale: float, angle: float) -> NDArray[np.uint8]:
-    """One shape about the centre of a 33x33 picture: uint8, 255 inside and 0 outside.
+    """One shape about the centre of a 33x33 image: uint8, 255 inside and 0 outside.
 
     Args:
         shape: one of `SHAPES`.
@@ -131,7 +131,7 @@ def mask(shape: str, scale: float, angle: float) -> NDArray[np.uint8]:
 
 
 def read(path: Path, orientations: int) -> Iterator[NDArray[np.uint8]]:
-    """The pictures of a published file, a block at a time and in the order of :func:`render`.
+    """The images of a published file, a block at a time and in the order of :func:`render`.
 
     The official file also holds a pickle (`metadata`), which is never opened.
 

@@ -63,7 +63,7 @@ class Schedule:
 
     @abstractmethod
     def draw(self, noise: Noise) -> Tensor:
-        """A time for each picture to be trained at, shape (N,)."""
+        """A time for each image to be trained at, shape (N,)."""
 
     @abstractmethod
     def condition(self, t: Tensor | float) -> Tensor:
@@ -189,7 +189,7 @@ def as_tensor(number: Tensor | float) -> Tensor:
 @lru_cache(maxsize=64)
 def _log_snr(schedule: Discrete, device: torch.device) -> Tensor:
     """Log-SNR at t = 0..T, float64 on `device`."""
-    # By sums of logarithms: 1 - alpha_bar itself would lose digits near the clean picture.
+    # By sums of logarithms: 1 - alpha_bar itself would lose digits near the clean image.
     log_alpha_bar = torch.cumsum(torch.log1p(-schedule.betas()), dim=0)
     log_snr = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
     return torch.cat([log_snr.new_full((1,), math.inf), log_snr]).to(device)

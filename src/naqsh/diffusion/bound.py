@@ -102,19 +102,19 @@ def bound(
     steps: int | None = None,
     spacing: Spacing | None = None,
     clip: bool = True,
-    told: Count | None = None,
+    progress: Count | None = None,
 ) -> BoundParts:
     """Every term of the bound; one network evaluation a time.
 
     Args:
-        denoiser: what sees the picture; its own variance is that of the reverse steps.
+        denoiser: what sees the image; its own variance is that of the reverse steps.
         images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
-        noise: of these N pictures; drawn from once a time, from the noisiest on.
+        noise: of these N images; drawn from once a time, from the noisiest on.
         labels: passed on to the denoiser.
         steps: how many; all where the schedule has whole steps, else 1000.
         spacing: where they lie; see :func:`placed`.
-        clip: cut the denoiser's clean picture to [-1, 1].
-        told: called after each time with how many are done, and of how many.
+        clip: cut the denoiser's clean image to [-1, 1].
+        progress: called after each time with how many are done, and of how many.
     """
     schedule = denoiser.schedule
     times = placed(schedule, steps, spacing)
@@ -125,8 +125,8 @@ def bound(
         nats, seen = cost.at(t, s, epsilon, last=s == 0)
         terms.append(nats)
         errors.append((seen - epsilon).double().square().flatten(1).mean(1))
-        if told:
-            told(len(terms), len(times) - 1)
+        if progress:
+            progress(len(terms), len(times) - 1)
     by_time = torch.stack(terms[::-1], 1) / math.log(2)
     prior = prior_nats(schedule, images.double()) / math.log(2)
     return BoundParts(times[:-1].flip(0), by_time, prior, torch.stack(errors[::-1], 1))

@@ -18,7 +18,7 @@ edm      :math:`(\sigma x_0 - \alpha s^2 \epsilon)/(s \sqrt p)`  :math:`(\alpha 
                                                                  \sqrt p\, F)/p`
 ======== ======================================================= ===================================
 
-The last also divides the network's input by :math:`\sqrt p`. Of a picture with D numbers the loss
+The last also divides the network's input by :math:`\sqrt p`. Of an image with D numbers the loss
 is :math:`w(t) \|F - F^\star\|^2 / D`, with
 
 * ``simple``: w = 1. This is DDPM's simple loss for epsilon, EDM's weights
@@ -26,7 +26,7 @@ is :math:`w(t) \|F - F^\star\|^2 / D`, with
 * ``min-snr``: :math:`\min(\mathrm{SNR}, \gamma)` times the squared error of :math:`x_0`;
 * ``vlb``: no such square but T times the step's term of the variational bound in nats a number, so
   that its mean over the times is the bound but for the prior's term. It needs a schedule of whole
-  steps, and pictures of 256 grey levels in [-1, 1].
+  steps, and images of 256 grey levels in [-1, 1].
 
 With a learnt variance the network gives 2C channels; the second half says where in log space the
 variance lies between the two extremes (:mod:`naqsh.diffusion.reverse`), and 0.001 times the bound
@@ -37,7 +37,7 @@ The interface::
     denoiser = Denoiser(network, schedule, parameterisation="epsilon", weighting="simple",
                         gamma=5.0, variance="large", sigma_data=0.5)
     prediction = denoiser(x_t, t, labels=None)   # t: float or (N,); .x0, .epsilon, .fraction
-    losses, t = denoiser.loss(images, noise, labels=None)       # per picture (N,), their times (N,)
+    losses, t = denoiser.loss(images, noise, labels=None)       # per image (N,), their times (N,)
     losses = denoiser.loss_at(images, t, noise, labels=None)    # at given times
 
     network(x, condition, labels) -> Tensor      # condition: float32 (N,), schedule.condition(t)
@@ -80,7 +80,7 @@ class Form:
     """A parameterisation at some times: every map in it is linear. All have the times' shape.
 
     Attributes:
-        x0: multiplies (x_t, F); the sum is the clean picture.
+        x0: multiplies (x_t, F); the sum is the clean image.
         epsilon: multiplies (x_t, F); the sum is the noise.
         target: multiplies (x_0, epsilon); the sum is what F should be.
         scale: multiplies what the network sees, or None for 1.
@@ -123,17 +123,17 @@ def _form_once(kind: Parameterisation, schedule: Schedule, t: float, sigma_data:
 
 
 def combine(factors: tuple[Tensor, Tensor], first: Tensor, second: Tensor) -> Tensor:
-    """The sum of two pictures, each multiplied by its factor, one for all or one for each."""
+    """The sum of two images, each multiplied by its factor, one for all or one for each."""
     return spread(factors[0], first) * first + spread(factors[1], second) * second
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a denoiser sees in a noisy picture.
+    """What a denoiser sees in a noisy image.
 
     Attributes:
-        x0: the expected clean picture, shape (N, C, H, W).
-        epsilon: the expected noise, same shape; alpha x0 + sigma epsilon is the noisy picture.
+        x0: the expected clean image, shape (N, C, H, W).
+        epsilon: the expected noise, same shape; alpha x0 + sigma epsilon is the noisy image.
         fraction: where log-variance lies between the least (0) and the most (1), where it is
             learnt; same shape, not cut.
     """
@@ -143,7 +143,7 @@ class Prediction:
     fraction: Tensor | None = None
 
     def clipped(self, x_t: Tensor, alpha: float, sigma: float) -> "Prediction":
-        """The clean picture cut to [-1, 1], and the noise that is then in `x_t`."""
+        """The clean image cut to [-1, 1], and the noise that is then in `x_t`."""
         x0 = self.x0.clamp(-1, 1)
         return replace(self, x0=x0, epsilon=(x_t - alpha * x0) / sigma)
 
@@ -160,17 +160,17 @@ class Denoises(Protocol):
 
 
 class Denoiser(nn.Module):
-    """A network that is trained to see the clean picture in a noisy one.
+    """A network that is trained to see the clean image in a noisy one.
 
     Args:
-        network: (noisy pictures, condition (N,), labels or None) to pictures; to twice the channels
+        network: (noisy images, condition (N,), labels or None) to images; to twice the channels
             where the variance is learnt.
         schedule: of the noise.
         parameterisation: what the network's output stands for.
         weighting: of the loss over time.
         gamma: where ``min-snr`` cuts.
         variance: of the reverse steps.
-        sigma_data: standard deviation of the pictures' values, for ``edm``.
+        sigma_data: standard deviation of the images' values, for ``edm``.
 
     Raises:
         NaqshError: a combination that cannot work.
@@ -198,7 +198,7 @@ class Denoiser(nn.Module):
         if parameterisation == "epsilon" and float(schedule(schedule.end)[0]) == 0:
             raise NaqshError(
                 f"the {name} schedule ends in noise alone, where epsilon says nothing of the "
-                "picture; use parameterisation velocity, v, x0 or edm"
+                "image; use parameterisation velocity, v, x0 or edm"
             )
         self.network, self.schedule = network, schedule
         self.parameterisation: Parameterisation = parameterisation
@@ -207,15 +207,15 @@ class Denoiser(nn.Module):
         self.sigma_data = sigma_data
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Prediction:
-        """What the network sees in noisy pictures.
+        """What the network sees in noisy images.
 
         Args:
             x_t: with shape (N, C, H, W).
-            t: a number for all pictures, or one for each with shape (N,), on their device.
+            t: a number for all images, or one for each with shape (N,), on their device.
             labels: passed on to the network.
 
         Returns:
-            the clean pictures and the noise, in the dtype of `x_t` also under autocast.
+            the clean images and the noise, in the dtype of `x_t` also under autocast.
         """
         maps = self._form(t)
         output, fraction = self._output(x_t, t, maps, labels)
@@ -225,11 +225,11 @@ class Denoiser(nn.Module):
     def loss(
         self, images: Tensor, noise: Noise, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The weighted loss of each picture at a time of its own.
+        """The weighted loss of each image at a time of its own.
 
         Args:
-            images: clean pictures with shape (N, C, H, W).
-            noise: of these N pictures; draws the times, then epsilon.
+            images: clean images with shape (N, C, H, W).
+            noise: of these N images; draws the times, then epsilon.
             labels: passed on to the network.
 
         Returns:
@@ -241,7 +241,7 @@ class Denoiser(nn.Module):
     def loss_at(
         self, images: Tensor, t: Tensor, noise: Noise, labels: Tensor | None = None
     ) -> Tensor:
-        """The weighted loss of each picture at given times, both with shape (N,).
+        """The weighted loss of each image at given times, both with shape (N,).
 
         The times are whole where the schedule is.
         """

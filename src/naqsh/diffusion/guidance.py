@@ -29,7 +29,7 @@ def drop(labels: Tensor, noise: Noise, chance: float, null: int) -> Tensor:
 
 
 class Guided(nn.Module):
-    """A denoiser under guidance; one pass of the network over twice the pictures.
+    """A denoiser under guidance; one pass of the network over twice the images.
 
     Args:
         denoiser: trained with and without labels.

@@ -1,18 +1,18 @@
 r"""Log-likelihood by the probability-flow equation.
 
-With :math:`y = x/\alpha`, :math:`u = \sigma/\alpha` and :math:`\tau = \ln u`, pictures and noise
+With :math:`y = x/\alpha`, :math:`u = \sigma/\alpha` and :math:`\tau = \ln u`, images and noise
 are joined by an ordinary differential equation, and densities along it by its Jacobian's trace:
 
 .. math:: \frac{dy}{d\tau} = u\, \hat\epsilon(x, t), \qquad
    \frac{d \log p(y)}{d\tau} = -\sigma \operatorname{tr} \frac{\partial \hat\epsilon}{\partial x}.
 
-It is solved from the least noise u of the schedule, where y is the picture itself, to the most,
+It is solved from the least noise u of the schedule, where y is the image itself, to the most,
 where :math:`x = \alpha y` is the noise that sampling begins with. In :math:`\tau` the equation is
 smooth at both ends, so the classical Runge-Kutta method with equal steps does well.
 
 The trace is estimated by :math:`v^\top J v` with signs v drawn evenly (Hutchinson), the same v all
-along, or taken exactly from D backward passes where pictures are small. The estimate is right in
-the mean if the equation is solved exactly; the trained score, and the noise u that every picture is
+along, or taken exactly from D backward passes where images are small. The estimate is right in
+the mean if the equation is solved exactly; the trained score, and the noise u that every image is
 taken to hold, may move it to either side.
 
 The interface::
@@ -49,20 +49,20 @@ def log_likelihood(
     labels: Tensor | None = None,
     steps: int = 50,
     probes: int | Literal["exact"] = 1,
-    told: Count | None = None,
+    progress: Count | None = None,
 ) -> Tensor:
-    """The log-density of each picture in nats, shape (N,), float64.
+    """The log-density of each image in nats, shape (N,), float64.
 
     Args:
         denoiser: what sees the noise.
         images: in the denoiser's range of values with shape (N, C, H, W). The density is of these
-            values: pictures of grey levels need noise of a level's width added first.
-        noise: of these N pictures; one draw a probe.
+            values: images of grey levels need noise of a level's width added first.
+        noise: of these N images; one draw a probe.
         labels: passed on to the denoiser.
         steps: of the Runge-Kutta method.
         probes: random signs that the trace is estimated from, one backward pass each an
-            evaluation, or ``exact`` for one pass a number of the picture.
-        told: called after each step with how many are done, and of how many.
+            evaluation, or ``exact`` for one pass a number of the image.
+        progress: called after each step with how many are done, and of how many.
 
     Raises:
         NaqshError: no step or no probe.
@@ -90,8 +90,8 @@ def log_likelihood(
         fourth, d = rates(y + h * third, tau + h)
         y = y + h / 6 * (first + 2 * second + 2 * third + fourth)
         gained += h / 6 * (a + 2 * b + 2 * c + d)
-        if told:
-            told(i + 1, steps)
+        if progress:
+            progress(i + 1, steps)
     alpha, sigma = (float(number) for number in schedule(schedule.time(-2 * most)))
     # Flow matching's most noise lies before its end, and is not yet that of the prior.
     deviation = schedule.prior if float(schedule(schedule.end)[0]) else sigma

@@ -58,7 +58,7 @@ class DenoisingSpec(MethodSpec):
         attention: sides of the levels with self-attention; the middle always has it.
         heads: heads of each attention.
         dropout: chance of dropping a channel's value in each residual block.
-        conditional: whether the network is told labels, so that a class can be asked for.
+        conditional: whether the network is conditioned on labels, so that a class can be asked for.
         label_dropout: how often a label is hidden from the network in training, for guidance.
         sampler: by which images are drawn unless another is asked for.
         steps: how many steps the sampler takes.
@@ -104,7 +104,7 @@ class Denoising(Method):
         spec: its hyperparameters.
         shape: (C, H, W) of the images.
         space: (C, H, W) of x0.
-        classes: how many labels the network is told apart; 0 for none.
+        classes: how many labels the network is conditioned on; 0 for none.
     """
 
     clips = False

@@ -1,7 +1,7 @@
 r"""A random lower bound of the log-likelihood from a few of the variational bound's terms.
 
-All S terms of the bound (:mod:`naqsh.diffusion.bound`) cost S evaluations of the network a picture.
-Here the last step, into the clean picture, is always taken; the others' sum is estimated from one
+All S terms of the bound (:mod:`naqsh.diffusion.bound`) cost S evaluations of the network an image.
+Here the last step, into the clean image, is always taken; the others' sum is estimated from one
 term drawn in each of K - 1 equal strata of the steps, each counted S - 1 over K - 1 times. The mean
 over the draws is the bound itself, so the estimate is above the log-likelihood by chance alone.
 
@@ -29,15 +29,15 @@ def partial_bound(
     labels: Tensor | None = None,
     clip: bool = True,
 ) -> Tensor:
-    """A random lower bound of each picture's log-probability in nats, float64 with shape (N,).
+    """A random lower bound of each image's log-probability in nats, float64 with shape (N,).
 
     Args:
-        denoiser: what sees the picture.
+        denoiser: what sees the image.
         images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
-        noise: of these N pictures.
-        evaluations: of the network for each picture; as many as there are steps take each once.
+        noise: of these N images.
+        evaluations: of the network for each image; as many as there are steps take each once.
         labels: passed on to the denoiser.
-        clip: cut the denoiser's clean picture to [-1, 1].
+        clip: cut the denoiser's clean image to [-1, 1].
 
     Raises:
         NaqshError: fewer than two evaluations, or more than there are steps.

@@ -1,4 +1,4 @@
-r"""The forward process: one step, a jump from the clean picture, and the step back given both ends.
+r"""The forward process: one step, a jump from the clean image, and the step back given both ends.
 
 Let :math:`s < t` be two times of a schedule. Noise is added by
 
@@ -17,7 +17,7 @@ with :math:`\lambda = \ln \alpha^2 / \sigma^2`; in DDPM's neighbours this is :ma
    + \frac{\alpha_{t|s} \sigma_s^2}{\sigma_t^2} x_t
    = \frac{1}{\alpha_{t|s}} \left(x_t - \frac{\sigma_{t|s}^2}{\sigma_t} \epsilon\right),
 
-the first form of the clean picture, the second of the noise in :math:`x_t`.
+the first form of the clean image, the second of the noise in :math:`x_t`.
 
 The interface, `t` and `s` floats or tensors with shape (N,)::
 
@@ -40,7 +40,7 @@ from naqsh.diffusion.schedule import Schedule
 
 
 def spread(number: Tensor, like: Tensor) -> Tensor:
-    """One number for all pictures, or one for each with shape (N,), made to multiply `like`.
+    """One number for all images, or one for each with shape (N,), made to multiply `like`.
 
     A number for all stays where it is, on the CPU: kernels take it as an argument, without a copy.
     """
@@ -50,16 +50,16 @@ def spread(number: Tensor, like: Tensor) -> Tensor:
 
 
 def q_sample(x0: Tensor, t: Tensor | float, epsilon: Tensor, schedule: Schedule) -> Tensor:
-    """Jump from the clean picture to time t (Ho et al., 2020, equation 4).
+    """Jump from the clean image to time t (Ho et al., 2020, equation 4).
 
     Args:
-        x0: pictures with shape (N, C, H, W).
+        x0: images with shape (N, C, H, W).
         t: times of the schedule, one for all or shape (N,).
         epsilon: standard normal, shape of `x0`.
         schedule: says how much of each is kept.
 
     Returns:
-        noisy pictures with the shape and dtype of `x0`.
+        noisy images with the shape and dtype of `x0`.
     """
     alpha, sigma = schedule(t)
     return spread(alpha, x0) * x0 + spread(sigma, x0) * epsilon
@@ -75,14 +75,14 @@ def q_step(
     """One forward step, from time s to t (Ho et al., 2020, equation 2).
 
     Args:
-        x_s: pictures at time s with shape (N, C, H, W).
+        x_s: images at time s with shape (N, C, H, W).
         t: times, one for all or shape (N,).
         epsilon: standard normal, shape of `x_s`.
         schedule: says how much of each is kept.
         s: earlier times; t - 1, the step before, unless given.
 
     Returns:
-        pictures at time t with the shape and dtype of `x_s`.
+        images at time t with the shape and dtype of `x_s`.
     """
     kept, variance = transition(schedule, t, t - 1 if s is None else s)
     return spread(kept, x_s) * x_s + spread(variance.sqrt(), x_s) * epsilon
@@ -101,7 +101,7 @@ class Posterior:
     """Coefficients of q(x_s | x_t, x_0), float64, each with the shape of the times.
 
     Attributes:
-        of_x0: what multiplies the clean picture in the mean.
+        of_x0: what multiplies the clean image in the mean.
         of_x: what multiplies x_t in the mean.
         variance: of q(x_s | x_t, x_0), DDPM's beta tilde; 0 where s is 0.
         added: variance of q(x_t | x_s), DDPM's beta.
@@ -120,7 +120,7 @@ class Posterior:
     sigma: Tensor
 
     def mean(self, x_t: Tensor, x0: Tensor) -> Tensor:
-        """The mean, shape of `x_t`, from the clean picture (Ho et al., 2020, equation 7)."""
+        """The mean, shape of `x_t`, from the clean image (Ho et al., 2020, equation 7)."""
         return spread(self.of_x0, x0) * x0 + spread(self.of_x, x_t) * x_t
 
     def mean_of_epsilon(self, x_t: Tensor, epsilon: Tensor) -> Tensor:

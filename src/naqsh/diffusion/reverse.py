@@ -9,14 +9,14 @@ A denoiser's :math:`\hat x_0` makes the reverse step the normal with the mean of
   preserved;
 * ``learned``: :math:`\exp(v \ln \text{large} + (1 - v) \ln \text{small})`, v from the network.
 
-In the step into the clean picture the small one is 0. A fixed variance is the large one there, the
+In the step into the clean image the small one is 0. A fixed variance is the large one there, the
 noise that is left: the bound of an exact denoiser is 0.1 bits tighter by it than by the released
 codes' choice, the small variance of the step before. That one is the least of a learnt variance, as
 there. The step's term of the bound is
 
 .. math:: L = \mathrm{KL}\bigl(q(x_s \mid x_t, x_0) \,\|\, p(x_s \mid x_t)\bigr)
 
-or, into the clean picture, :math:`-\ln p(x_0 \mid x_1)`, a normal summed over each of 256 grey
+or, into the clean image, :math:`-\ln p(x_0 \mid x_1)`, a normal summed over each of 256 grey
 levels' bins, of which the two outermost are open.
 
 References:
@@ -45,13 +45,13 @@ def log_variance(
 
     Args:
         step: q(x_s | x_t, x_0).
-        floor: the least of a learnt variance where `step` goes into the clean picture.
+        floor: the least of a learnt variance where `step` goes into the clean image.
         kind: which variance.
-        like: pictures with shape (N, C, H, W), for dtype and shape.
+        like: images with shape (N, C, H, W), for dtype and shape.
         fraction: the place between the two extremes, where it is learnt; shape of `like`.
 
     Returns:
-        what multiplies `like`: one number, one a picture, or one a pixel.
+        what multiplies `like`: one number, one an image, or one a pixel.
     """
     inner = step.variance > 0
     if kind == "small":
@@ -68,13 +68,13 @@ def step_divergence(step: Posterior, x0: Tensor, guess: Tensor, log_variance: Te
     """KL of the reverse step from q(x_s | x_t, x_0), in nats a number.
 
     Args:
-        step: q(x_s | x_t, x_0), not into the clean picture.
-        x0: clean pictures with shape (N, C, H, W).
+        step: q(x_s | x_t, x_0), not into the clean image.
+        x0: clean images with shape (N, C, H, W).
         guess: what the denoiser takes them for, same shape.
         log_variance: of the reverse step.
 
     Returns:
-        mean over each picture, shape (N,).
+        mean over each image, shape (N,).
     """
     # The means differ by the guess alone; subtracting them would lose digits.
     shift = spread(step.of_x0, x0) * (x0 - guess)
@@ -88,12 +88,12 @@ def level_nats(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Minus log-probability of 256 grey levels under a normal, in nats a number.
 
     Args:
-        x0: pictures of grey levels in [-1, 1] with shape (N, C, H, W).
+        x0: images of grey levels in [-1, 1] with shape (N, C, H, W).
         mean: of the normal, same shape.
         log_variance: of the normal.
 
     Returns:
-        mean over each picture, shape (N,).
+        mean over each image, shape (N,).
     """
     scale = (-log_variance / 2).exp()
     upper, lower = (x0 - mean + 1 / 255) * scale, (x0 - mean - 1 / 255) * scale
@@ -117,14 +117,14 @@ def step_nats(
 
     Args:
         schedule: with levels.
-        x0: pictures of grey levels in [-1, 1] with shape (N, C, H, W).
+        x0: images of grey levels in [-1, 1] with shape (N, C, H, W).
         t: whole times from 1 with shape (N,), on the device of `x0`.
         guess: what the denoiser takes them for, same shape.
         kind: which variance.
         fraction: where the variance is learnt.
 
     Returns:
-        mean over each picture, shape (N,).
+        mean over each image, shape (N,).
     """
     assert schedule.levels, "continuous time has no step to t - 1"
     step = posterior(schedule, t, t - 1)

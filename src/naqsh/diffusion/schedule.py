@@ -4,7 +4,7 @@ A schedule is a map from time to the pair :math:`(\alpha_t, \sigma_t)` of
 
 .. math:: x_t = \alpha_t\, x_0 + \sigma_t\, \epsilon, \qquad \epsilon \sim \mathcal N(0, I).
 
-Time 0 is the clean picture. The unit of time is each schedule's own:
+Time 0 is the clean image. The unit of time is each schedule's own:
 
 * :class:`Linear`, :class:`Cosine`, :class:`SqrtLinear`: steps, t = 1..T as in DDPM, with
   :math:`\alpha_t^2 = \bar\alpha_t = \prod_{s \le t} (1 - \beta_s)` and
@@ -22,7 +22,7 @@ The interface, for any schedule::
     schedule.log_snr(t)                  # ln(alpha^2 / sigma^2), inf at 0
     schedule.time(log_snr)               # its inverse
     schedule.times(steps, spacing=None)  # float64 (steps + 1,) on the CPU, from `end` down to 0
-    schedule.draw(noise)                 # a training time for each picture, shape (N,)
+    schedule.draw(noise)                 # a training time for each image, shape (N,)
     schedule.condition(t)                # float32: the number that a network embeds
     schedule.levels                      # how many levels of noise; None in continuous time
     schedule.end, schedule.prior         # the last time, and the noise that sampling begins with
@@ -195,7 +195,7 @@ class EDM(Schedule):
 
 @dataclass(frozen=True)
 class FlowMatching(Schedule):
-    r"""A straight line from picture to noise, t from 0 to 1.
+    r"""A straight line from image to noise, t from 0 to 1.
 
     Attributes:
         skew: training times; ``uniform``, or ``normal`` for a logit of t drawn from N(-1.2, 1.2^2),
@@ -213,7 +213,7 @@ class FlowMatching(Schedule):
 
     @property
     def end(self) -> float:
-        """1, where nothing of the picture is left."""
+        """1, where nothing of the image is left."""
         return 1.0
 
     @property

@@ -1,6 +1,6 @@
-r"""Film strips: a picture on its way into noise, samples on their way out of it, and between two.
+r"""Film strips: an image on its way into noise, samples on their way out of it, and between two.
 
-All pictures are returned in [-1, 1], uncut, row by row. A noisy picture is divided by
+All images are returned in [-1, 1], uncut, row by row. A noisy image is divided by
 :math:`\sqrt{\alpha^2 + \sigma^2}`, so that it is equally bright under every schedule.
 
 References:
@@ -23,13 +23,13 @@ from naqsh.diffusion.schedule import Schedule
 
 
 def forward(schedule: Schedule, image: Tensor, noise: Noise, count: int) -> Tensor:
-    """A picture at `count` times from 0 to the end, two rows.
+    """An image at `count` times from 0 to the end, two rows.
 
     Args:
         schedule: of the noise.
         image: with shape (1, C, H, W).
-        noise: of one picture.
-        count: pictures in a row.
+        noise: of one image.
+        count: images in a row.
 
     Returns:
         shape (2 * count, C, H, W): jumps q(x_t | x_0), all with the same noise, then a walk
@@ -60,18 +60,18 @@ def reverse(
 
     Args:
         sampler: makes them, in at least `count` - 1 steps.
-        denoiser: sees the clean picture.
-        noise: of N pictures.
-        shape: of a picture.
-        count: pictures in a row.
+        denoiser: sees the clean image.
+        noise: of N images.
+        shape: of an image.
+        count: images in a row.
         labels: passed on to the denoiser.
 
     Returns:
-        shape (N * 2 * count, C, H, W): the noisy pictures, then what was seen in each of them.
+        shape (N * 2 * count, C, H, W): the noisy images, then what was seen in each of them.
     """
     schedule = denoiser.schedule
     begin = noise.normal(*shape) * schedule.prior
-    # The picture that a step begins with, and what the step sees in it; the last one is finished.
+    # The image that a step begins with, and what the step sees in it; the last one is finished.
     chosen = {sampler.steps * i // (count - 1) for i in range(count - 1)}
     noisy, seen, now = [], [], _sized(schedule, begin, schedule.end)
 

@@ -3,7 +3,7 @@ r"""The map of one dimension in an autoregressive flow, given its two parameters
 .. math:: z = (x - \mu)\, e^{-\alpha}, \qquad x = \mu + z\, e^{\alpha}, \qquad
    \alpha = b \tanh(a / b).
 
-A log-scale without bounds gives pictures unlike those of training log-densities of -1e13; the tanh
+A log-scale without bounds gives images unlike those of training log-densities of -1e13; the tanh
 keeps it within b, smoothly, and is the identity near 0.
 
 References:

@@ -90,7 +90,7 @@ class Autoregressive(Bijection):
         Args:
             z: shape (N, D).
             context: shape (N, K), if the map takes one.
-            progress: told after each pass how many are done, of how many.
+            progress: called after each pass how many are done, of how many.
         """
         z, x = self._ordered(z), torch.zeros_like(z)
         for done in range(1, z.shape[1] + 1):

@@ -10,7 +10,7 @@ with a factor that only shrinks to speak of,
 .. math:: e^s = \ell + (1 - \ell)\, \sigma(\tilde s + 2) / \sigma(2), \qquad \ell = e^{-3}:
 
 between 0.05 and 1.13, and 1 at :math:`\tilde s = 0` (Glow's factor with a floor). Where factors may
-grow, a picture unlike those of training is thrown farther out by each coupling, and training broke
+grow, an image unlike those of training is thrown farther out by each coupling, and training broke
 down on that with :math:`s = B \tanh(\tilde s / B)` and B of 1 or 2. What has to grow, a
 normalisation before each coupling or a diagonal scaling after the last can do. A conditioner's last
 layer begins at zero, thus a coupling as the identity.
@@ -18,14 +18,14 @@ layer begins at zero, thus a coupling as the identity.
 How halves are taken:
 
 * vectors: numbers at even and at odd places, in turns (NICE);
-* pictures: every 2x2 square is taken apart into four channels of half the height and width
+* images: every 2x2 square is taken apart into four channels of half the height and width
   (RealNVP's squeeze). Two of the four on a diagonal are kept, the other two changed, in turns: the
   paper's checkerboard. Then the upper two and the lower two, in turns: its channel masks. The
   conditioner is a convolution over the squares, so the checkerboard's sees half the height and
-  width with twice the channels where the paper's sees the whole picture with holes.
+  width with twice the channels where the paper's sees the whole image with holes.
 
 With several scales the lower half of each square is left alone after one scale, and the upper half
-goes on as a picture with twice the channels, half the height and half the width.
+goes on as an image with twice the channels, half the height and half the width.
 
 References:
     NICE (Dinh et al., 2015), arXiv:1410.8516, sections 3.2, 3.3 and 5.1.
@@ -139,7 +139,7 @@ class Subset(Bijection):
 
 
 class Convolutional(nn.Module):
-    """A conditioner of pictures: 3x3 convolutions with residual blocks, as RealNVP's.
+    """A conditioner of images: 3x3 convolutions with residual blocks, as RealNVP's.
 
     Args:
         inputs: (channels, height, width) of what it sees, flat.
@@ -194,7 +194,7 @@ def dense(
     affine: bool = True,
     normalisation: Normalisation = "none",
 ) -> list[Bijection]:
-    """Couplings of vectors, in the order in which a picture meets them.
+    """Couplings of vectors, in the order in which an image meets them.
 
     Args:
         dimensions: D, at least 2.
@@ -224,7 +224,7 @@ def convolutional(
     affine: bool = True,
     normalisation: Normalisation = "none",
 ) -> list[Bijection]:
-    """Couplings of pictures, in the order in which a picture meets them.
+    """Couplings of images, in the order in which an image meets them.
 
     Args:
         shape: (C, H, W); H and W divide by 2 to the power of `scales`.
@@ -233,7 +233,7 @@ def convolutional(
         depth: residual blocks of a conditioner.
         scales: after each but the last, half of what is left goes no further.
         affine: whether couplings are affine or additive.
-        normalisation: which layer, of every channel of a squeezed picture, precedes each coupling;
+        normalisation: which layer, of every channel of a squeezed image, precedes each coupling;
             with none, a scaling ends it all.
     """
     _, height, width = shape

@@ -1,4 +1,4 @@
-r"""From pictures of 256 grey levels to vectors without bounds, and back.
+r"""From images of 256 grey levels to vectors without bounds, and back.
 
 A density needs continuous values. Level k of a pixel is spread evenly over its bin,
 
@@ -36,10 +36,10 @@ EDGE = 2.0**-16
 
 
 class Dequantise(nn.Module):
-    """Pictures to vectors; no Bijection, since many vectors belong to one picture.
+    """Images to vectors; no Bijection, since many vectors belong to one image.
 
     Args:
-        shape: (C, H, W) of the pictures.
+        shape: (C, H, W) of the images.
         logit: lambda, in (0, 1/2); None leaves the values in [0, 1].
     """
 
@@ -50,11 +50,11 @@ class Dequantise(nn.Module):
         self.shape, self.logit = shape, logit
 
     def forward(self, images: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
-        r"""Pictures to vectors.
+        r"""Images to vectors.
 
         Args:
             images: whole levels k/255 in [0, 1] with shape (N, C, H, W).
-            noise: of these N pictures, one draw; None puts every pixel in the middle of its bin.
+            noise: of these N images, one draw; None puts every pixel in the middle of its bin.
 
         Returns:
             y and, for each number of it, :math:`\log \partial y / \partial v`; shape (N, D) both.
@@ -74,16 +74,16 @@ class Dequantise(nn.Module):
         return log_p - log_rest, math.log(inner) - log_p - log_rest
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Vectors to pictures: (256 v - 1/2) / 255, which is k/255 in the middle of a bin.
+        """Vectors to images: (256 v - 1/2) / 255, which is k/255 in the middle of a bin.
 
         Rounded to 256 levels it gives back the level that `y` was made from, wherever in the bin
         it lies; from the middle, y may be wrong by all but half a level.
 
         Args:
-            y: shape (N, D); any number, those that no picture gives are cut off.
+            y: shape (N, D); any number, those that no image gives are cut off.
 
         Returns:
-            float pictures in [0, 1] with shape (N, C, H, W), not rounded.
+            float images in [0, 1] with shape (N, C, H, W), not rounded.
         """
         values = y
         if self.logit is not None:

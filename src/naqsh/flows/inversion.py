@@ -9,7 +9,7 @@ come in one block.
 Rows go by the groups of :mod:`naqsh.networks.staircase`: what a group needs of the groups before it
 is one matrix product; only the corners are left for the blocks, one after the other. A block
 multiplies its part of a corner in full, with values that are not final too: their weights are zero.
-Features lie in rows here, pictures in columns, so that a block is contiguous.
+Features lie in rows here, images in columns, so that a block is contiguous.
 
 **Gradient.** Let :math:`t` be the whole gradient with respect to x, of what follows and of later
 dimensions through the network. From :math:`x = \mu + z e^\alpha`,

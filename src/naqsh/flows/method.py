@@ -1,6 +1,6 @@
-r"""What every flow does with pictures: learn by likelihood, sample, encode, say what is unlikely.
+r"""What every flow does with images: learn by likelihood, sample, encode, say what is unlikely.
 
-A picture is dequantised to a vector y (:mod:`naqsh.flows.dequantise`) and goes through bijections
+An image is dequantised to a vector y (:mod:`naqsh.flows.dequantise`) and goes through bijections
 to z, where the base density is the standard normal:
 
 .. math:: \log p(x) = \sum_i \left[ \log \mathcal N(z_i; 0, 1) + \sum_k \ell_{ki} \right],
@@ -42,7 +42,7 @@ class Chain(nn.Module):
     """Bijections one after the other; called, it makes vectors from latents.
 
     Args:
-        layers: from the pictures to the latents.
+        layers: from the images to the latents.
     """
 
     def __init__(self, layers: Sequence[Bijection]) -> None:
@@ -72,8 +72,8 @@ class FlowMethod(Method):
     """Dequantisation, bijections and a normal base density, trained by maximum likelihood.
 
     Args:
-        shape: (C, H, W) of the pictures.
-        layers: bijections of C*H*W numbers, from the pictures to the latents.
+        shape: (C, H, W) of the images.
+        layers: bijections of C*H*W numbers, from the images to the latents.
         logit: how far from 0 and 1 the logit of dequantised values keeps, None for no logit.
         optimizer: how all layers are trained.
     """
@@ -104,11 +104,11 @@ class FlowMethod(Method):
         return self.losses(batch, 0)
 
     def log_prob(self, images: Tensor, noise: Noise) -> Tensor:
-        """The exact log-density of each dequantised picture in nats, shape (N,).
+        """The exact log-density of each dequantised image in nats, shape (N,).
 
         Args:
             images: whole levels in [0, 1] with shape (N, C, H, W).
-            noise: of these N pictures; says where in its level's bin a value lies.
+            noise: of these N images; says where in its level's bin a value lies.
         """
         return self._terms(images, noise).sum(1)
 
@@ -126,38 +126,38 @@ class FlowMethod(Method):
 
     @property
     def sampling_network(self) -> nn.Module:
-        """All bijections, undone once a picture."""
+        """All bijections, undone once an image."""
         return self.chain
 
     def sample(self, noise: Noise, sampler: Sampler = "fast", temperature: float = 1.0) -> Tensor:
-        """Pictures in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
+        """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
 
         Args:
-            noise: of N pictures.
+            noise: of N images.
             sampler: how autoregressive layers are undone: ``fast`` in degree order, or ``naive``,
-                by D passes of the network; the pictures are the same but for rounding.
-            temperature: standard deviation of the latents; below 1 pictures are more usual.
+                by D passes of the network; the images are the same but for rounding.
+            temperature: standard deviation of the latents; below 1 images are more usual.
         """
         return self.decode(temperature * noise.normal(self.dimensions), sampler)
 
     def encode(self, images: Tensor) -> Tensor:
-        """The latents, shape (N, D), of pictures whose values lie in the middle of their bins."""
+        """The latents, shape (N, D), of images whose values lie in the middle of their bins."""
         with full_precision(images):
             codes: Tensor = self.chain.normalise(self.dequantise(images, None)[0])[0]
             return codes
 
     def decode(self, codes: Tensor, sampler: Sampler = "fast") -> Tensor:
-        """Pictures, float32 in [0, 1] with shape (N, C, H, W), of latents with shape (N, D)."""
+        """Images, float32 in [0, 1] with shape (N, C, H, W), of latents with shape (N, D)."""
         with full_precision(codes):
             images: Tensor = self.dequantise.inverse(self.chain(codes, sampler))
             return images
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Pictures there and back: the same up to rounding, whatever they show."""
+        """Images there and back: the same up to rounding, whatever they show."""
         return self.decode(self.encode(images))
 
     def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
-        """Reconstructions, and ways from one picture to another through the latents."""
+        """Reconstructions, and ways from one image to another through the latents."""
         images = batch.images
         count = len(images)
         codes = self.encode(images)

@@ -9,7 +9,7 @@ for each number of the channel. :class:`ActNorm` takes m and s from the first ba
 trained on and keeps them; :class:`BatchNormFlow` takes them from each batch while it learns,
 gradients and all, and from running averages otherwise.
 
-What a batch normalisation tells while it learns is not the density of one picture, because m and s
+What a batch normalisation tells while it learns is not the density of one image, because m and s
 hang on the others; in evaluation it is.
 
 With several ranks both take their statistics over all of them, so N ranks learn as one would on

@@ -4,7 +4,7 @@ A process that is killed leaves its folder behind. Whether one is such a leftove
 its age or by process numbers, which other machines and containers share: its owner holds a lock on
 it, which the system lets go when the owner dies, whatever it died of. The next process that writes
 to the same target removes what has no owner. Where the system locks no folders (Windows, some
-network file systems), leftovers stay until a training, which has its run folder to itself, goes on.
+network file systems), leftovers stay until a training, which has its run folder to itself, resumes.
 """
 
 import contextlib

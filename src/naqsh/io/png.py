@@ -1,4 +1,4 @@
-"""Pictures as files: grids of many in one, with a caption, and folders of PNGs."""
+"""Images as files: grids of many in one, with a caption, and folders of PNGs."""
 
 import io
 import math
@@ -17,7 +17,7 @@ from naqsh.io.files import make_folder, write_bytes
 Pixels = npt.NDArray[np.uint8]
 
 GAP = 2
-"""Pixels between two pictures of a grid, before enlarging."""
+"""Pixels between two images of a grid, before enlarging."""
 
 
 class Grid:
@@ -64,21 +64,21 @@ class Grid:
 
 
 def to_pixels(images: npt.NDArray[np.float32]) -> Pixels:
-    """Float pictures in [0, 1] to the nearest of 256 levels, same shape; not a number is black."""
+    """Float images in [0, 1] to the nearest of 256 levels, same shape; not a number is black."""
     pixels: Pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
     return pixels
 
 
 def grid(pixels: Pixels, columns: int | None = None, background: int = 255) -> Pixels:
-    """Many pictures in one, row by row.
+    """Many images in one, row by row.
 
     Args:
         pixels: uint8 with shape (N, C, H, W), C 1 or 3.
-        columns: pictures in a row; by default as square as can be.
-        background: grey level between the pictures.
+        columns: images in a row; by default as square as can be.
+        background: grey level between the images.
 
     Returns:
-        uint8 with shape (height, width, C); small pictures are enlarged by a whole factor.
+        uint8 with shape (height, width, C); small images are enlarged by a whole factor.
     """
     count, channels, height, width = pixels.shape
     columns = min(columns or math.ceil(math.sqrt(count)), count)
@@ -95,7 +95,7 @@ def grid(pixels: Pixels, columns: int | None = None, background: int = 255) -> P
 
 
 def to_png(pixels: Pixels, caption: str = "") -> bytes:
-    """A picture (height, width, C) as PNG, with a caption under it."""
+    """An image (height, width, C) as PNG, with a caption under it."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if caption:
         image = _captioned(image, caption)
@@ -131,7 +131,7 @@ def _wrapped(
 
 
 def save_grid(path: Path, pixels: Pixels, caption: str = "", columns: int | None = None) -> None:
-    """Write a grid of pictures (N, C, H, W) as one PNG, whole or not at all."""
+    """Write a grid of images (N, C, H, W) as one PNG, whole or not at all."""
     make_folder(path.absolute().parent)
     write_bytes(path, to_png(grid(pixels, columns), caption))
 

@@ -1,6 +1,6 @@
-r"""A classifier of small pictures, whose features generative models are measured by.
+r"""A classifier of small images, whose features generative models are measured by.
 
-Minimises the cross-entropy :math:`-\log p(y \mid x)` with smoothed labels, on pictures shifted by
+Minimises the cross-entropy :math:`-\log p(y \mid x)` with smoothed labels, on images shifted by
 up to `shift` pixels either way, each by its own amount.
 
 References:
@@ -25,11 +25,11 @@ from naqsh.networks.classifier import SmallClassifier
 
 @dataclass(frozen=True)
 class Spec(MethodSpec):
-    """The numbers of the classifier.
+    """Hyperparameters of the classifier.
 
     Attributes:
         width: channels of the first convolution; the features are 4 * width numbers.
-        shift: pixels a training picture is moved by at most, up, down, left and right.
+        shift: pixels a training image is moved by at most, up, down, left and right.
         smoothing: part of a label's probability that is spread over all classes.
         optimizer: how it is trained.
     """
@@ -58,7 +58,7 @@ class Spec(MethodSpec):
 
 
 class Classifier(Method):
-    """One phase: a network that names the class of a picture."""
+    """One phase: a network that names the class of an image."""
 
     def __init__(self, spec: Spec, shape: Shape, classes: int) -> None:
         super().__init__(shape)
@@ -70,7 +70,7 @@ class Classifier(Method):
         return [Phase("classifier", [self.network], self.losses, self.spec.optimizer)]
 
     def losses(self, batch: Batch, step: int) -> Losses:
-        """Smoothed cross-entropy on shifted pictures, and how many are named rightly."""
+        """Smoothed cross-entropy on shifted images, and how many are named rightly."""
         assert batch.labels is not None
         images = shifted(batch.images, batch.noise, self.spec.shift)
         logits = self.network(images).float()
@@ -80,7 +80,7 @@ class Classifier(Method):
         }
 
     def validation(self, batch: Batch) -> Losses:
-        """Plain cross-entropy and accuracy on pictures as they are."""
+        """Plain cross-entropy and accuracy on images as they are."""
         assert batch.labels is not None
         logits = self.network(batch.images).float()
         return {
@@ -90,11 +90,11 @@ class Classifier(Method):
 
 
 def shifted(images: Tensor, noise: Noise, shift: int) -> Tensor:
-    """Each picture moved by its own whole number of pixels, the edge filled with -1.
+    """Each image moved by its own whole number of pixels, the edge filled with -1.
 
     Args:
-        images: pictures in [-1, 1] with shape (N, C, H, W).
-        noise: of these N pictures.
+        images: images in [-1, 1] with shape (N, C, H, W).
+        noise: of these N images.
         shift: largest move; all 2 * shift + 1 values are equally likely, in either direction.
     """
     if not shift:

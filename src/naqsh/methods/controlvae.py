@@ -42,10 +42,10 @@ AntiWindup = Literal["directional", "paper", "released"]
 
 @dataclass(frozen=True)
 class Spec(Common):
-    """The numbers of a ControlVAE.
+    """Hyperparameters of a ControlVAE.
 
     Attributes:
-        kl: the set point, in nats a picture.
+        kl: the set point, in nats an image.
         kl_start: the set point of the first steps, if it is below `kl`.
         kl_step: by how much the set point rises.
         kl_every: after how many training steps it does so.

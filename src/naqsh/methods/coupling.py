@@ -19,11 +19,11 @@ from naqsh.flows.method import FlowMethod
 
 @dataclass(frozen=True)
 class Spec(MethodSpec):
-    """The numbers of a coupling flow.
+    """Hyperparameters of a coupling flow.
 
     Attributes:
         coupling: ``additive`` shifts (NICE), ``affine`` scales too (RealNVP).
-        network: ``dense`` takes a picture as a vector, ``convolutional`` as a picture.
+        network: ``dense`` takes an image as a vector, ``convolutional`` as an image.
         blocks: couplings in all if dense; of each kind of mask on each scale if convolutional.
         hidden: units of a dense conditioner's layers, or channels of a convolutional one.
         depth: layers of a dense conditioner, or residual blocks of a convolutional one.
@@ -54,7 +54,7 @@ class Spec(MethodSpec):
         return replace(self, blocks=min(self.blocks, 2), hidden=16, depth=1)
 
     def layers(self, shape: Shape) -> list[Bijection]:
-        """The couplings for pictures of `shape`, with what stands before each."""
+        """The couplings for images of `shape`, with what stands before each."""
         affine = self.coupling == "affine"
         if self.network == "dense":
             sizes = self.blocks, self.hidden, self.depth

@@ -75,28 +75,28 @@ class Diffusion(Denoising):
         return self.visible(self._ddim(self.denoiser, noise, self.space, start=codes))
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Pictures to noise and back, float32 in [0, 1]."""
+        """Images to noise and back, float32 in [0, 1]."""
         return self.decode(self.encode(images))
 
     def log_prob(self, images: Tensor, noise: Noise, evaluations: int = 20) -> Tensor:
-        """A random lower bound of each picture's log-probability in nats, shape (N,).
+        """A random lower bound of each image's log-probability in nats, shape (N,).
 
         Args:
             images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
-            noise: of these N pictures.
-            evaluations: of the network for each. The step into the picture is always among them;
+            noise: of these N images.
+            evaluations: of the network for each. The step into the image is always among them;
                 the more there are, the less chance is in the sum of the others.
         """
         return partial_bound(self.denoiser, images, noise, evaluations=evaluations)
 
-    def bound(self, images: Tensor, noise: Noise, told: Count | None = None) -> BoundParts:
+    def bound(self, images: Tensor, noise: Noise, progress: Count | None = None) -> BoundParts:
         """Every term of the whole bound, in bits a number.
 
         A conditional model is asked without labels.
         """
-        return bound(self.denoiser, images, noise, told=told)
+        return bound(self.denoiser, images, noise, progress=progress)
 
-    def flow_log_prob(self, images: Tensor, noise: Noise, told: Count | None = None) -> Tensor:
+    def flow_log_prob(self, images: Tensor, noise: Noise, progress: Count | None = None) -> Tensor:
         """The probability-flow equation's estimate of log-probabilities in nats, shape (N,).
 
         Noise evenly spread over a level's width is added, so that a level's probability is the
@@ -104,12 +104,12 @@ class Diffusion(Denoising):
 
         Args:
             images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
-            noise: of these N pictures.
-            told: called after each step.
+            noise: of these N images.
+            progress: called after each step.
         """
         width = 2 / 255
         spread = (noise.uniform(*images.shape[1:]).to(images) - 0.5) * width
-        densities = log_likelihood(self.denoiser, images + spread, noise, told=told)
+        densities = log_likelihood(self.denoiser, images + spread, noise, progress=progress)
         return densities + images[0].numel() * math.log(width)
 
     def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:

@@ -1,6 +1,6 @@
 r"""Generative adversarial networks: one method, five objectives, and the remedies as switches.
 
-A generator G makes pictures from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores them.
+A generator G makes images from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores them.
 Both losses are Monte Carlo estimates over a batch. With logits :math:`d = D(x)`, :math:`\tilde d =
 D(G(z))` and :math:`\zeta(u) = \log(1 + e^u)`, so that :math:`-\log \sigma(u) = \zeta(-u)`:
 
@@ -16,7 +16,7 @@ wasserstein     E d~ - E d                                   -E d~
 
 The Wasserstein critic must be 1-Lipschitz: by weight clipping, spectral normalisation, or the
 penalty :math:`\lambda\, E (\lVert \nabla_{\hat x} D(\hat x) \rVert_2 - 1)^2` at uniform
-interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one a picture.
+interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one an image.
 
 References:
     Generative Adversarial Networks (Goodfellow et al., 2014), arXiv:1406.2661, equation 1.
@@ -83,7 +83,7 @@ OBJECTIVES = {
 
 @dataclass(frozen=True)
 class Spec(MethodSpec):
-    """The numbers of a GAN.
+    """Hyperparameters of a GAN.
 
     Attributes:
         objective: what the two players minimise.
@@ -156,7 +156,7 @@ class GAN(Method):
         ]
 
     def critic_losses(self, batch: Batch, step: int) -> Losses:
-        """The critic's loss on real pictures and as many fakes."""
+        """The critic's loss on real images and as many fakes."""
         with torch.no_grad():
             fake_images = self._generate(batch.noise)
         real, fake = self.critic(torch.cat([batch.images, fake_images])).float().chunk(2)
@@ -176,7 +176,7 @@ class GAN(Method):
         return losses
 
     def generator_losses(self, batch: Batch, step: int) -> Losses:
-        """The generator's loss, and how different its pictures are compared with real ones."""
+        """The generator's loss, and how different its images are compared with real ones."""
         images = self._generate(batch.noise)
         losses = {"total": self.objective.generator(self.critic(images).float())}
         if step % 10 == 0:  # it changes slowly, and is not free
@@ -185,11 +185,11 @@ class GAN(Method):
 
     @property
     def sampling_network(self) -> nn.Module:
-        """The generator, evaluated once a picture."""
+        """The generator, evaluated once an image."""
         return self.generator
 
     def sample(self, noise: Noise) -> Tensor:
-        """Pictures in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
+        """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
         return self._generate(noise).add(1).div(2).clamp(0, 1)
 
     def _generate(self, noise: Noise) -> Tensor:
@@ -197,7 +197,7 @@ class GAN(Method):
         return images
 
     def _gradient_norm(self, batch: Batch, fake: Tensor) -> Tensor:
-        """The norm of the critic's gradient at one interpolate a picture, shape (N,)."""
+        """The norm of the critic's gradient at one interpolate an image, shape (N,)."""
         mixed = torch.lerp(batch.images, fake.to(batch.images), batch.noise.uniform(1, 1, 1))
         mixed.requires_grad_()
         (gradient,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)

@@ -1,7 +1,7 @@
 """Inverse autoregressive flow: samples in one pass, densities in degree order.
 
 The blocks of :mod:`naqsh.methods.maf` turned round. It learns by likelihood too: the inversion that
-gives the density of a picture has a gradient (:mod:`naqsh.flows.inversion`).
+gives the density of an image has a gradient (:mod:`naqsh.flows.inversion`).
 
 References:
     Improved Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016),
@@ -20,7 +20,7 @@ from naqsh.methods.maf import Common
 
 @dataclass(frozen=True)
 class Spec(Common):
-    """The numbers of an inverse autoregressive flow."""
+    """Hyperparameters of an inverse autoregressive flow."""
 
     def build(self, layout: Layout) -> Method:
         """The method with fresh networks; labels are not used."""

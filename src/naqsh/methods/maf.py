@@ -23,7 +23,7 @@ from naqsh.flows.normalise import ActNorm, BatchNormFlow
 
 @dataclass(frozen=True)
 class Common(MethodSpec):
-    """The numbers that autoregressive flows have in either direction.
+    """Hyperparameters that autoregressive flows have in either direction.
 
     Attributes:
         blocks: number of autoregressive maps.
@@ -53,7 +53,7 @@ class Common(MethodSpec):
         return replace(self, blocks=2, hidden=(16, 16))
 
     def layers(self, shape: Shape, turned: bool) -> list[Bijection]:
-        """The blocks for pictures of `shape`, turned round or not, with what stands before each."""
+        """The blocks for images of `shape`, turned round or not, with what stands before each."""
         dimensions = math.prod(shape)
         layers: list[Bijection] = []
         for number in range(self.blocks):
@@ -69,7 +69,7 @@ class Common(MethodSpec):
 
 @dataclass(frozen=True)
 class Spec(Common):
-    """The numbers of a masked autoregressive flow."""
+    """Hyperparameters of a masked autoregressive flow."""
 
     def build(self, layout: Layout) -> Method:
         """The method with fresh networks; labels are not used."""

@@ -1,6 +1,6 @@
-r"""Variational autoencoders: Bernoulli or Gaussian pictures, a weight on the KL term, free bits.
+r"""Variational autoencoders: Bernoulli or Gaussian images, a weight on the KL term, free bits.
 
-Latents :math:`z \sim \mathcal N(0, I)` make a picture by :math:`p(x \mid z)`; an encoder gives the
+Latents :math:`z \sim \mathcal N(0, I)` make an image by :math:`p(x \mid z)`; an encoder gives the
 posterior :math:`q(z \mid x) = \mathcal N(\mu, \operatorname{diag} \sigma^2)`. Minimised is
 
 .. math:: \underbrace{-E_q \log p(x \mid z)}_{\text{reconstruction}} + \beta \sum_j \max(\lambda,
@@ -21,7 +21,7 @@ The posterior may also be an inverse autoregressive flow: further steps change z
 :math:`\log q(z \mid x) - \log p(z)`, as a sum with a term of each latent.
 
 Pixels lie in [0, 1]. The Gaussian is a density of them. The Bernoulli is a probability of black and
-white pixels; of a grey picture it is the mean log-probability of its random black-and-white
+white pixels; of a grey image it is the mean log-probability of its random black-and-white
 versions, whose pixels are white with probability x.
 
 References:
@@ -53,7 +53,7 @@ from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
 
 @dataclass(frozen=True)
 class Common(MethodSpec):
-    """The numbers that every VAE has.
+    """Hyperparameters that every VAE has.
 
     Attributes:
         likelihood: how a pixel is distributed given the latents.
@@ -65,7 +65,7 @@ class Common(MethodSpec):
             flow from it.
         posterior_steps: how many steps the flow of the posterior has.
         posterior_hidden: units of both hidden layers of a step, and how many numbers the encoder
-            tells the steps of a picture.
+            tells the steps of an image.
         optimizer: how all of it is trained.
     """
 
@@ -94,7 +94,7 @@ class Common(MethodSpec):
 
 @dataclass(frozen=True)
 class Spec(Common):
-    """The numbers of a VAE.
+    """Hyperparameters of a VAE.
 
     Attributes:
         beta: weight of the KL term; 1 maximises the lower bound.
@@ -178,7 +178,7 @@ class VAE(Method):
         return {"total": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
     def posterior(self, images: Tensor) -> Posterior:
-        """What the encoder says of pictures in [0, 1] with shape (N, C, H, W)."""
+        """What the encoder says of images in [0, 1] with shape (N, C, H, W)."""
         # The KL holds exponentials and differences of like numbers: not for bfloat16.
         numbers = self.encoder(images).float()
         rest = numbers.shape[1] - 2 * self.latent
@@ -186,15 +186,15 @@ class VAE(Method):
 
     @property
     def sampling_network(self) -> nn.Module:
-        """The decoder, evaluated once a picture."""
+        """The decoder, evaluated once an image."""
         return self.decoder
 
     def sample(self, noise: Noise) -> Tensor:
-        """Expected pictures in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
+        """Expected images in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
         return self.decode(noise.normal(self.latent))
 
     def encode(self, images: Tensor) -> Tensor:
-        """The means of the latents, shape (N, latent), of pictures in [0, 1].
+        """The means of the latents, shape (N, latent), of images in [0, 1].
 
         With a flow they are where it takes the mean of the normal distribution that it begins with.
         """
@@ -204,15 +204,15 @@ class VAE(Method):
         )
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Expected pictures, float32 in [0, 1], of latents with shape (N, latent)."""
+        """Expected images, float32 in [0, 1], of latents with shape (N, latent)."""
         return self.likelihood.mean(self.decoder(codes))
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1] there and back, through the means of their latents."""
+        """Images in [0, 1] there and back, through the means of their latents."""
         return self.decode(self.encode(images))
 
     def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
-        """Reconstructions, traversals of each latent, and ways from one picture to another."""
+        """Reconstructions, traversals of each latent, and ways from one image to another."""
         images = batch.images
         count = len(images)
         codes = self.encode(images)
@@ -228,11 +228,11 @@ class VAE(Method):
         }
 
     def log_prob(self, images: Tensor, noise: Noise, samples: int = 1) -> Tensor:
-        """A random lower bound of each picture's log-likelihood in nats, shape (N,).
+        """A random lower bound of each image's log-likelihood in nats, shape (N,).
 
         Args:
-            images: pictures in [0, 1] with shape (N, C, H, W).
-            noise: of these N pictures.
+            images: images in [0, 1] with shape (N, C, H, W).
+            noise: of these N images.
             samples: 1 gives the ELBO, its KL in closed form if there is one; more, the
                 importance-weighted bound, which is tighter. One pass of the decoder each.
         """

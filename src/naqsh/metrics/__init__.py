@@ -1,4 +1,4 @@
-"""Measuring generated pictures: features, and what is computed from features.
+"""Measuring generated images: features, and what is computed from features.
 
 Everything here takes and gives tensors (numpy arrays are taken too) and knows nothing of runs.
 """

@@ -36,7 +36,7 @@ def as_features(values: Array, what: str, at_least: int = 2) -> Tensor:
     """Check features and return them as a floating-point tensor with shape (n, d).
 
     Args:
-        values: features with shape (n, d), one row a picture.
+        values: features with shape (n, d), one row an image.
         what: how messages call them, for example ``"real features"``.
         at_least: the fewest rows that the metric can work with.
 
@@ -47,12 +47,12 @@ def as_features(values: Array, what: str, at_least: int = 2) -> Tensor:
     if tensor.ndim != 2 or tensor.shape[1] == 0:
         raise NaqshError(
             f"{what} have shape {tuple(tensor.shape)}; features are a table of shape (n, d), "
-            "one row a picture"
+            "one row an image"
         )
     if len(tensor) < at_least:
         raise NaqshError(
             f"{what} have {len(tensor)} row{'s' if len(tensor) != 1 else ''}, this metric needs at "
-            f"least {at_least}; give more pictures"
+            f"least {at_least}; give more images"
         )
     if not tensor.is_floating_point():
         tensor = tensor.double()
@@ -62,7 +62,7 @@ def as_features(values: Array, what: str, at_least: int = 2) -> Tensor:
         bad = torch.nonzero(~finite)[:, 0]
         raise NaqshError(
             f"{what} hold NaN or infinity in {len(bad)} of {len(tensor)} rows (the first is row "
-            f"{int(bad[0])}); look at that picture or at the feature extractor"
+            f"{int(bad[0])}); look at that image or at the feature extractor"
         )
     return tensor
 

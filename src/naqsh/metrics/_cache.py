@@ -1,4 +1,4 @@
-"""Features of real pictures, kept in the user's cache folder under a hash of their origin."""
+"""Features of real images, kept in the user's cache folder under a hash of their origin."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def place(name: str, extractor: str, pictures: str) -> Path:
-    """Where the features of these pictures (fingerprints) by this extractor belong."""
+    """Where the features of these images (fingerprints) by this extractor belong."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
     return places.cache() / "features" / f"{safe}-{extractor}-{pictures}.npy"
 

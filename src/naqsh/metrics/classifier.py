@@ -1,4 +1,4 @@
-"""Features of a small classifier trained on the very kind of pictures that are measured.
+"""Features of a small classifier trained on the very kind of images that are measured.
 
 Weights travel in one safetensors file whose metadata says how to build the network, which command
 made it and how good it is; nothing beside the file is needed.
@@ -42,18 +42,18 @@ class ClassifierFeatures:
         return self._network
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features of uint8 pictures (N, C, H, W) of the network's own shape, float32 (N, d)."""
+        """Features of uint8 images (N, C, H, W) of the network's own shape, float32 (N, d)."""
         return self._network.features(self._input(images))
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities of uint8 pictures (N, C, H, W), float32 (N, classes)."""
+        """Class probabilities of uint8 images (N, C, H, W), float32 (N, classes)."""
         return self._network.probabilities(self._input(images))
 
     def _input(self, images: Tensor) -> Tensor:
         if tuple(images.shape[1:]) != self._network.shape:
             given, wanted = ("x".join(map(str, s)) for s in (images.shape[1:], self._network.shape))
             raise NaqshError(
-                f"features {self.name!r} are of {wanted} pictures, got {given}; "
+                f"features {self.name!r} are of {wanted} images, got {given}; "
                 "take --features pixels or inception"
             )
         return images.to(self._device).float() / 127.5 - 1
@@ -65,7 +65,7 @@ class Origin:
 
     Attributes:
         command: what made them.
-        test_accuracy: share of test pictures that they name rightly, in [0, 1].
+        test_accuracy: share of test images that they name rightly, in [0, 1].
     """
 
     command: str

@@ -1,7 +1,7 @@
 r"""How well scores tell anomalies from what is normal: AUROC, average precision, F1, thresholds.
 
 A score is any number that is larger for what is more anomalous. With scores :math:`a` of anomalies
-and :math:`b` of normal pictures, and :math:`P` and :math:`R` precision and recall of flagging all
+and :math:`b` of normal images, and :math:`P` and :math:`R` precision and recall of flagging all
 that scores at least as high as the l-th highest level,
 
 .. math:: \mathrm{AUROC} = P(a > b) + \tfrac12 P(a = b), \qquad
@@ -11,9 +11,9 @@ AUROC does not depend on how many anomalies there are and is 0.5 for chance; ave
 and is their share for chance. Accuracy says little: with one anomaly in a hundred, calling all
 normal is right 99 times.
 
-**Thresholds.** The k-th smallest of n scores of normal pictures that the model was not fitted to,
-:math:`k = \lceil (n + 1)(1 - \alpha) \rceil`, is exceeded by a further normal picture with a chance
-of at most :math:`\alpha`, whatever the scores' distribution, if the pictures are exchangeable. No
+**Thresholds.** The k-th smallest of n scores of normal images that the model was not fitted to,
+:math:`k = \lceil (n + 1)(1 - \alpha) \rceil`, is exceeded by a further normal image with a chance
+of at most :math:`\alpha`, whatever the scores' distribution, if the images are exchangeable. No
 anomaly is needed to choose it, and none may be used.
 
 Intervals are in `naqsh.metrics.areas`.
@@ -55,7 +55,7 @@ class Best:
 
 
 def auroc(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> float:
-    """Chance that an anomaly scores above a normal picture, ties counted half.
+    """Chance that an anomaly scores above a normal image, ties counted half.
 
     Args:
         scores: larger for what is more anomalous, any shape; infinite ones are allowed.
@@ -98,10 +98,10 @@ def best_f1(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> Best:
 
 
 def threshold_at(scores: npt.ArrayLike, false_alarms: float) -> float:
-    """The threshold that a further normal picture exceeds with at most a given chance.
+    """The threshold that a further normal image exceeds with at most a given chance.
 
     Args:
-        scores: of normal pictures that the model was not fitted to, shape (n,).
+        scores: of normal images that the model was not fitted to, shape (n,).
         false_alarms: the chance, in (0, 1). Below 1 / (n + 1) it cannot be promised; the largest
             score is given then.
 
@@ -112,7 +112,7 @@ def threshold_at(scores: npt.ArrayLike, false_alarms: float) -> float:
     if not 0 < false_alarms < 1:
         raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
     if not len(values) or np.isnan(values).any():
-        raise NaqshError("a threshold needs scores of normal pictures, all of them numbers")
+        raise NaqshError("a threshold needs scores of normal images, all of them numbers")
     # Without the small amount (n + 1)(1 - rate) rounds up to the next rank: 19.000000000000004.
     rank = math.ceil((len(values) + 1) * (1 - false_alarms) - 1e-9)
     return float(values[min(rank, len(values)) - 1])
@@ -137,12 +137,12 @@ def checked(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> tuple[Numbers, F
     if np.isnan(values).any():
         raise NaqshError(f"{int(np.isnan(values).sum())} of {len(values)} scores are not a number")
     if labels.all() or not labels.any():
-        raise NaqshError("need both normal pictures and anomalies to tell how well they part")
+        raise NaqshError("need both normal images and anomalies to tell how well they part")
     return values, labels
 
 
 def _levels(values: Numbers, labels: Flags) -> tuple[Numbers, Numbers]:
-    """How many normal pictures and anomalies have each score, scores rising."""
+    """How many normal images and anomalies have each score, scores rising."""
     _, place = np.unique(values, return_inverse=True)
     size = int(place.max()) + 1
     counts = [np.bincount(place[labels == kind], minlength=size) for kind in (False, True)]

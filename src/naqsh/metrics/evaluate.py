@@ -65,11 +65,11 @@ def measure(
     Args:
         metrics: names out of :data:`METRICS`, or ``"all"``.
         real: features with shape (n, d); a held-out set says more than the training set, which a
-            generator may have learnt by heart.
+            generator may have memorised.
         generated: features with shape (m, d), by the same extractor.
         features: the extractor's name.
         fingerprint: the extractor's fingerprint.
-        reference: what the real pictures are, in words.
+        reference: what the real images are, in words.
         reference_fingerprint: of the real images by content, where it is known.
         k: neighbours of precision, recall, density and coverage.
         seed: of the random division behind the extrapolation.

@@ -22,15 +22,15 @@ class Pixels:
     dimension = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Uint8 pictures (N, C, H, W) to float32 (N, C * H * W)."""
+        """Uint8 images (N, C, H, W) to float32 (N, C * H * W)."""
         return images.flatten(start_dim=1).float() / 255
 
 
 class FunctionFeatures:
-    """Any function from pictures to features, under a name and a version.
+    """Any function from images to features, under a name and a version.
 
     Args:
-        function: uint8 pictures (N, C, H, W) to numbers (N, ...), each picture by itself; further
+        function: uint8 images (N, C, H, W) to numbers (N, ...), each image by itself; further
             axes are flattened.
         name: what people call it.
         version: what tells its output from that of every other function of this name, such as a
@@ -47,7 +47,7 @@ class FunctionFeatures:
         self._function = function
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Uint8 pictures (N, C, H, W) to float32 (N, d)."""
+        """Uint8 images (N, C, H, W) to float32 (N, d)."""
         features = self._function(images)
         if not isinstance(features, Tensor) or features.ndim < 2:
             raise NaqshError(

@@ -1,4 +1,4 @@
-"""From pictures to the numbers that metrics compare: feature extractors and `extract`.
+"""From images to the numbers that metrics compare: feature extractors and `extract`.
 
 A metric is only as meaningful as its features, and only comparable under the same ones. Therefore
 an extractor carries a name for people and a fingerprint for machines: a hash of all that determines
@@ -21,7 +21,7 @@ from naqsh.metrics._arrays import Array, as_tensor
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """Maps uint8 pictures to rows of numbers, each picture by itself."""
+    """Maps uint8 images to rows of numbers, each image by itself."""
 
     @property
     def name(self) -> str:
@@ -33,13 +33,13 @@ class FeatureExtractor(Protocol):
 
     @property
     def dimension(self) -> int | None:
-        """Numbers per picture; None where it depends on the pictures' size."""
+        """Numbers per image; None where it depends on the images' size."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Features of a batch.
 
         Args:
-            images: uint8 pictures with shape (N, C, H, W).
+            images: uint8 images with shape (N, C, H, W).
 
         Returns:
             float32 features with shape (N, d).
@@ -54,26 +54,26 @@ def extract(
     progress: Count | None = None,
     cache: bool = False,
 ) -> Tensor:
-    """Features of many pictures, a batch at a time, so that memory beside the result stays bounded.
+    """Features of many images, a batch at a time, so that memory beside the result stays bounded.
 
     Args:
         extractor: what computes them.
-        images: uint8 pictures with shape (N, C, H, W), N >= 1; may be memory-mapped.
-        batch: pictures at a time.
-        progress: told after each batch.
+        images: uint8 images with shape (N, C, H, W), N >= 1; may be memory-mapped.
+        batch: images at a time.
+        progress: called after each batch.
         cache: keep the result in the cache folder (``NAQSH_CACHE``, or ``~/.cache/naqsh``) under
-            the content of the pictures and the extractor's fingerprint, and take it from there the
-            next time. Meant for real pictures, which are measured again and again.
+            the content of the images and the extractor's fingerprint, and take it from there the
+            next time. Meant for real images, which are measured again and again.
 
     Returns:
         float32 features on the processor with shape (N, d).
 
     Raises:
-        NaqshError: something else than uint8 pictures, or features that are not finite.
+        NaqshError: something else than uint8 images, or features that are not finite.
     """
     _check_pictures(images)
     if batch < 1:
-        raise NaqshError(f"cannot take {batch} pictures at a time; give a batch of at least 1")
+        raise NaqshError(f"cannot take {batch} images at a time; give a batch of at least 1")
     if not cache:
         return _extract(extractor, images, batch, progress)
     place = _cache.place(extractor.name, extractor.fingerprint, picture_fingerprint(images))
@@ -88,11 +88,11 @@ def extract(
 def _check_pictures(images: Array) -> None:
     if images.ndim != 4 or images.dtype not in (torch.uint8, np.dtype(np.uint8)):
         raise NaqshError(
-            f"features are of uint8 pictures with shape (N, C, H, W), got {images.dtype} with "
+            f"features are of uint8 images with shape (N, C, H, W), got {images.dtype} with "
             f"shape {tuple(images.shape)}; scale [0, 1] by 255 and round"
         )
     if len(images) == 0:
-        raise NaqshError("there are no pictures to take features of; give at least one")
+        raise NaqshError("there are no images to take features of; give at least one")
 
 
 def _extract(
@@ -106,13 +106,13 @@ def _extract(
         if part.ndim != 2 or len(part) != len(pictures):
             raise NaqshError(
                 f"features {extractor.name!r} gave shape {tuple(part.shape)} for "
-                f"{len(pictures)} pictures; an extractor returns one row a picture"
+                f"{len(pictures)} images; an extractor returns one row an image"
             )
         finite = torch.isfinite(part).all(dim=1)
         if not finite.all():
             first = start + int(torch.nonzero(~finite)[0, 0])
             raise NaqshError(
-                f"features {extractor.name!r} of picture {first} are not finite; "
+                f"features {extractor.name!r} of image {first} are not finite; "
                 "check its weights, or take other features"
             )
         parts.append(part)
@@ -123,7 +123,7 @@ def _extract(
 
 
 def picture_fingerprint(images: Array) -> str:
-    """Hash of pictures by content: type, shape and every byte, 16 hexadecimal digits."""
+    """Hash of images by content: type, shape and every byte, 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{tuple(images.shape)}".encode())
     rows = max(1, 2**24 // max(1, math.prod(images.shape[1:])))
     for start in range(0, len(images), rows):

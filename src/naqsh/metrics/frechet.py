@@ -16,7 +16,7 @@ is one of :math:`\delta / 2\sqrt\lambda`, at worst :math:`\sqrt\delta`, in its r
 computed beside the value, and where it is not negligible (near-singular covariances) the singular
 values of :math:`A^T B` are taken from truncated eigendecompositions instead, which square nothing.
 
-*From features*, with fewer pictures than features, the centred tables themselves are the factors:
+*From features*, with fewer images than features, the centred tables themselves are the factors:
 :math:`\lVert X_c Y_c^T \rVert_* / \sqrt{(n-1)(m-1)}`, an n x m matrix instead of a d x d one,
 without any rank-deficient covariance.
 
@@ -133,7 +133,7 @@ def _root(covariance: Tensor) -> Tensor:
     """A factor A with A A^T = S from the eigenvalues that can be told from zero, shape (d, r)."""
     values, vectors = torch.linalg.eigh(covariance)
     noise = len(values) * EPSILON * values.abs().max()
-    # Rounding in sums over pictures leaves eigenvalues a little below zero, never far below.
+    # Rounding in sums over images leaves eigenvalues a little below zero, never far below.
     if values[0] < -1e-6 * values.abs().max():
         raise NaqshError(
             f"a covariance has the eigenvalue {float(values[0]):.3g} beside "

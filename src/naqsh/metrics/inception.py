@@ -26,7 +26,7 @@ PUBLISHED = File(FILE, (URL,), f"sha256:{SHA256}", size=96 << 20)
 class InceptionFeatures:
     """The last pool of FID's Inception, as a feature extractor.
 
-    Grey pictures are repeated over three channels, as pytorch-fid's conversion to RGB does.
+    Grey images are repeated over three channels, as pytorch-fid's conversion to RGB does.
 
     Args:
         network: with the published weights, as :func:`load_inception` returns it.
@@ -42,11 +42,11 @@ class InceptionFeatures:
         self._network = network.eval().to(self._device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features of uint8 pictures (N, 1 or 3, H, W), float32 (N, 2048)."""
+        """Features of uint8 images (N, 1 or 3, H, W), float32 (N, 2048)."""
         channels = images.shape[1]
         if channels not in (1, 3):
             raise NaqshError(
-                f"features 'inception' are of grey or RGB pictures, got {channels} channels; "
+                f"features 'inception' are of grey or RGB images, got {channels} channels; "
                 "take --features pixels"
             )
         pictures = images.to(self._device).float() / 255

@@ -4,7 +4,7 @@ r"""The kernel distance, KID: the squared maximum mean discrepancy under a cubic
           \text{MMD}^2 = \frac1{n(n-1)} \sum_{i \ne j} k(x_i, x_j)
           + \frac1{m(m-1)} \sum_{i \ne j} k(y_i, y_j) - \frac2{nm} \sum_{ij} k(x_i, y_j).
 
-Its expected value does not depend on n and m, which is what it has over FID with few pictures; so
+Its expected value does not depend on n and m, which is what it has over FID with few images; so
 it may come out a little below zero between equal distributions, and is not clipped.
 
 The value is computed from all pairs at once: the mean over 100 random subsets, which other programs

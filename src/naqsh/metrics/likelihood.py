@@ -1,6 +1,6 @@
-r"""Log-likelihoods of pictures, and what they are in bits a dimension.
+r"""Log-likelihoods of images, and what they are in bits a dimension.
 
-A picture of D numbers with 256 levels each has a probability P; its bits a dimension are
+An image of D numbers with 256 levels each has a probability P; its bits a dimension are
 
 .. math:: -\frac{\log_2 P}{D}.
 
@@ -40,26 +40,26 @@ def likelihood(
     level_width: float,
     reference: str,
 ) -> Likelihood:
-    """What the log-likelihoods of single pictures come to.
+    """What the log-likelihoods of single images come to.
 
     Args:
-        log_prob: nats of each picture, shape (N,).
-        dimensions: numbers in a picture, C * H * W.
+        log_prob: nats of each image, shape (N,).
+        dimensions: numbers in an image, C * H * W.
         kind: exact, lower bound or estimate.
         of: what a value is the logarithm of.
         level_width: how far apart neighbouring levels lie in what a density is of.
-        reference: which pictures.
+        reference: which images.
 
     Raises:
-        NaqshError: fewer than two pictures, or a log-likelihood that is not finite.
+        NaqshError: fewer than two images, or a log-likelihood that is not finite.
     """
     if len(log_prob) < 2:
-        raise NaqshError(f"a likelihood needs at least 2 pictures, got {len(log_prob)}")
+        raise NaqshError(f"a likelihood needs at least 2 images, got {len(log_prob)}")
     if not np.isfinite(log_prob).all():
         lost = int((~np.isfinite(log_prob)).sum())
         raise NaqshError(
             f"{lost} of {len(log_prob)} log-likelihoods are not finite: the model gives "
-            "some pictures no density"
+            "some images no density"
         )
     nats, error = float(log_prob.mean()), float(log_prob.std(ddof=1) / math.sqrt(len(log_prob)))
     level = -math.log2(level_width) if of == "density" else 0.0

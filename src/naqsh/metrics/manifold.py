@@ -1,4 +1,4 @@
-r"""Precision, recall, density and coverage: is each picture good, and are all kinds there?
+r"""Precision, recall, density and coverage: is each image good, and are all kinds there?
 
 Each set is given a manifold: the union of open balls around its points, each reaching to its k-th
 nearest neighbour within the set. With n real points :math:`x_i`, m generated :math:`y_j` and their
@@ -10,8 +10,8 @@ balls :math:`B(\cdot)`,
     \text{density} &= \tfrac1{km} \sum_{ij} 1[y_j \in B(x_i)], &
     \text{coverage} &= \tfrac1n \sum_i 1[\exists j: y_j \in B(x_i)].
 
-Precision and density say whether generated pictures look real; density is not fooled by one real
-outlier with a huge ball. Recall and coverage say whether all real pictures are represented;
+Precision and density say whether generated images look real; density is not fooled by one real
+outlier with a huge ball. Recall and coverage say whether all real images are represented;
 coverage is not fooled by a generated outlier. Precision, recall and coverage lie in [0, 1]; density
 is >= 0 and 1 is expected between samples of the same distribution.
 
@@ -48,7 +48,7 @@ EQUAL = 1e-12
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares of generated pictures within the real manifold, and the other way round."""
+    """Shares of generated images within the real manifold, and the other way round."""
 
     precision: float
     recall: float

@@ -98,6 +98,6 @@ class Moments:
         """
         if self.n < 2:
             raise NaqshError(
-                f"a covariance needs at least 2 pictures, got {self.n}; give more pictures"
+                f"a covariance needs at least 2 images, got {self.n}; give more images"
             )
         return self.scatter / (self.n - 1)

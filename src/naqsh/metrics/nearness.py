@@ -3,7 +3,7 @@ r"""How near samples lie to the training images, and whether held-out images lie
 Held-out images lie at some distance from the nearest training image each; samples of a good model
 lie at about the same. Two ends are looked at, both without any choice of a threshold:
 
-- samples *nearer* than every held-out image: copies, the model learnt images by heart;
+- samples *nearer* than every held-out image: copies, the model memorised images;
 - samples *farther* than every held-out image: no images at all, such as noise that a sampler left.
 
 Were n samples and m held-out images alike (exchangeable), the k largest of all n + m distances
@@ -93,9 +93,9 @@ class Nearness:
         n, m = len(self.samples), len(self.held_out)
         sentences = {
             "leaked": f"{self.leaked} of {m} held-out images are training images: whether samples "
-            "are copies cannot be told, and distances reward learning by heart",
+            "are copies cannot be told, and distances reward memorisation",
             "copies": f"{self.nearer} of {n} samples are nearer to a training image than any of "
-            f"{m} held-out images is: the model may have learnt images by heart, and low distances "
+            f"{m} held-out images is: the model may have memorised images, and low distances "
             "are then no merit",
             "noise": f"{self.farther} of {n} samples are farther from every training image than "
             f"any of {m} held-out images is: look at them, some may be noise",

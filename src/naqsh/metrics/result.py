@@ -50,11 +50,11 @@ class Measure:
         name: of the metric, for example ``"frechet"``; ``"fid"`` by Inception's features alone
             (`naqsh.core.distances`).
         value: the number.
-        n_real: real pictures behind it.
-        n_generated: generated pictures behind it.
+        n_real: real images behind it.
+        n_generated: generated images behind it.
         features: name of the feature extractor.
         fingerprint: of the feature extractor.
-        reference: the real pictures in words, for example ``"mnist test"``.
+        reference: the real images in words, for example ``"mnist test"``.
         standard_error: of the value over draws of images (:data:`COVERS`), where it has one.
         notes: what a reader must know to trust the number.
         reference_fingerprint: of the real images by content, where it is known.
@@ -135,7 +135,7 @@ def compare(a: Measure, b: Measure) -> float:
     """The difference of two values, a - b, where it means something.
 
     Raises:
-        NaqshError: different metrics, features or references; or different numbers of pictures
+        NaqshError: different metrics, features or references; or different numbers of images
             under a metric whose bias depends on them.
     """
     if kind(a.name) != kind(b.name):
@@ -153,7 +153,7 @@ def compare(a: Measure, b: Measure) -> float:
     counts = (a.n_real, a.n_generated), (b.n_real, b.n_generated)
     if counts[0] != counts[1] and kind(a.name) not in UNBIASED:
         raise NaqshError(
-            f"{a.name} depends on the numbers of pictures, and {counts[0]} and {counts[1]} (real, "
+            f"{a.name} depends on the numbers of images, and {counts[0]} and {counts[1]} (real, "
             "generated) differ; measure both with the same n, or compare kernel distances"
         )
     return a.value - b.value

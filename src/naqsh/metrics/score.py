@@ -1,10 +1,10 @@
-r"""The classifier score: sure about each picture, and of all classes.
+r"""The classifier score: sure about each image, and of all classes.
 
 .. math:: \exp \frac1n \sum_i \mathrm{KL}(p(y \mid x_i) \,\|\, \bar p(y)), \qquad
           \bar p(y) = \frac1n \sum_i p(y \mid x_i),
 
-from 1 (every picture gets the same probabilities) to the number of classes. With Inception's
-probabilities it is the Inception score. It knows nothing of real pictures: one perfect picture a
+from 1 (every image gets the same probabilities) to the number of classes. With Inception's
+probabilities it is the Inception score. It knows nothing of real images: one perfect image a
 class, repeated, gets the highest score.
 
 References:
@@ -20,10 +20,10 @@ from naqsh.metrics._arrays import Array, as_features
 
 
 def classifier_score(probabilities: Array) -> float:
-    """Exponential of the mutual information between pictures and classes.
+    """Exponential of the mutual information between images and classes.
 
     Args:
-        probabilities: of each class for each picture, shape (n, K), rows summing to one.
+        probabilities: of each class for each image, shape (n, K), rows summing to one.
 
     Returns:
         a number in [1, K].

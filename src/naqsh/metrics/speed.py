@@ -1,4 +1,4 @@
-"""What sampling costs: pictures per second, network evaluations, parameters and memory."""
+"""What sampling costs: images per second, network evaluations, parameters and memory."""
 
 import re
 import time
@@ -19,16 +19,16 @@ def sampling_speed(
     """Time `sample(n)`.
 
     Args:
-        sample: draws that many pictures.
+        sample: draws that many images.
         network: what it evaluates; its parameters are counted and its forward passes watched.
-        n: pictures to draw in the timed call.
-        warm_up: pictures drawn before, so that compilation and caches are not timed.
+        n: images to draw in the timed call.
+        warm_up: images drawn before, so that compilation and caches are not timed.
 
     Raises:
-        NaqshError: `sample` gives another number of pictures, or n is below 1.
+        NaqshError: `sample` gives another number of images, or n is below 1.
     """
     if n < 1:
-        raise NaqshError(f"cannot time {n} pictures; ask for at least 1")
+        raise NaqshError(f"cannot time {n} images; ask for at least 1")
     parameters = list(network.parameters())
     device = parameters[0].device if parameters else torch.device("cpu")
     if warm_up:
@@ -51,7 +51,7 @@ def sampling_speed(
     finally:
         handle.remove()
     if len(pictures) != n:
-        raise NaqshError(f"sampling gave {len(pictures)} pictures where {n} were asked for")
+        raise NaqshError(f"sampling gave {len(pictures)} images where {n} were asked for")
     return Speed(
         pictures_per_second=n / seconds,
         evaluations_per_picture=evaluations / n,

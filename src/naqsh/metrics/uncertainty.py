@@ -1,19 +1,19 @@
 r"""How far a Frechet distance may be trusted: its noise, and its bias.
 
 **Noise.** The reference is held fixed: the question is how much the distance would change with
-another n pictures of the same generator. An interval of it is one of the expected distance of n
+another n images of the same generator. An interval of it is one of the expected distance of n
 images from this reference, never of the distance between the distributions: the bias below is
 mostly larger. With :math:`T = S_b^{1/2} (S_b^{1/2} S_a S_b^{1/2})^{-1/2}
 S_b^{1/2}`, the linear map that carries the generated Gaussian a to the reference b, the distance
-changes to first order by the mean over new pictures of the influence
+changes to first order by the mean over new images of the influence
 
 .. math:: h(x) = 2 (x - \mu_a)^T (\mu_a - \mu_b) + (x - \mu_a)^T (I - T) (x - \mu_a),
 
 so its standard error is :math:`\operatorname{std} h(x_i) / \sqrt n`: the infinitesimal jackknife,
 the limit of the bootstrap in closed form, for the price of about one more distance. With n <= d, T
-is taken on the span of the pictures.
+is taken on the span of the images.
 
-*Why not simply the bootstrap?* A resample holds each picture zero, one or several times, about 63 %
+*Why not simply the bootstrap?* A resample holds each image zero, one or several times, about 63 %
 of them at all, and a covariance of so few distinct images has more eigenvalues near 0 where n is
 not far above d. Measured against the spread over a hundred fresh samples (64 features, n from d/4
 to 20 d), the bootstrap's standard error was right from n = 5 d on and up to twice too wide below
@@ -48,9 +48,9 @@ PARTS = (1, 2, 3)
 
 
 def frechet_standard_error(real: Array, generated: Array) -> float:
-    """Standard error of `frechet_distance_features` over draws of the generated pictures.
+    """Standard error of `frechet_distance_features` over draws of the generated images.
 
-    On one core it takes 0.03 s for 5,000 pictures of 64 features and 7 s for as many of 2,048,
+    On one core it takes 0.03 s for 5,000 images of 64 features and 7 s for as many of 2,048,
     against 10,000 real ones.
 
     Args:
@@ -79,7 +79,7 @@ def _influence(real: Tensor, generated: Tensor) -> Tensor:
     """h at each generated image, shape (n,), up to a constant."""
     _, centred, projected, difference = _prepared(real, generated)
     n, r = projected.shape
-    # The quadratic form of T at each picture, from whichever Gram matrix is smaller: with
+    # The quadratic form of T at each image, from whichever Gram matrix is smaller: with
     # P = U D V^T it is sqrt(n - 1) times the sum over k of U_ik^2 D_k.
     if n < r:
         squares, vectors = torch.linalg.eigh(projected @ projected.T)
@@ -97,9 +97,9 @@ def _influence(real: Tensor, generated: Tensor) -> Tensor:
 def frechet_bootstrap(
     real: Array, generated: Array, replicates: int = 100, seed: int = 0
 ) -> Tensor:
-    """Frechet distances of resamples, with replacement, of the generated pictures.
+    """Frechet distances of resamples, with replacement, of the generated images.
 
-    Nothing of size d x d is computed anew for a resample with fewer distinct pictures than
+    Nothing of size d x d is computed anew for a resample with fewer distinct images than
     features: the n x n products of the centred features are taken once, and a resample only weights
     and recentres them. On one core a resample takes 1.4 ms for n = 5,000 and d = 64; 36 ms for
     n = 1,000 and d = 2,048; 0.9 s for n = 5,000 and d = 2,048.
@@ -123,7 +123,7 @@ def frechet_bootstrap(
     trace_b, centred, projected, difference = _prepared(real, generated)
     n, r = projected.shape
     lengths = centred.square().sum(dim=1)
-    # About 63 % of a resample's pictures are distinct.
+    # About 63 % of a resample's images are distinct.
     products = projected @ projected.T if 0.64 * n < r else None
     generator = torch.Generator().manual_seed(derive(seed, "uncertainty"))
     distances = []
@@ -139,11 +139,11 @@ def frechet_bootstrap(
 
 
 def frechet_infinity(real: Array, generated: Array, seed: int = 0) -> float:
-    """The Frechet distance extrapolated to infinitely many pictures on both sides.
+    """The Frechet distance extrapolated to infinitely many images on both sides.
 
     Both sets are taken whole, in random halves and in random thirds (six distances in all); their
     means are fitted by a line in the number of parts, which is proportional to 1/n, and the line is
-    read at zero. Unlike in the paper, real pictures are divided as well, since a held-out set of
+    read at zero. Unlike in the paper, real images are divided as well, since a held-out set of
     some thousands is as biased as the generated one. The result may be slightly negative.
 
     Args:

@@ -2,9 +2,9 @@
 
 Six 3x3 convolutions, each followed by batch normalisation and ReLU, on three scales (S, S/2, S/4),
 then the mean over positions and one linear layer. The mean makes the number of features independent
-of the picture's size, so the same network takes 8x8 digits and 32x32 colour pictures.
+of the image's size, so the same network takes 8x8 digits and 32x32 colour images.
 
-Why not Inception for small pictures: it was trained on photographs of 299x299; on 28x28 digits its
+Why not Inception for small images: it was trained on photographs of 299x299; on 28x28 digits its
 features say little of what a digit is, and cost a hundred times as much.
 
 References:
@@ -28,12 +28,12 @@ def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class SmallClassifier(nn.Module):
-    """Pictures to class scores, with the penultimate activations at hand.
+    """Images to class scores, with the penultimate activations at hand.
 
     With `width` 16 and one channel it has 107,322 parameters (0.43 MB in float32).
 
     Args:
-        shape: channels, height and width of a picture; height and width at least 8.
+        shape: channels, height and width of an image; height and width at least 8.
         classes: how many classes to tell apart.
         width: channels of the first convolution; the features are 4 * `width` numbers.
     """
@@ -44,7 +44,7 @@ class SmallClassifier(nn.Module):
         super().__init__()
         channels, *size = shape
         if min(size) < 8:
-            raise ValueError(f"need pictures of at least 8x8, got {size[0]}x{size[1]}")
+            raise ValueError(f"need images of at least 8x8, got {size[0]}x{size[1]}")
         if min(channels, width) < 1 or classes < 2:
             raise ValueError(
                 f"need channels and width >= 1 and classes >= 2, got {channels}, {width}, {classes}"
@@ -67,7 +67,7 @@ class SmallClassifier(nn.Module):
         """Activations before the last layer, mean over positions.
 
         Args:
-            x: pictures in [-1, 1] with shape (N, C, H, W).
+            x: images in [-1, 1] with shape (N, C, H, W).
 
         Returns:
             non-negative numbers with shape (N, `dimension`).
@@ -79,7 +79,7 @@ class SmallClassifier(nn.Module):
         """Class scores before the softmax.
 
         Args:
-            x: pictures in [-1, 1] with shape (N, C, H, W).
+            x: images in [-1, 1] with shape (N, C, H, W).
 
         Returns:
             logits with shape (N, `classes`).

@@ -1,4 +1,4 @@
-r"""Small convolutional generator and discriminator for pictures whose sides divide by four.
+r"""Small convolutional generator and discriminator for images whose sides divide by four.
 
 The generator unfolds channels into pixels instead of using transposed convolutions:
 
@@ -31,13 +31,13 @@ def generator(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
     """The generator of the MNIST systems, for any size.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 4.
+        shape: (C, H, W) of the images; H and W divide by 4.
         latent: size of the latent vector.
         width: factor on every number of channels; 1 is the network for 28x28 digits.
 
     Returns:
-        latents with shape (N, latent) to pictures in [-1, 1] with shape (N, C, H, W). For 28x28x1
-        the layers are those of the course's table; tanh then bounds the pictures.
+        latents with shape (N, latent) to images in [-1, 1] with shape (N, C, H, W). For 28x28x1
+        the layers are those of the course's table; tanh then bounds the images.
     """
     height, side = _quarter(shape)
     hidden, coarse, fine = 512 * width, 64 * width, 32 * width
@@ -65,14 +65,14 @@ def generator(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
 def discriminator(shape: Shape, width: int = 1) -> nn.Sequential:
     """The discriminator of the MNIST systems, for any size; a critic is the same network.
 
-    No batch normalisation: a gradient penalty needs each picture's score to depend on it alone.
+    No batch normalisation: a gradient penalty needs each image's score to depend on it alone.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 4.
+        shape: (C, H, W) of the images; H and W divide by 4.
         width: factor on every number of channels; 1 is the network for 28x28 digits.
 
     Returns:
-        pictures with shape (N, C, H, W) to logits with shape (N,).
+        images with shape (N, C, H, W) to logits with shape (N,).
     """
     height, side = _quarter(shape)
     fine, coarse, hidden = 32 * width, 64 * width, 512 * width

@@ -7,7 +7,7 @@ change the numbers:
 - average pools do not count the padding (blocks A, C and the first E);
 - the pool of the last block takes the largest value instead of the average;
 - the last layer has 1008 classes;
-- pictures are resized to 299 x 299 bilinearly without antialiasing, and scaled to [-1, 1].
+- images are resized to 299 x 299 bilinearly without antialiasing, and scaled to [-1, 1].
 
 Names and shapes in the state dict are those of the published weights, so that the file loads as it
 is. Here a block is a table of its branches.
@@ -170,7 +170,7 @@ def _block_e(inputs: int, pool: Literal["average", "maximum"]) -> _Mixed:
 
 
 class Inception(nn.Module):
-    """Pictures to the 2048 numbers of the last pool ("pool3"), on which FID is defined.
+    """Images to the 2048 numbers of the last pool ("pool3"), on which FID is defined.
 
     It has 23.9 million parameters, 2.1 of them in the last layer, which only :meth:`logits` uses.
     """
@@ -201,7 +201,7 @@ class Inception(nn.Module):
         """Resize, scale and describe.
 
         Args:
-            x: float32 pictures in [0, 1] with shape (N, 3, H, W), of any size.
+            x: float32 images in [0, 1] with shape (N, 3, H, W), of any size.
 
         Returns:
             features with shape (N, 2048).
@@ -210,7 +210,7 @@ class Inception(nn.Module):
         return self.features(2 * x - 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Features (N, 2048) of pictures in [-1, 1] with shape (N, 3, 299, 299)."""
+        """Features (N, 2048) of images in [-1, 1] with shape (N, 3, 299, 299)."""
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = F.max_pool2d(x, kernel_size=3, stride=2)
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))

@@ -1,6 +1,6 @@
-r"""The U-Net of denoising diffusion models: a noisy picture and its time in, a picture out.
+r"""The U-Net of denoising diffusion models: a noisy image and its time in, an image out.
 
-Each level has residual blocks of one width, then halves the picture; the way back up joins what
+Each level has residual blocks of one width, then halves the image; the way back up joins what
 each block on the way down has left. One residual block is
 
 .. math:: h = \mathrm{conv}_1(s(\mathrm{GN}(x))) + W s(e(t)), \qquad
@@ -184,14 +184,14 @@ class UNet(nn.Module):
     """The network of :mod:`naqsh.networks.unet`.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 2 for each level but the last.
+        shape: (C, H, W) of the images; H and W divide by 2 for each level but the last.
         width: channels of the first level.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down; one more on the way up.
         attention: the sides of the levels that attend; the middle always does.
         heads: of each attention.
         dropout: in each residual block.
-        classes: number of labels that it may be told; 0 for none. Label `classes` means "none".
+        classes: labels that it may be conditioned on; 0 for none. Label `classes` means "none".
         outputs: channels that come out; by default those that go in.
 
     Raises:
@@ -258,10 +258,10 @@ class UNet(nn.Module):
         """One evaluation.
 
         Args:
-            x: noisy pictures with shape (N, C, H, W).
+            x: noisy images with shape (N, C, H, W).
             time: real numbers with shape (N,); the embedding tells them apart best where they
                 spread over 0 to 1000.
-            labels: int64 with shape (N,), `classes` for no class; None where no picture has one.
+            labels: int64 with shape (N,), `classes` for no class; None where no image has one.
 
         Returns:
             what the network was trained to tell, shape (N, outputs, H, W).
@@ -287,7 +287,7 @@ class UNet(nn.Module):
 
 
 def _check(height: int, side: int, levels: int) -> None:
-    """Levels must halve evenly: a picture that came back smaller could not be joined to its own."""
+    """Levels must halve evenly: an image that came back smaller could not be joined to its own."""
     if levels < 1:
         raise ValueError("a U-Net needs at least one multiplier")
     step = 2 ** (levels - 1)

@@ -1,12 +1,12 @@
 """Encoder and decoder of the VAEs: the convolutions of beta-VAE's dSprites network, for any size.
 
-Each stage halves the picture with a 4x4 convolution; where it is 4x4 (or its sides no longer
+Each stage halves the image with a 4x4 convolution; where it is 4x4 (or its sides no longer
 halve), one convolution takes all that is left to 1x1. The decoder is the encoder backwards. For
 64x64 the encoder is
 
     Conv4x4/2 32, 32, 64, 64 | Conv4x4 256 | mean and log-variance
 
-each but the last followed by ReLU. Smaller pictures leave out the first of these stages, larger
+each but the last followed by ReLU. Smaller images leave out the first of these stages, larger
 ones repeat the last.
 
 References:
@@ -39,16 +39,16 @@ def _plan(shape: Shape, width: int) -> tuple[list[int], tuple[int, int]]:
 
 
 def encoder(shape: Shape, latent: int, width: int = 1, context: int = 0) -> nn.Sequential:
-    """Pictures to the mean and log-variance of their latents.
+    """Images to the mean and log-variance of their latents.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 4.
+        shape: (C, H, W) of the images; H and W divide by 4.
         latent: number of latents.
         width: factor on every number of channels.
-        context: how many numbers it gives beside, for whatever else depends on a picture.
+        context: how many numbers it gives beside, for whatever else depends on an image.
 
     Returns:
-        pictures with shape (N, C, H, W) to means, log-variances and context side by side, shape
+        images with shape (N, C, H, W) to means, log-variances and context side by side, shape
         (N, 2 * latent + context): linear heads as one matrix.
     """
     channels, rest = _plan(shape, width)
@@ -66,10 +66,10 @@ def encoder(shape: Shape, latent: int, width: int = 1, context: int = 0) -> nn.S
 
 
 def decoder(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
-    """Latents to what a likelihood makes of a picture: logits or means.
+    """Latents to what a likelihood makes of an image: logits or means.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 4.
+        shape: (C, H, W) of the images; H and W divide by 4.
         latent: number of latents.
         width: factor on every number of channels.
 

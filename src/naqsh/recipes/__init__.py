@@ -1,4 +1,4 @@
-"""The recipes by family: functions that return one method on one data set with its numbers."""
+"""The recipes by family: functions that return a method on a data set, with hyperparameters."""
 
 import importlib
 import pkgutil

@@ -46,7 +46,7 @@ def wgan_mnist() -> Recipe:
     """Wasserstein GAN with weight clipping on MNIST (Arjovsky et al., 2017).
 
     The paper's learning rate is low and only every sixth update is the generator's, so on a laptop
-    it is the number of updates that counts: batches are of 16 pictures, not the paper's 64.
+    it is the number of updates that counts: batches are of 16 images, not the paper's 64.
     """
     return Recipe("", Data("mnist"), _wasserstein_clipped(), Training(epochs=30, batch=16))
 

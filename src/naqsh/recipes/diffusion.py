@@ -33,7 +33,7 @@ def ddpm_mnist() -> Recipe:
 
 @recipe
 def conditional_ddpm_mnist() -> Recipe:
-    """DDPM on MNIST that is told labels, for guidance (Ho and Salimans, 2022).
+    """DDPM on MNIST conditioned on labels, for guidance (Ho and Salimans, 2022).
 
     `naqsh sample RUN --label 3 --guidance 2` draws threes.
     """
@@ -91,9 +91,9 @@ def _papers_network(**changes: object) -> MethodSpec:
 
 @recipe
 def ddpm_cifar10() -> Recipe:
-    """DDPM on CIFAR-10 with the paper's numbers (Ho et al., 2020); days on one GPU.
+    """DDPM on CIFAR-10 with the paper's hyperparameters (Ho et al., 2020); days on one GPU.
 
-    The paper's pictures: `naqsh sample RUN --sampler ancestral --steps 1000`.
+    The paper's images: `naqsh sample RUN --sampler ancestral --steps 1000`.
     """
     spec = _papers_network(optimizer=Adam(2e-4))
     training = Training(steps=800_000, batch=128, warmup=5000, clip_norm=1.0, ema=0.9999)
@@ -104,13 +104,13 @@ def ddpm_cifar10() -> Recipe:
 def edm_cifar10() -> Recipe:
     """EDM's preconditioning, noise and sampler on CIFAR-10 (Karras et al., 2022).
 
-    The network is DDPM's, and 20 million pictures are seen, a tenth of the paper's.
+    The network is DDPM's, and 20 million images are seen, a tenth of the paper's.
     """
     from naqsh.diffusion.schedule import EDM
 
     spec = _papers_network(
         schedule=EDM(), parameterisation="edm", sampler="heun", steps=18, optimizer=Adam(4e-4)
     )
-    # The average's half-life is half a million pictures.
+    # The average's half-life is half a million images.
     training = Training(epochs=400, batch=128, warmup=4000, clip_norm=1.0, ema=0.9998)
     return Recipe("", Data("cifar10", flip=True), spec, training)

@@ -1,4 +1,4 @@
-"""A recipe: one method on one data set with all its numbers, and its spelling as YAML.
+"""A recipe: one method on one data set with all its hyperparameters, and its spelling as YAML.
 
 A recipe is what a user types and what a run folder keeps. Two recipes that are equal train, on one
 machine and with one number of ranks and threads, to the same weights to the bit.
@@ -30,13 +30,13 @@ LARGEST = 10_000_000
 
 @dataclass(frozen=True)
 class Data:
-    """Which pictures, and how they are brought to one shape.
+    """Which images, and how they are brought to one shape.
 
     Attributes:
-        name: a set's name, a folder of pictures, or a .npz or .npy file.
+        name: a set's name, a folder of images, or a .npz or .npy file.
         size: resize to `size` x `size` pixels; None keeps the set's own size.
         channels: 1 (grey) or 3 (colour); None keeps the set's own.
-        flip: mirror half of the training pictures left to right.
+        flip: mirror half of the training images left to right.
         holdout: share of the images held out as test split, where the set has none of its own.
         holdout_seed: which images are held out; the training's seed has no part in it.
         key: of an .npz file, the array of images, where names and shapes do not tell.
@@ -76,9 +76,9 @@ class Training:
     """How long and in what steps.
 
     Attributes:
-        epochs: how many times each picture is seen, on average.
+        epochs: how many times each image is seen, on average.
         steps: optimiser steps instead of epochs.
-        batch: pictures a phase sees in one step, over all ranks.
+        batch: images a phase sees in one step, over all ranks.
         accumulate: parts a batch is cut into, to save memory; gradients are summed over them.
         seed: every random number of the run derives from it.
         schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine.
@@ -124,7 +124,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One method on one data set with all its numbers.
+    """One method on one data set with all its hyperparameters.
 
     Attributes:
         name: what it is called, and its run folder unless --out says otherwise.
@@ -148,7 +148,7 @@ class Recipe:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def fingerprint(self) -> str:
-        """Twelve hex digits that two recipes share exactly when all their numbers are equal."""
+        """Twelve hex digits that recipes share exactly when all their hyperparameters are equal."""
         plain = self.to_dict()
         for name in ("init_from", "init_sha256"):  # fingerprints of before there were these stand
             if plain["training"][name] is None:
@@ -160,7 +160,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def override(self, changes: Mapping[str, Any]) -> "Recipe":
-        """The recipe with some numbers changed.
+        """The recipe with some hyperparameters changed.
 
         Args:
             changes: dotted names and values, for example ``{"method.latent": 32}``. A value of type
@@ -172,7 +172,7 @@ class Recipe:
         plain = self.to_dict()
         kinds = [path for path in changes if path.endswith(".kind")]
         for path in sorted(kinds, key=len):
-            # A new kind resets the numbers beside it: its own stand there before others are set.
+            # A new kind resets what stands beside it: its own values come before others are set.
             codec.assign(plain, path, changes[path])
             plain = from_dict(plain).to_dict()
         for path in changes:

@@ -7,7 +7,7 @@
 ``figures``    series and histograms, drawn
 ``svg``        a drawing made fit to stand inside a page
 ``scatter``    measures in a plane, as inline SVG
-``images``     grids of pictures to data URIs
+``images``     grids of images to data URIs
 ``words``      the texts of a language, and how it writes numbers
 ``document``   sections, figures and tables, numbered in the order they are made
 ``panels``     what the figures share

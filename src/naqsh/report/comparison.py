@@ -2,7 +2,7 @@
 
 A comparison is read from its folder, where ``comparison.json`` names the runs, the budget and what
 failed, or from run folders alone. Only what was measured by the same features, against the same
-reference and with as many pictures is compared; a run that was measured otherwise is shown, but
+reference and with as many images is compared; a run that was measured otherwise is shown, but
 has no rank and no place in the figures.
 """
 

@@ -28,7 +28,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Panel:
-    """One part of a figure: an SVG or a picture under its title, if any, and its legend."""
+    """One part of a figure: an SVG or an image under its title, if any, and its legend."""
 
     title: str
     content: Markup
@@ -46,7 +46,7 @@ class Figure:
         panels: side by side as far as they fit.
         columns: panels in a row, where rows mean something; 0 lets the page choose.
         mention: the sentence of the running text that refers to it.
-        small: whether the panels may be narrow, as pictures may.
+        small: whether the panels may be narrow, as images may.
     """
 
     id: str

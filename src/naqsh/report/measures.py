@@ -88,7 +88,7 @@ def _cell(words: Words, measure: tuple[float, tuple[float, float] | None] | None
 
 
 def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
-    """How likely real pictures are, with the kind of number that says so."""
+    """How likely real images are, with the kind of number that says so."""
     words = maker.words
     columns: list[tuple[Facts, Likelihood | None]] = [
         (run, found) for run in runs for found in run.likelihoods

@@ -153,7 +153,7 @@ class Words:
         return self.local(cross.join(str(size) for size in shape) or "1")
 
     def caution(self, kind: str, pictures: int, dimensions: int | None) -> Markup:
-        """What few pictures do to a metric, and for how many features they are few."""
+        """What few images do to a metric, and for how many features they are few."""
         few = self.text(
             "cautions.few" if dimensions is None else "cautions.few_for",
             pictures=self.number(pictures),

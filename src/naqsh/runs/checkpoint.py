@@ -2,7 +2,7 @@
 
 The weights lie in safetensors with the recipe in the header, so that the file alone can be opened;
 what the optimisers remember lies in another. ``state.json`` holds the SHA-256 of both, which is
-compared before a run goes on from them. No generator state is kept: see :mod:`naqsh.core.noise`.
+compared before a run resumes from them. No generator state is kept: see :mod:`naqsh.core.noise`.
 """
 
 import contextlib
@@ -100,7 +100,7 @@ def drop_old(folder: RunFolder, step: int) -> None:
 
 
 def save_best(folder: RunFolder, step: int, method: nn.Module, header: dict[str, str]) -> None:
-    """Write the weights of `step`, which did best on held-out pictures until now.
+    """Write the weights of `step`, which did best on held-out images until now.
 
     Args:
         header: as for :func:`save`; the step is added to it.

@@ -7,14 +7,14 @@
 ``metrics.jsonl``          one record a logged interval: the truth for every curve
 ``diagnosis.jsonl``        what went wrong or looked wrong, in plain words, with the step
 ``stages.jsonl``           first, middle and last epoch: the grid's name, weight histograms
-``grids/00000938.png``     pictures from fixed latents after that step
+``grids/00000938.png``     images from fixed latents after that step
 ``evaluation.json``        what `naqsh evaluate` measured, each result by what it is of (`kept`)
 ``samplers.json``          what `naqsh samplers` measured, once it has; images beside it
 ``bound.json``             what `naqsh bound` measured, once it has
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
-``best.safetensors``       the weights that did best on held-out pictures, where some are held out
+``best.safetensors``       the weights that did best on held-out images, where some are held out
 =========================  ========================================================================
 
 Nothing here needs PyTorch, so that a report opens at once.
@@ -175,7 +175,7 @@ class RunFolder:
         return self.checkpoints / f"{step:08d}"
 
     def grid(self, step: int) -> Path:
-        """The grid of pictures after one step."""
+        """The grid of images after one step."""
         return self.grids / f"{step:08d}.png"
 
     @contextlib.contextmanager

@@ -35,8 +35,8 @@ class Header:
         recipe: of the run.
         text: the recipe as it is written there.
         layout: the columns of its batches.
-        counts: how many training images have each label; empty where it is not told.
-        step: that the weights are of; None in files of before it was told.
+        counts: how many training images have each label; empty where unknown.
+        step: that the weights are of; None in files of before it was written.
     """
 
     recipe: Recipe

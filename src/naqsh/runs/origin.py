@@ -27,7 +27,7 @@ class Origin:
     """What a run's folder says of the images that it was trained on.
 
     Attributes:
-        fingerprint: of the training images, see :class:`naqsh.data.DataSet`; "" if it is not told.
+        fingerprint: of the training images, see :class:`naqsh.data.DataSet`; "" if unknown.
         count: how many there were.
         place: the path as seen from the run's folder; "" for a named set.
     """
@@ -108,7 +108,7 @@ def find(
 def resume(
     recipe: Recipe, folder: RunFolder, given: str | None, home: Path | str | None = None
 ) -> Found:
-    """The training images of a run that goes on; raises NaqshError where they are others."""
+    """The training images of a run that is resumed; raises NaqshError where they are others."""
     here, train, own = search(recipe, folder, given, home)
     if own is False:
         raise NaqshError(f"{_differ(train, folder)}; give another --out to start a new run")

@@ -149,7 +149,7 @@ class Nearest:
         nearer_than_any_held_out: samples that lie nearer than any held-out image does.
         farther_than_any_held_out: samples that lie farther than any.
         signs: what of ``leaked``, ``copies`` and ``noise`` is beyond chance.
-        picture: the name of the file that shows some samples above the nearest images, if any.
+        image: the name of the file that shows some samples above the nearest images, if any.
     """
 
     n: int

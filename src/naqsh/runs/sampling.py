@@ -52,7 +52,7 @@ def batches(
         first: the number of the first one.
         batch: how many at a time.
         device: where they are drawn.
-        progress: told how many are drawn.
+        progress: called with how many are drawn.
 
     Returns:
         float32 in [0, 1] with shape (batch or fewer, C, H, W), on the CPU.

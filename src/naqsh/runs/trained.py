@@ -164,7 +164,7 @@ class Trained:
             first: the number of the first one.
             batch: how many at a time.
             device: where they are made.
-            progress: told how many are drawn.
+            progress: called with how many are drawn.
             options: what the method's ``sample`` takes beside the noise, such as a class by its
                 number or name, ``label="cat"``; those of a sampler stand beside its name:
                 ``sampler="heun", steps=18, churn=40``.
@@ -173,7 +173,7 @@ class Trained:
             float32 in [0, 1] with shape (n, C, H, W), on the CPU.
 
         Raises:
-            NaqshError: the method makes no pictures, or a number does not fit.
+            NaqshError: the method makes no images, or a number does not fit.
         """
         sampling.require_room(n, self.method.shape, "take fewer at a time")
         drawn = sampling.batches(

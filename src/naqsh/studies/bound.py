@@ -1,11 +1,11 @@
 r"""The variational bound of a trained model by time: where its bits lie.
 
-Over n held-out pictures, each part with the standard error of its mean:
+Over n held-out images, each part with the standard error of its mean:
 
 .. math:: -\log_2 p(x_0) / D \le L_T + \sum_{t > 1} L_{t-1} + L_0.
 
 :math:`L_T` is what the start of sampling costs and has no parameters, :math:`L_{t-1}` the step from
-time t, :math:`L_0` the step into the picture (Ho et al., 2020, arXiv:2006.11239, equation 5). The
+time t, :math:`L_0` the step into the image (Ho et al., 2020, arXiv:2006.11239, equation 5). The
 error of the noise that the network sees, without the bound's weights, stands beside it: its mean
 over the times is their :math:`L_{simple}` (equation 14).
 """
@@ -49,19 +49,19 @@ def study(
 
     Args:
         run: what is measured.
-        n: pictures; the network is evaluated once a time for each batch of them.
+        n: images; the network is evaluated once a time for each batch of them.
         reference: of which part of the data.
         likelihood: also take the estimate by the probability-flow equation.
-        seed: of the choice of pictures and of the noise.
-        batch: pictures at a time.
+        seed: of the choice of images and of the noise.
+        batch: images at a time.
         device: where the network is evaluated.
         data: where the run's data set is now, if it has moved.
         data_home: where data sets are looked for first.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Returns:
         what was found, and what it is of. Numbers are bits per dimension, each with its standard
-        error over pictures: ``prior`` is L_T, ``steps`` the sum of the L_t, ``last`` L_0,
+        error over images: ``prior`` is L_T, ``steps`` the sum of the L_t, ``last`` L_0,
         ``total`` the bound, ``flow`` the estimate. ``terms`` and ``errors`` go by ``times``.
 
     Raises:
@@ -75,24 +75,24 @@ def study(
     if likelihood and not isinstance(method, HasFlowLogProb):
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
     store = kept.bounds(run.folder)
-    store.read()  # a damaged file is told before the work
+    store.read()  # a damaged file is refused before the work
     real, note, _ = run.images(reference, data, data_home)
     if not 2 <= n <= len(real):
-        raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} pictures")
-    told = progress or silent
+        raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} images")
+    progress = progress or silent
     chosen = real.some(n, seed)
     method.to(place)
     parts: list[BoundParts] = []
     flows: list[Tensor] = []
     for first in range(0, n, batch):
         images = seen(chosen.images[first : first + batch], method.value_range, place)
-        several = f" of pictures {first + 1} to {first + len(images)}" if n > batch else ""
+        several = f" of images {first + 1} to {first + len(images)}" if n > batch else ""
         noise = Noise(derive(seed, "bound"), len(images), first, place)
         with torch.no_grad():
-            parts.append(method.bound(images, noise, partial(told, f"bound{several}")))
+            parts.append(method.bound(images, noise, partial(progress, f"bound{several}")))
         if likelihood and isinstance(method, HasFlowLogProb):
             noise = Noise(derive(seed, "flow"), len(images), first, place)
-            nats = method.flow_log_prob(images, noise, partial(told, f"likelihood{several}"))
+            nats = method.flow_log_prob(images, noise, partial(progress, f"likelihood{several}"))
             flows.append(-nats.double().cpu() / images[0].numel() / math.log(2))
     of = records.plain(
         records.BoundOf(
@@ -114,7 +114,7 @@ def study(
 
 
 def _bound(parts: list[BoundParts], flow: records.Mean | None) -> records.Bound:
-    """The parts of all batches as means over pictures."""
+    """The parts of all batches as means over images."""
     terms = torch.cat([part.terms for part in parts]).cpu()
     errors = torch.cat([part.errors for part in parts]).cpu()
     prior = torch.cat([part.prior for part in parts]).cpu()
@@ -132,7 +132,7 @@ def _bound(parts: list[BoundParts], flow: records.Mean | None) -> records.Bound:
 
 
 def _mean(bits: Tensor) -> records.Mean:
-    """A mean over pictures with its standard error."""
+    """A mean over images with its standard error."""
     return records.Mean(float(bits.mean()), float(bits.std()) / len(bits) ** 0.5)
 
 
@@ -140,7 +140,7 @@ def table(found: Mapping[str, Any]) -> str:
     """A study as lines."""
     names = {"prior": "L_T", "steps": "sum of L_t", "last": "L_0", "total": "total"}
     lines = [
-        f"{found['n']:,} pictures of {found['reference']}, {len(found['times']):,} times; "
+        f"{found['n']:,} images of {found['reference']}, {len(found['times']):,} times; "
         "bits per dimension of minus the log-likelihood, ± standard error"
     ]
     kinds = {"total": f"  ({found['kind']})", "flow": "  (estimate)"}

@@ -29,7 +29,7 @@ class Evaluation:
         seed: of the samples.
         measures: in a fixed order.
         speed: of sampling, on the device that was asked for.
-        sampling: options that the pictures were drawn with, where they are not the recipe's.
+        sampling: options that the images were drawn with, where they are not the recipe's.
         likelihood: of the reference, where the method has one and it was asked for.
         nearness: of samples to the training images, where there are test images to compare with.
         notes: what a reader must know of the images that the run was measured against.

@@ -35,10 +35,10 @@ NEAR = 100
 """Samples whose nearest training image is looked for, and as many test images."""
 
 SPEED_PICTURES = 200
-"""Pictures that the sampling speed is timed on."""
+"""Images that the sampling speed is timed on."""
 
 LIKELIHOOD_PICTURES = 500
-"""Pictures, at most, whose likelihood is taken."""
+"""Images, at most, whose likelihood is taken."""
 
 Pixels = NDArray[np.uint8]
 
@@ -67,39 +67,41 @@ def evaluate(
         names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
             has.
         features: by which features; by default those of the run's data set.
-        n: pictures drawn.
+        n: images drawn.
         seed: of the samples.
         reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
             set's name (with ``:test``), folder or file. Test images were not trained on, so they
-            do not reward learning by heart.
-        batch: pictures drawn at a time.
-        device: where pictures are drawn and features taken.
+            do not reward memorisation.
+        batch: images drawn at a time.
+        device: where images are drawn and features taken.
         data: where the run's data set is now, if it has moved; others are measured against with a
             note.
         data_home: where data sets are looked for first.
-        progress: told how far it is.
+        progress: called with how far it is.
         sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
 
     Raises:
-        NaqshError: the run makes no pictures, an argument does not fit, or the images are not those
+        NaqshError: the run makes no images, an argument does not fit, or the images are not those
             that the run was trained on.
     """
     method = run.method
     if not isinstance(method, Samples):
-        raise NaqshError(f"{run.recipe.name} makes no pictures: there is nothing to measure")
-    told = progress or silent
+        raise NaqshError(f"{run.recipe.name} makes no images: there is nothing to measure")
+    progress = progress or silent
     _require_known(reference)
     if n < 2:
-        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
+        raise NaqshError(f"measuring needs at least 2 images, got n {n}")
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
-    store.read()  # a damaged file is told before the work
+    store.read()  # a damaged file is refused before the work
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
     real, called, note = _reference(run, reference, data, data_home)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
-    drawn = draw(run, n, seed, batch, device, told, options)
-    generated = metrics.extract(measured_by, drawn, batch=batch, progress=partial(told, "features"))
+    drawn = draw(run, n, seed, batch, device, progress, options)
+    generated = metrics.extract(
+        measured_by, drawn, batch=batch, progress=partial(progress, "features")
+    )
     asked = [name for name in names if name not in OWN]
     measures = metrics.measure(
         asked,
@@ -114,7 +116,7 @@ def evaluate(
     floor, no_floor = None, None
     if asked:
         floor, no_floor = under(run, asked, measured_by, real, reference, n, data, data_home)
-    likelihood = _likelihood(run, real, called, seed, batch, device, told) if likely else None
+    likelihood = _likelihood(run, real, called, seed, batch, device, progress) if likely else None
     near = None
     if {NEAREST, "all"} & set(names):
         near = look_near(run, drawn, seed, data, data_home)
@@ -212,7 +214,7 @@ def _likelihood(
     seed: int,
     batch: int,
     device: str,
-    told: Progress,
+    progress: Progress,
 ) -> Likelihood:
     method, place = run.method, torch.device(device)
     assert isinstance(method, HasLogProb)
@@ -226,7 +228,7 @@ def _likelihood(
             noise = Noise(derive(seed, "likelihood"), len(part), first, place)
             images = seen(part, method.value_range, place)
             parts.append(method.log_prob(images, noise).double().cpu())
-            told("likelihood", first + len(images), n)
+            progress("likelihood", first + len(images), n)
     return metrics.likelihood(
         torch.cat(parts).numpy(),
         int(np.prod(chosen.shape)),
@@ -243,18 +245,18 @@ def draw(
     seed: int,
     batch: int,
     device: str,
-    told: Progress,
+    progress: Progress,
     options: Mapping[str, Any],
 ) -> Pixels:
-    """Samples as uint8, the form in which every generator's pictures are measured."""
+    """Samples as uint8, the form in which every generator's images are measured."""
     if n < 2:
-        raise NaqshError(f"measuring needs at least 2 pictures, got n {n}")
+        raise NaqshError(f"measuring needs at least 2 images, got n {n}")
     parts: list[Pixels] = []
     for first in range(0, n, batch):
         count = min(batch, n - first)
         images = run.sample(count, seed=seed, first=first, batch=batch, device=device, **options)
         parts.append(pictures.to_pixels(images.numpy()))
-        told("samples", first + count, n)
+        progress("samples", first + count, n)
     return np.concatenate(parts)
 
 

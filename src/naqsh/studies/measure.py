@@ -1,4 +1,4 @@
-"""Measuring one collection of pictures against another: folders, files and data sets."""
+"""Measuring one collection of images against another: folders, files and data sets."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ class Reading:
 
 
 def features_for(name: str) -> str:
-    """The features that pictures of a data set are measured by unless others are asked for."""
+    """The features that images of a data set are measured by unless others are asked for."""
     return name if name in ("digits", "mnist") else "inception"
 
 
@@ -85,14 +85,14 @@ def measure(
     data_home: Path | str | None = None,
     progress: Progress | None = None,
 ) -> list[Measure]:
-    """Measure one collection of pictures against another.
+    """Measure one collection of images against another.
 
     Args:
         names: out of ``frechet kernel pr dc``, or ``all``.
         real: a folder, a .npz or .npy file, or a data set's name; with ``:test`` its test split.
         generated: likewise.
         features: by which features; by default those of the data set `real`, else ``inception``.
-        n: take so many pictures of each, at random; all by default.
+        n: take so many images of each, at random; all by default.
         size: resize both to `size` x `size`.
         channels: bring both to 1 (grey) or 3 (colour).
         ranges: the values that are black and white: one pair for files of arrays (where there are
@@ -100,15 +100,15 @@ def measure(
         keys: the arrays of `.npz` files that hold the images: one name, or one for each collection.
         skip_broken: leave out images of a folder that cannot be read, with a note of their number.
         seed: of the choice and of standard errors.
-        batch: pictures at a time.
+        batch: images at a time.
         device: where features are taken.
         data_home: where data sets are looked for first.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
-        NaqshError: pictures that cannot be had or do not fit together.
+        NaqshError: images that cannot be had or do not fit together.
     """
-    told = progress or silent
+    progress = progress or silent
     names = metrics.named(names)
     if channels not in (None, 1, 3):
         raise NaqshError(f"images have 1 or 3 channels, not {channels}")
@@ -127,7 +127,7 @@ def measure(
         raise NaqshError(_of_two_shapes(real, generated, sides[0].shape, sides[1].shape))
     measured_by = extractor(chosen, device)  # last: its weights may have to be downloaded
     tables = [
-        _features(measured_by, side, n, seed, batch, partial(told, what))
+        _features(measured_by, side, n, seed, batch, partial(progress, what))
         for what, side in zip(("real", "generated"), sides, strict=True)
     ]
     return metrics.measure(
@@ -216,13 +216,15 @@ def _features(
     n: int | None,
     seed: int,
     batch: int,
-    told: Callable[[int, int], None],
+    progress: Callable[[int, int], None],
 ) -> Tensor:
     if n is not None:
         if not 2 <= n <= len(side):
-            raise NaqshError(f"n {n}: {side.name} has {len(side):,} pictures; take 2 to that many")
+            raise NaqshError(f"n {n}: {side.name} has {len(side):,} images; take 2 to that many")
         side = side.some(n, seed)
-    return metrics.extract(measured_by, side.images, batch=batch, progress=told, cache=n is None)
+    return metrics.extract(
+        measured_by, side.images, batch=batch, progress=progress, cache=n is None
+    )
 
 
 def table(measures: Sequence[Measure], floor: Floor | None = None) -> str:

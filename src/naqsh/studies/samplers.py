@@ -1,11 +1,11 @@
-"""One trained model, many ways to sample: distance to real pictures by network evaluations.
+"""One trained model, many ways to sample: distance to real images by network evaluations.
 
-Each sampler draws the same n pictures of one seed in several numbers of steps. The table of their
+Each sampler draws the same n images of one seed in several numbers of steps. The table of their
 Frechet distances says which sampler is worth its evaluations; all are by the same features, n and
 reference, so they compare. What was measured is written at once, so a study that was stopped goes
 on, and a later one with more steps adds to it; a study under other conditions stands beside it.
 
-A model that learnt its images by heart would win this. So the study also looks for the training
+A model that memorised its images would win this. So the study also looks for the training
 image nearest to each of some samples and compares with held-out images (`naqsh.metrics.nearness`).
 """
 
@@ -62,23 +62,23 @@ def study(
         samplers: which; all that the method has by default.
         steps: how many of each.
         features: by which features; by default those of the run's data set.
-        n: pictures drawn each.
+        n: images drawn each.
         seed: of the samples.
-        batch: pictures drawn at a time.
-        device: where pictures are drawn and features taken.
+        batch: images drawn at a time.
+        device: where images are drawn and features taken.
         data: where the run's data set is now, if it has moved.
         data_home: where data sets are looked for first.
-        progress: told how far it is.
+        progress: called with how far it is.
         sampling: other options of sampling, the same for all points; all samplers must take them.
 
     Returns:
         the study: what all points share; ``points``, one a sampler and number of steps,
-        with ``evaluations`` a picture, ``measures`` and ``pictures_per_second``; ``nearest``.
+        with ``evaluations`` an image, ``measures`` and ``pictures_per_second``; ``nearest``.
 
     Raises:
         NaqshError: a method without samplers, or an argument that does not fit.
     """
-    told = progress or silent
+    progress = progress or silent
     known = choices(run)
     wanted = list(samplers or known)
     for name in wanted:
@@ -112,7 +112,7 @@ def study(
     done = {(result.of["sampler"], result.of["steps"]) for result in before}
     missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
     for name, count in missing:
-        what = partial(told, f"{name}, {count} steps")
+        what = partial(progress, f"{name}, {count} steps")
 
         def tell(_: str, done: int, total: int, what: Any = what) -> None:
             what(done, total)
@@ -162,14 +162,14 @@ def _point(
     shared: Mapping[str, Any],
     batch: int,
     device: str,
-    told: Progress,
+    progress: Progress,
 ) -> dict[str, Any]:
     """One sampler in one number of steps."""
     assert isinstance(run.method, Samples)
     drawn: list[Pixels] = []
 
     def sample(count: int) -> Tensor:
-        drawn.append(draw(run, count, shared["seed"], batch, device, told, options))
+        drawn.append(draw(run, count, shared["seed"], batch, device, progress, options))
         return torch.from_numpy(drawn[-1])
 
     begun = time.monotonic()
@@ -206,13 +206,13 @@ def _show_near(
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """A study as lines: what all points share once, a row each, and what is near by heart."""
+    """A study as lines: what all points share once, a row each, and how near the copies are."""
     distance = title(called("frechet", found["features"]))
     lines = [
-        f"{found['n']:,} pictures of seed {found['seed']} each, against {found['reference']}; "
+        f"{found['n']:,} images of seed {found['seed']} each, against {found['reference']}; "
         f"features {found['features']} ({found['fingerprint'][:8]})",
         f"  {'sampler':<14}{'steps':>6}{'evaluations':>13}{distance:>18}{'95 %':>20}"
-        f"{'pictures/s':>12}",
+        f"{'images/s':>12}",
     ]
     for point in found["points"]:
         far = next(m for m in point["measures"] if kind(m["name"]) == "frechet")

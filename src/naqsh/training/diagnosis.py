@@ -5,10 +5,10 @@ has been out of bounds for several intervals on end, and once more when it is ba
 
 ================== =========================================================================
 ``*.accuracy``     how often a discriminator is right, from 0 to 1
-``*.diversity``    variance of generated pictures over that of real ones
-``*.kl``           nats that the latents of a picture carry
+``*.diversity``    variance of generated images over that of real ones
+``*.kl``           nats that the latents of an image carry
 ``*.saturated``    how often a controller stands at a bound that it pushes against, from 0 to 1
-``*.gap``          how far the loss on held-out pictures is above its least, as a part of that
+``*.gap``          how far the loss on held-out images is above its least, as a part of that
 ================== =========================================================================
 """
 

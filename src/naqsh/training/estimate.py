@@ -112,12 +112,12 @@ def _batch(layout: Layout, count: int) -> Batch:
 
 
 def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> None:
-    """Batch normalisation cannot learn from one picture; say so before training does."""
+    """Batch normalisation cannot learn from one image; say so before training does."""
     try:
         loss(batch, 0)
     except ValueError as error:
         raise ValueError(
-            f"one picture at a time is too few ({error}); training.batch over training.accumulate "
+            f"one image at a time is too few ({error}); training.batch over training.accumulate "
             "must be at least 2"
         ) from error
 

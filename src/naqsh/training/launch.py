@@ -163,7 +163,7 @@ def _train(
         if restored:
             trainer.display.say(f"{folder.recipe} was gone: the recipe is that of the weights")
         trainer.display.say(
-            f"{wanted.name}: {len(pictures):,} pictures of {pictures.name}, "
+            f"{wanted.name}: {len(pictures):,} images of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
             f"{trainer.plan.total:,} steps on {world.device}"
         )

@@ -51,7 +51,7 @@ class Trainer:
     Args:
         recipe: what to train.
         method: as the recipe builds it, equal on every rank.
-        data: the training pictures.
+        data: the training images.
         folder: where the run lies; only the leading rank writes.
         world: this process among its ranks.
         display_quiet: show no progress.
@@ -209,7 +209,7 @@ class Trainer:
         self.journal.shown(show)
 
     def _validate(self, held_out: DataSet) -> None:
-        """Score the held-out pictures and remember the best step."""
+        """Score the held-out images and remember the best step."""
         method = self.average.method if self.average else self.method
         seed = self.training.seed
         losses = stages.validate(method, held_out, self.batches.local, seed, self.world.device)

@@ -1,7 +1,7 @@
 """What is shown and measured while a run goes on: when, and how.
 
 A stage is the end of the first, the middle and the last epoch: a grid from latents that never
-change, and how each phase's weights are spread. At the end of every epoch the held-out pictures are
+change, and how each phase's weights are spread. At the end of every epoch the held-out images are
 scored.
 """
 
@@ -27,10 +27,10 @@ from naqsh.training.log import apart, divided
 from naqsh.training.rows import fixed
 
 GRID = 100
-"""Pictures in a stage's grid."""
+"""Images in a stage's grid."""
 
 SHOWN = 10
-"""Real pictures that a method which shows more is given."""
+"""Real images that a method which shows more is given."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Plan:
     Attributes:
         total: the run's last step.
         stages: after these steps the run shows itself.
-        count: pictures in the data set.
+        count: images in the data set.
         pictures_per_step: how many of them are seen in a step.
     """
 
@@ -50,17 +50,17 @@ class Plan:
     pictures_per_step: int
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether the last picture of an epoch is seen in `step` (from 1)."""
+        """Whether the last image of an epoch is seen in `step` (from 1)."""
         seen = step * self.pictures_per_step
         return seen // self.count > (seen - self.pictures_per_step) // self.count
 
 
 def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
-    """The plan for `count` pictures, `pictures_per_step` of which are seen in a step."""
+    """The plan for `count` images, `pictures_per_step` of which are seen in a step."""
     total = training.steps or max(1, math.ceil(training.epochs * count / pictures_per_step))
     epochs = total * pictures_per_step // count
     if epochs > 2:
-        # Divided in whole numbers, upwards: the step in which these pictures have all been seen.
+        # Divided in whole numbers, upwards: the step in which these images have all been seen.
         first, middle = (-(-e * count // pictures_per_step) for e in (1, (epochs + 1) // 2))
         shown = (first, middle, total)
     else:
@@ -113,7 +113,7 @@ def _shown(
 def validate(
     method: Method, data: DataSet, batch: int, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """The losses on held-out pictures, with the same noise each time."""
+    """The losses on held-out images, with the same noise each time."""
     assert isinstance(method, Validates)
     method.eval()
     sums: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Grids of pictures as data URIs."""
+"""Grids of images as data URIs."""
 
 import base64
 import io
@@ -16,10 +16,10 @@ LIMIT, PIXELS = 256 << 20, 80_000_000
 
 @dataclass(frozen=True)
 class Inline:
-    """A picture inside the page.
+    """An image inside the page.
 
     Attributes:
-        uri: the picture itself.
+        uri: the image itself.
         width: in pixels.
         height: in pixels.
         reduced: whether it was compressed with loss or made smaller to fit the budget.
@@ -32,7 +32,7 @@ class Inline:
 
 
 def inline(path: Path, budget: int) -> Inline | None:
-    """The picture in a PNG file; None where there is none.
+    """The image in a PNG file; None where there is none.
 
     Args:
         path: the file.

@@ -14,7 +14,7 @@ TARGETS = {"set_point"}
 """Terms that say where another one should be; dashed, where several runs share its axes."""
 
 HELD_OUT = "validation"
-"""The phase whose terms are taken on held-out pictures; dashed beside those of training."""
+"""The phase whose terms are taken on held-out images; dashed beside those of training."""
 
 FAR = 20.0
 """How many times its end a curve begins at, for its axis to be logarithmic."""
@@ -91,7 +91,7 @@ def spoken(title: str) -> str:
 
 
 def picture(maker: Maker, title: str, image: images.Inline | None, wanted: bool = True) -> Markup:
-    """A grid of pictures; where it is wanted and there is none, a line that says so."""
+    """A grid of images; where it is wanted and there is none, a line that says so."""
     if image is None:
         missing = maker.words.text("figures.grids.missing") if wanted else ""
         return Markup('<p class="missing">{}</p>').format(missing)
@@ -146,7 +146,7 @@ def smooth(maker: Maker, found: Found) -> list[Markup]:
 
 
 def epochs(maker: Maker, runs: Sequence[Facts]) -> list[Markup]:
-    """How many pictures an epoch is, for each data set."""
+    """How many images an epoch is, for each data set."""
     words, counts = maker.words, {}
     for run in runs:
         last = run.records[-1] if run.records else None

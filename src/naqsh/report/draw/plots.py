@@ -1,4 +1,4 @@
-"""The figures of pictures, of what goes on inside the networks, and of speed."""
+"""The figures of images, of what goes on inside the networks, and of speed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ LEGEND = 8
 
 
 def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """The pictures of each stage: runs beside each other, stages below each other."""
+    """The images of each stage: runs beside each other, stages below each other."""
     rows = max(len(run.stages) for run in runs)
     files = sum(stage.grid is not None for run in runs for stage in run.stages)
     if not files:
@@ -50,7 +50,7 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """The pictures of each run's last stage."""
+    """The images of each run's last stage."""
     files = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
     made, reduced = [], False
     for run, stage in files:
@@ -148,7 +148,7 @@ def weights(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def speed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """Pictures a second over training."""
+    """Images a second over training."""
     name = maker.words.plain("axes.speed")
     found = [(run, {name: run.speed()} if run.speed().values else {}) for run in runs]
     if not any(curves for _, curves in found):

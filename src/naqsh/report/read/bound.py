@@ -20,8 +20,8 @@ class Bounded:
     Attributes:
         of: the conditions, by name.
         step: the checkpoint that was measured.
-        n: pictures.
-        reference: which pictures.
+        n: images.
+        reference: which images.
         kind: of the bound as a figure of likelihood.
         parts: ``prior``, ``steps``, ``last`` and their sum, the ``total``.
         flow: the estimate by the probability-flow equation, where it was taken.

@@ -1,4 +1,4 @@
-"""What ``detection.json`` holds: how well a run's scores tell anomalies from normal pictures."""
+"""What ``detection.json`` holds: how well a run's scores tell anomalies from normal images."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Quality:
         average_precision: with its 95 % interval.
         f1: the best that any threshold gives.
         pixel_auroc: of single pixels, where there are masks.
-        kinds: AUROC of each kind of anomaly against good pictures, its interval, its count.
+        kinds: AUROC of each kind of anomaly against good images, its interval, its count.
         roc: false and true positive rates.
         less_pca: by how much AUROC is above that of principal components, and its interval.
     """
@@ -44,11 +44,11 @@ class Scorer:
         detail: what it is, in English.
         baseline: whether any model has to beat it.
         threshold: what scores above it is flagged.
-        largest: of the pictures examined.
-        flagged: pictures.
+        largest: of the images examined.
+        flagged: images.
         flagged_by_kind: the same by kind, where kinds are known.
         edges: of the histogram's bins.
-        counts: of pictures in them by kind; ``""`` are normal ones held out, ``all`` is without
+        counts: of images in them by kind; ``""`` are normal ones held out, ``all`` is without
             kinds.
         quality: where labels are known.
     """
@@ -72,8 +72,8 @@ class Warnings:
     Attributes:
         complexity: rank correlation of -log p with the size as a PNG.
         brightness: rank correlation of -log p with brightness.
-        grey: part of the normal pictures that a picture of one grey is likelier than.
-        normal: how many normal pictures these are.
+        grey: part of the normal images that an image of one grey is likelier than.
+        normal: how many normal images these are.
     """
 
     complexity: float | None
@@ -112,9 +112,9 @@ class Detected:
     Attributes:
         step: the checkpoint that scored.
         suspects: what was examined.
-        count: pictures.
-        kinds: pictures by kind.
-        normal: name of the normal pictures.
+        count: images.
+        kinds: images by kind.
+        normal: name of the normal images.
         fitted: how many of them baselines learnt from.
         held_out: how many of them thresholds come from.
         false_alarms: rate that thresholds were chosen for.
@@ -122,7 +122,7 @@ class Detected:
         scorers: by name, the one that decides first.
         warnings: about the likelihood, where there is one.
         notes: names of what must be known.
-        pictures: files of the extremes, ``most`` and ``least`` anomalous.
+        images: files of the extremes, ``most`` and ``least`` anomalous.
         maps_of: the score whose heat maps they show; None where there are none.
         weights: whether the ``last`` or the ``best`` scored.
         choice: how the score was chosen, where normal images were asked.
@@ -153,7 +153,7 @@ class Detected:
         return next(iter(self.scorers.values()))
 
     def as_plain(self) -> dict[str, Any]:
-        """All of it as plain data, pictures by their names alone."""
+        """All of it as plain data, images by their names alone."""
         return asdict(self) | {"pictures": {k: path.name for k, path in self.pictures.items()}}
 
 
@@ -162,7 +162,7 @@ def parse(plain: Any, folder: Path) -> Detected:
 
     Args:
         plain: what the file holds.
-        folder: where the detection's pictures lie.
+        folder: where the detection's images lie.
     """
     if plain["format"] != FORMAT:
         raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")

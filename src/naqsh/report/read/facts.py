@@ -173,7 +173,7 @@ class Facts:
         return _curves([(record.epoch, record.gradients) for record in self.records])
 
     def speed(self) -> Curve:
-        """Pictures trained on in a second."""
+        """Images trained on in a second."""
         rows = [(record.epoch, {"speed": record.speed}) for record in self.records]
         return _curves(rows).get("speed", Curve([], []))
 

@@ -19,7 +19,7 @@ class Point:
     Attributes:
         sampler: its name.
         steps: of it.
-        evaluations: of the network, per picture.
+        evaluations: of the network, per image.
         frechet: the distance of its samples, above 0; FID where features are Inception's.
         interval: of that, 95 %, where it has one.
         pictures_per_second: of sampling.
@@ -40,9 +40,9 @@ class Sampled:
     Attributes:
         of: the conditions, by name.
         step: the checkpoint that was sampled.
-        n: pictures drawn for each point.
+        n: images drawn for each point.
         seed: of the samples.
-        reference: the real pictures.
+        reference: the real images.
         features: by which both were measured, with the start of their fingerprint.
         sampling: options that all points share, if any.
         points: by sampler, then by steps.

@@ -15,7 +15,7 @@ from naqsh.report.read.floor import Floor
 from naqsh.report.words import Words
 
 PLANES = (("recall", "precision"), ("coverage", "density"))
-"""Pairs of measures: how much of the data is covered, and how good the pictures are."""
+"""Pairs of measures: how much of the data is covered, and how good the images are."""
 
 MEASURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 """What samples are measured by against real images."""
@@ -52,7 +52,7 @@ def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figur
 
 
 def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
-    """The Frechet distance against the time that a picture takes."""
+    """The Frechet distance against the time that an image takes."""
     series, legend = [], []
     for n, run in enumerate(runs):
         found = run.measured

@@ -1,4 +1,4 @@
-"""The section on anomaly detection: curves, histograms, tables, pictures, and what they mean."""
+"""The section on anomaly detection: curves, histograms, tables, images, and what they mean."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from naqsh.report.words import Words
 
 GOOD = "good"
 PICTURE_BYTES = 400_000
-"""Bytes of one grid of pictures."""
+"""Bytes of one grid of images."""
 
 KINDS = 12
 """Most kinds that a histogram parts."""
@@ -128,7 +128,7 @@ def _histograms(maker: Maker, found: Found) -> Figure:
 
 
 def _colour(kind: str) -> str:
-    """Normal pictures, good ones and anomalies each have one."""
+    """Normal images, good ones and anomalies each have one."""
     return palette.colour({"": 0, GOOD: 2}.get(kind, 1))
 
 

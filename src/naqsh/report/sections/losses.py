@@ -8,7 +8,7 @@ together is told by names alone, since a report knows no method:
 - ``set_point`` stands on the axes of ``kl``, ``fake`` on those of ``real``;
 - numbered terms, such as the KL of each latent, are a family: the largest at the end are named,
   the others are grey;
-- what is taken on held-out pictures is drawn beside the same term in training.
+- what is taken on held-out images is drawn beside the same term in training.
 """
 
 import statistics
@@ -82,7 +82,7 @@ def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
 
 
 def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """Each term on held-out pictures beside the same in training."""
+    """Each term on held-out images beside the same in training."""
     everything = [(run, run.losses()) for run in runs]
     names = [n for n in union(curves for _, curves in everything) if n.startswith(f"{HELD_OUT}.")]
     if not names:

@@ -27,7 +27,7 @@ class Nearest:
         farther: samples that lie farther than any.
         leaked: held-out images that are training images.
         signs: which of :data:`SIGNS` are beyond chance.
-        picture: the name of the file that shows some samples above the nearest images, if any.
+        image: the name of the file that shows some samples above the nearest images, if any.
     """
 
     n: int

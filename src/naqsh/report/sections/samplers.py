@@ -13,7 +13,7 @@ from naqsh.report.sections import nearness
 from naqsh.report.words import Words
 
 PICTURE_BYTES = 400_000
-"""Bytes of one grid of pictures."""
+"""Bytes of one grid of images."""
 
 Found = Sequence[tuple[Facts, Sampled]]
 
@@ -108,7 +108,7 @@ def _cells(words: Words, point: Point) -> list[Markup | str]:
 
 
 def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:
-    """Samples with the nearest training pictures below them."""
+    """Samples with the nearest training images below them."""
     panels = []
     for run, sampled in found:
         if sampled.nearest and sampled.nearest.picture:

@@ -63,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison is to do; the same folder goes on only with an equal plan.
+    """What a comparison is to do; a folder resumes only with an equal plan.
 
     Attributes:
         data: the data set's name, a folder or a file; None takes that of the first taken run, else
@@ -71,7 +71,7 @@ class Plan:
         recipes: names of recipes, or paths of recipe.yaml files.
         runs: folders of trained runs that are taken as they are.
         minutes: of training, for all recipes together.
-        pictures: that each recipe sees, instead of minutes.
+        images: that each recipe sees, instead of minutes.
         n: images drawn of each to measure it; None takes what the taken runs were measured with,
             else 2,000.
         features: by which all are measured; None takes those of the data set, if they can be had.

@@ -2,7 +2,7 @@
 
 The budget is time or images seen, the same for every recipe. Time is turned into a number of
 steps before a recipe is trained, by a short trial of its speed on this machine: so a comparison
-that is stopped goes on as it began, and each of its runs can be trained again from its recipe.
+that is stopped resumes as it began, and each of its runs can be trained again from its recipe.
 
 What a comparison did stands in ``comparison.json`` of its folder; the runs are folders beside it.
 """
@@ -64,16 +64,16 @@ def compare(
 
     Args:
         plan: what is compared, and under which budget.
-        out: the comparison's folder; an unfinished one of the same plan goes on.
+        out: the comparison's folder; an unfinished one of the same plan resumes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         data_home: where data sets are looked for first.
         language: of the report.
         quiet: show no progress.
 
     Raises:
-        NaqshError: the plan cannot be, which is told before the first step; the folder holds
+        NaqshError: the plan cannot be, which is said before the first step; the folder holds
             another one; or every run failed.
-        naqsh.core.errors.Interrupted: a signal came; the same call goes on.
+        naqsh.core.errors.Interrupted: a signal came; the same call resumes.
     """
     Words(language)  # one that is not known is told now
     work = _Work(plan, Path(out), device, Path(data_home) if data_home else None, quiet)

@@ -1,8 +1,8 @@
 """Finding what is not as it should be, by a run that was trained on what is.
 
-``detect`` scores pictures by all that a run's method can say of them (its likelihood, what it makes
+``detect`` scores images by all that a run's method can say of them (its likelihood, what it makes
 of them when it reconstructs), beside baselines that need no training, and writes what it found into
-the run folder. A threshold comes from normal pictures alone; labels, where there are any, only
+the run folder. A threshold comes from normal images alone; labels, where there are any, only
 measure how good the scores are.
 """
 

@@ -1,11 +1,11 @@
 r"""Scores that need no training of a network: what a model has to beat before it is of use.
 
-**PCA.** With the mean m and the first k principal directions V of normal pictures, the score is the
+**PCA.** With the mean m and the first k principal directions V of normal images, the score is the
 mean square of what they leave over, :math:`x - m - V V^T (x - m)`.
 
-**Nearest neighbour.** The mean squared difference to the normal picture nearest in pixels.
+**Nearest neighbour.** The mean squared difference to the normal image nearest in pixels.
 
-Both see pictures in [0, 1]; the map is the square, averaged over channels.
+Both see images in [0, 1]; the map is the square, averaged over channels.
 """
 
 import math
@@ -31,7 +31,7 @@ def _scores(difference: Tensor, shape: tuple[int, ...]) -> Scores:
 
 
 class Residual:
-    """What principal components leave over; as many as there are normal pictures less one, if few.
+    """What principal components leave over; as many as there are normal images less one, if few.
 
     Args:
         components: how many.
@@ -58,7 +58,7 @@ class Residual:
             squares, vectors = torch.linalg.eigh(gram)
             directions = centred.T @ vectors[:, -self.components :].float()
             lengths = squares[-self.components :].clamp(min=0).sqrt().float()
-            # Directions without any variance (pictures that repeat) are left out.
+            # Directions without any variance (images that repeat) are left out.
             self.directions = directions[:, lengths > 1e-4] / lengths[lengths > 1e-4]
         else:
             _, vectors = torch.linalg.eigh((centred.T @ centred).double())
@@ -85,14 +85,14 @@ class Residual:
 
 
 class Neighbour:
-    """The distance to the nearest normal picture."""
+    """The distance to the nearest normal image."""
 
     name = "neighbour"
-    detail = "mean squared difference to the nearest normal picture"
+    detail = "mean squared difference to the nearest normal image"
     baseline = True
 
     def fit(self, normal: Pixels) -> None:
-        """Keep the normal pictures."""
+        """Keep the normal images."""
         self.restore({"rows": _rows(normal)})
 
     def state(self) -> State:

@@ -1,12 +1,12 @@
-r"""Whether a likelihood measures what is unusual, or only how plain a picture is.
+r"""Whether a likelihood measures what is unusual, or only how plain an image is.
 
-A density model may find pictures likelier than those it was trained on: smooth ones, dark ones, a
+A density model may find images likelier than those it was trained on: smooth ones, dark ones, a
 single grey (Nalisnick et al., 2019). Much of an image's likelihood is its complexity: how many bits
-its details take whatever they show. Three checks, on the pictures at hand:
+its details take whatever they show. Three checks, on the images at hand:
 
 * the rank correlation of the negative log-likelihood with the size as a PNG, and with brightness;
-* where a constant picture would rank among normal ones;
-* how well the PNG's size alone parts anomalies from normal pictures.
+* where a constant image would rank among normal ones;
+* how well the PNG's size alone parts anomalies from normal images.
 
 and one remedy as a score of its own, :math:`S(x) = -\log_2 p(x) - L(x)` with the PNG's bits L
 (Serrà et al., 2020, equation 1).
@@ -34,7 +34,7 @@ CORRECTED_DETAIL = "negative log-likelihood less the size as a PNG, in bits"
 
 
 def png_bits(images: Pixels) -> Floats:
-    """Bits of each picture, uint8 with shape (N, C, H, W), as a PNG that is packed well; (N,)."""
+    """Bits of each image, uint8 with shape (N, C, H, W), as a PNG that is packed well; (N,)."""
     sizes = []
     for picture in images:
         plain = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
@@ -71,26 +71,26 @@ class Corrected(Likelihood):
 
 
 def corrected(nats: Floats, bits: Floats) -> Floats:
-    """Negative log-likelihoods in bits, less those that the pictures' complexity accounts for."""
+    """Negative log-likelihoods in bits, less those that the images' complexity accounts for."""
     return nats / math.log(2) - bits
 
 
 def check(
     scorer: Likelihood, normal: Pixels, nats: Floats, bits: Floats, images: Pixels
 ) -> dict[str, Any]:
-    """How far a likelihood's scores of pictures are explained by their plainness.
+    """How far a likelihood's scores of images are explained by their plainness.
 
     Args:
         scorer: what scored them.
-        normal: normal pictures that the method was not fitted to, if there are any such.
+        normal: normal images that the method was not fitted to, if there are any such.
         nats: the scores of `images`.
         bits: their sizes as PNGs.
-        images: the pictures examined.
+        images: the images examined.
 
     Returns:
         ``complexity_correlation`` and ``brightness_correlation``, rank correlations over `images`
-        (None for fewer than three); ``constants``: for mid-grey and the normal pictures' mean
-        colour, the score of a picture of nothing else in nats and the part of the normal pictures
+        (None for fewer than three); ``constants``: for mid-grey and the normal images' mean
+        colour, the score of an image of nothing else in nats and the part of the normal images
         that are less likely than it; ``normal``: how many these are.
     """
     many = len(images) > 2

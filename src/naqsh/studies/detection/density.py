@@ -1,6 +1,6 @@
-r"""Densities of features at each place of a picture: a conditional flow, and a Gaussian a place.
+r"""Densities of features at each place of an image: a conditional flow, and a Gaussian a place.
 
-**Flow.** Every place of every normal picture gives a vector x of features and a code c of where it
+**Flow.** Every place of every normal image gives a vector x of features and a code c of where it
 is (sines and cosines of row and column). A chain of affine couplings f makes x a standard normal z,
 
 .. math:: \log p(x \mid c) = \log \mathcal N(f(x; c); 0, I) + \log |\det \partial f / \partial x|,
@@ -10,13 +10,13 @@ trained by maximum likelihood, one flow a scale. The log-scale is bounded
 (:mod:`naqsh.flows.coupling`), since an unbounded one explodes on what was never seen.
 
 **Gaussian.** At each place of a grid the vectors of all scales, side by side, are taken for a
-normal distribution; its mean and covariance (plus 0.01 I) are those of the normal pictures there,
+normal distribution; its mean and covariance (plus 0.01 I) are those of the normal images there,
 and the score is the Mahalanobis distance.
 
 Features are standardised per channel and place: of a VAE's encoder on capsules of 64 pixels this
 raised the AUROC of the flow from 0.57 to 0.74 and that of the Gaussian from 0.78 to 0.84, against
 one mean and deviation a channel (one run, 300 steps). The map of a scale is standardised by the
-normal pictures' scores, the scales are added at the picture's size and smoothed; a picture's score
+normal images' scores, the scales are added at the image's size and smoothed; an image's score
 is the largest of its map, since faults are small.
 
 References:
@@ -57,7 +57,7 @@ RIDGE = 0.01
 
 
 class FlowOnFeatures(OnFeatures):
-    """A conditional flow a scale, fitted to the features of normal pictures.
+    """A conditional flow a scale, fitted to the features of normal images.
 
     Args:
         features, seed, progress: see :class:`OnFeatures`.
@@ -116,7 +116,7 @@ class FlowOnFeatures(OnFeatures):
             self.flows.append(flow.eval())
 
     def score(self, images: Pixels, first: int) -> Scores:
-        """Nats of each place, standardised by the normal pictures', added over scales."""
+        """Nats of each place, standardised by the normal images', added over scales."""
         maps = self._standardised(images)
         places = [
             (self._surprise(flow, scale) - mean) / deviation
@@ -145,7 +145,7 @@ class FlowOnFeatures(OnFeatures):
             optimizer.step()
             schedule.step()
             if step % 50 == 49 or step + 1 == self.steps:
-                self.told(number * self.steps + step + 1, of * self.steps)
+                self.progress(number * self.steps + step + 1, of * self.steps)
         return flow.eval()
 
     @torch.inference_mode()
@@ -161,7 +161,7 @@ class FlowOnFeatures(OnFeatures):
 
 
 class GaussianOnFeatures(OnFeatures):
-    """A Gaussian a place, fitted to the features of normal pictures in closed form."""
+    """A Gaussian a place, fitted to the features of normal images in closed form."""
 
     name = "gaussian-on-features"
 
@@ -182,7 +182,7 @@ class GaussianOnFeatures(OnFeatures):
         covariance = centred.mT @ centred / max(table.shape[1] - 1, 1)
         covariance.diagonal(dim1=1, dim2=2).add_(RIDGE)
         self.factor = torch.linalg.cholesky(covariance).contiguous()  # as it is read back
-        self.told(1, 1)
+        self.progress(1, 1)
 
     def state(self) -> State:
         """Which channels, their means and the Cholesky factors of their covariances."""

@@ -1,4 +1,4 @@
-"""From a run and pictures to scores, figures and files."""
+"""From a run and images to scores, figures and files."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,28 +68,28 @@ def detect(
     detection of the same images under the same terms, and by nothing else.
 
     Args:
-        run: trained on normal pictures.
+        run: trained on normal images.
         source: what to examine: see :func:`naqsh.studies.detection.images.under_test`.
-        given_normal: normal pictures instead of the run's training pictures.
+        given_normal: normal images instead of the run's training images.
         features: fit densities of these feature maps as well; see
             :func:`naqsh.studies.detection.maps.feature_maps`.
         score: which score decides; by default the flow on features where features are given, else
             the likelihood, else the reconstruction. ``auto`` takes that one or principal
             components, whichever held-out normal images find better, and both where these cannot
             tell.
-        false_alarms: rate for which thresholds are chosen, from normal pictures alone.
+        false_alarms: rate for which thresholds are chosen, from normal images alone.
         draws: of noise, over which a likelihood that draws any is averaged.
-        n: most pictures of each named data set.
+        n: most images of each named data set.
         good: the sub-folder of good images where it is not called ``good``.
         skip_broken: leave out files that cannot be read, with a note of their number.
         seed: of noise and choices.
-        batch: pictures scored at a time.
+        batch: images scored at a time.
         device: where methods and features compute.
         data_home: where data sets are looked for first.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
-        NaqshError: the method has neither likelihood nor reconstruction, pictures that cannot be
+        NaqshError: the method has neither likelihood nor reconstruction, images that cannot be
             had, or an argument that does not fit.
     """
     if min(draws, batch, 1 if n is None else n) < 1:
@@ -97,16 +97,17 @@ def detect(
     if not 0 < false_alarms < 1:
         raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
     source, given_normal = whole(source), given_normal and whole(given_normal)
-    told = progress or (lambda what, done, total: None)
+    progress = progress or (lambda what, done, total: None)
     place = torch.device(device)
-    scorers = _scorers(run, features, draws, seed, place, told)
+    scorers = _scorers(run, features, draws, seed, place, progress)
     decides = _deciding(score, [scorer.name for scorer in scorers])
     examined = under_test(source, run, n, data_home, good, skip_broken)
     reference, notes = normal(run, given_normal, seed, data_home, good, skip_broken)
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes
     scored = {
-        scorer.name: _run(scorer, examined, reference, batch, told, with_maps) for scorer in scorers
+        scorer.name: _run(scorer, examined, reference, batch, progress, with_maps)
+        for scorer in scorers
     }
     picked = None
     if score == AUTO:
@@ -187,7 +188,12 @@ def _rank(decides: str, beside: str | None, name: str) -> tuple[bool, bool, int]
 
 
 def _scorers(
-    run: Trained, features: str | None, draws: int, seed: int, device: torch.device, told: Progress
+    run: Trained,
+    features: str | None,
+    draws: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
 ) -> list[Scorer]:
     method = run.method.to(device)
     scorers: list[Scorer] = []
@@ -197,11 +203,11 @@ def _scorers(
         scorers.append(Reconstruction(method, device))
     if features:
         maps = feature_maps(features, device)
-        scorers.append(FlowOnFeatures(maps, seed, partial(told, "flow on features")))
+        scorers.append(FlowOnFeatures(maps, seed, partial(progress, "flow on features")))
         scorers.append(GaussianOnFeatures(maps, seed))
     if not scorers:
         raise NaqshError(
-            f"{run.recipe.name} cannot score pictures: its method has neither log_prob nor "
+            f"{run.recipe.name} cannot score images: its method has neither log_prob nor "
             "reconstruct, as VAEs and flows have; or give --features"
         )
     return [*scorers, Residual(), Neighbour(), caution.Complexity()]
@@ -244,10 +250,10 @@ def _run(
     examined: Examined,
     reference: Normal,
     batch: int,
-    told: Progress,
+    progress: Progress,
     with_maps: bool,
 ) -> tuple[Scores, Scores]:
-    """Scores of the pictures examined and of the normal ones held out."""
+    """Scores of the images examined and of the normal ones held out."""
     scorer.fit(reference.fitted)
     total = len(examined) + len(reference.held_out)
 
@@ -256,7 +262,7 @@ def _run(
         for start in range(0, len(images), batch):
             part = scorer.score(np.asarray(images[start : start + batch]), start)
             parts.append(part if keep else Scores(part.values, None))
-            told(scorer.name, before + min(start + batch, len(images)), total)
+            progress(scorer.name, before + min(start + batch, len(images)), total)
         return joined(parts)
 
     held = scores(reference.held_out, 0, False)
@@ -264,7 +270,7 @@ def _run(
 
 
 def _remarks(examined: Examined, reference: Normal, false_alarms: float) -> list[str]:
-    """What a reader must know of the pictures, by name."""
+    """What a reader must know of the images, by name."""
     remarks = {
         "repeated": repeated(examined, reference) > 0,
         "few": false_alarms < 1 / (len(reference.held_out) + 1),

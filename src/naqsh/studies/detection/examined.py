@@ -30,7 +30,7 @@ class Examined:
         images: uint8 with shape (N, C, H, W).
         paths: what each is called: its path inside the folder, or its number.
         kinds: of each, ``good`` for normal ones; None where that is not known.
-        masks: true where a fault is, shape (N, H, W), and which pictures' faults are known, shape
+        masks: true where a fault is, shape (N, H, W), and which images' faults are known, shape
             (N,); None where there are no masks.
         notes: what must be known of them, a sentence each.
     """

@@ -27,8 +27,8 @@ class Figures:
         name: of the scorer.
         detail: what its scores are.
         baseline: whether it is one that any model has to beat.
-        scores: of the pictures examined, and the maps it made.
-        threshold: what scores above it is flagged; from normal pictures alone.
+        scores: of the images examined, and the maps it made.
+        threshold: what scores above it is flagged; from normal images alone.
         held_out: the scores of these, shape (M,).
         measured: AUROC and its like, where labels are known; plain values for JSON.
     """
@@ -43,7 +43,7 @@ class Figures:
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Which pictures score above the threshold."""
+        """Which images score above the threshold."""
         return np.asarray(self.scores.values > self.threshold)
 
 
@@ -70,7 +70,7 @@ FENCE = 3.0
 
 
 def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
-    """Counts of scores by kind between shared edges, the held-out normal pictures among them.
+    """Counts of scores by kind between shared edges, the held-out normal images among them.
 
     The outermost bins reach to Tukey's far fences, three interquartile ranges beyond the quartiles,
     and hold what lies beyond: the scores of one kind may be larger than all others by orders.
@@ -132,7 +132,7 @@ def less(own: Floats, other: Floats, examined: Examined) -> dict[str, Any]:
 
 
 def _pixels(maps: Any, examined: Examined) -> float | None:
-    """AUROC of single pixels, over pictures whose faults are known."""
+    """AUROC of single pixels, over images whose faults are known."""
     if maps is None or examined.masks is None:
         return None
     masks, known = examined.masks

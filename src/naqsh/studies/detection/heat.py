@@ -1,4 +1,4 @@
-"""Heat maps as pictures: red where a picture is more surprising than normal ones are."""
+"""Heat maps as images: red where an image is more surprising than normal ones are."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from naqsh.studies.detection.scores import Maps
 RED = np.array([230.0, 40.0, 20.0])
 
 MOST = 200
-"""Most flagged pictures whose heat map is written."""
+"""Most flagged images whose heat map is written."""
 
 
 def overlay(
     image: NDArray[np.uint8], heat: NDArray[np.float32], low: float, high: float
 ) -> NDArray[np.uint8]:
-    """A picture in grey with its heat in red.
+    """An image in grey with its heat in red.
 
     Args:
         image: uint8 with shape (C, H, W).
@@ -39,7 +39,7 @@ def overlay(
 
 
 def save(folder: Path, found: Detection, maps: Maps | None) -> dict[str, str]:
-    """Write the heat maps of flagged pictures, and grids of the extremes with theirs below them.
+    """Write the heat maps of flagged images, and grids of the extremes with theirs below them.
 
     Args:
         folder: of the detection, empty.
@@ -79,6 +79,6 @@ def _stem(path: str) -> str:
 
 
 def _range(maps: Maps) -> tuple[float, float]:
-    """What is not red and what is all red: shared by all pictures, so that they compare."""
+    """What is not red and what is all red: shared by all images, so that they compare."""
     low, high = np.quantile(maps, [0.9, 0.999])
     return float(low), float(high)

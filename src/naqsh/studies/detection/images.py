@@ -20,10 +20,10 @@ from naqsh.runs.trained import Trained
 from naqsh.studies.detection.examined import Examined, no_good, of_path
 
 HELD_OUT = 0.2
-"""Part of the normal pictures that thresholds come from, where the run held out none."""
+"""Part of the normal images that thresholds come from, where the run held out none."""
 
 MOST_NORMAL = 10_000
-"""Most normal pictures that baselines learn from, and a fifth of it that thresholds come from."""
+"""Most normal images that baselines learn from, and a fifth of it that thresholds come from."""
 
 MOST_NUMBERS = 1 << 27
 """Most pixels of these in all, half a GiB in float32."""
@@ -31,14 +31,14 @@ MOST_NUMBERS = 1 << 27
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal pictures.
+    """Normal images.
 
     Attributes:
         name: what they are.
         fitted: what baselines learn from, uint8 with shape (N, C, H, W).
         held_out: what thresholds come from.
         origin: where these are from: ``validation``, held out by the run; ``training``, which the
-            run has seen; ``given``, other pictures than the run's.
+            run has seen; ``given``, other images than the run's.
     """
 
     name: str
@@ -55,7 +55,7 @@ def under_test(
     good: str | None = None,
     skip_broken: bool = False,
 ) -> Examined:
-    """The pictures that a user names, brought to the size and channels of a run's.
+    """The images that a user names, brought to the size and channels of a run's.
 
     * A folder with splits: its test split. Where a sub-folder is called ``good``, or as `good`
       says, kinds are the sub-folders, and masks are looked for beside the splits.
@@ -73,7 +73,7 @@ def under_test(
         skip_broken: leave out what cannot be read.
 
     Raises:
-        NaqshError: no such pictures, or they cannot be brought to the run's size.
+        NaqshError: no such images, or they cannot be brought to the run's size.
     """
     shape = run.method.shape
     place = Path(home) if home else None
@@ -91,7 +91,7 @@ def under_test(
         found = of_path(path, source, shape, good, told.good, options)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
-        raise NaqshError(f"{source} has pictures of {given}, the run knows {wanted}")
+        raise NaqshError(f"{source} has images of {given}, the run knows {wanted}")
     return found
 
 
@@ -148,18 +148,18 @@ def normal(
     good: str | None = None,
     skip_broken: bool = False,
 ) -> tuple[Normal, list[str]]:
-    """Normal pictures to fit baselines to and to take thresholds from, never the test images.
+    """Normal images to fit baselines to and to take thresholds from, never the test images.
 
     Args:
-        run: whose training pictures they are, unless others are given.
-        given: other normal pictures: a folder, a named set, an array file.
+        run: whose training images they are, unless others are given.
+        given: other normal images: a folder, a named set, an array file.
         seed: of what is held out where the run did not hold out.
         home: where data sets are looked for first.
         good: the sub-folder of good ones in a given folder.
         skip_broken: leave out what cannot be read in a given folder.
 
     Returns:
-        the pictures, and what a reader must know of them, by name: see ``texts`` of the report.
+        the images, and what a reader must know of them, by name: see ``texts`` of the report.
     """
     recipe, method = run.recipe, run.method
     notes: list[str] = []
@@ -169,10 +169,10 @@ def normal(
         try:
             whole = load_data(recipe, "train", home)
         except NaqshError as error:
-            raise NaqshError(f"{error}; or give normal pictures: --normal FOLDER") from error
+            raise NaqshError(f"{error}; or give normal images: --normal FOLDER") from error
     if whole.shape != method.shape:
         sizes = ["x".join(map(str, shape)) for shape in (whole.shape, method.shape)]
-        raise NaqshError(f"normal pictures {whole.name} are {sizes[0]}, the run knows {sizes[1]}")
+        raise NaqshError(f"normal images {whole.name} are {sizes[0]}, the run knows {sizes[1]}")
     trained_on = _fingerprint(run)
     share = recipe.training.validation
     if whole.fingerprint != trained_on:
@@ -200,6 +200,6 @@ def _fingerprint(run: Trained) -> str | None:
 
 
 def repeated(examined: Examined, normal: Normal) -> int:
-    """How many of the pictures examined are among the normal ones, pixel for pixel."""
+    """How many of the images examined are among the normal ones, pixel for pixel."""
     known = {picture.tobytes() for part in (normal.fitted, normal.held_out) for picture in part}
     return sum(picture.tobytes() in known for picture in examined.images)

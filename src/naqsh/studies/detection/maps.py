@@ -1,6 +1,6 @@
-"""Feature maps: what a network sees at each place of a picture, at a few scales.
+"""Feature maps: what a network sees at each place of an image, at a few scales.
 
-A classifier or an encoder that was trained on other pictures knows edges, textures and shapes. Its
+A classifier or an encoder that was trained on other images knows edges, textures and shapes. Its
 intermediate activations describe a place better than the pixels there, so that a density of them
 tells faults that a density of pixels does not (Kirichenko et al., 2020, arXiv:2006.08545,
 section 7).
@@ -27,7 +27,7 @@ from naqsh.metrics.features import network_fingerprint
 from naqsh.runs.trained import open_trained
 
 SCALES = 3
-"""Most scales that are used, the finest ones below the picture's own."""
+"""Most scales that are used, the finest ones below the image's own."""
 
 LEAST_SIDE = 4
 """Maps with a shorter side say too little of where."""
@@ -38,7 +38,7 @@ FORMS = (
 
 
 class FeatureMaps(Protocol):
-    """Maps uint8 pictures to feature maps, each picture by itself.
+    """Maps uint8 images to feature maps, each image by itself.
 
     Attributes:
         name: what people call it.
@@ -49,7 +49,7 @@ class FeatureMaps(Protocol):
     fingerprint: str
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Pictures, uint8 with shape (N, C, H, W), to maps, finest first, each (N, D, h, w)."""
+        """Images, uint8 with shape (N, C, H, W), to maps, finest first, each (N, D, h, w)."""
         ...
 
 
@@ -59,9 +59,9 @@ class NetworkMaps:
     Args:
         network: fully convolutional where `shape` is None.
         name: what people call it.
-        channels: of the pictures that it takes.
-        value_range: what pictures are mapped to.
-        shape: the only pictures that it takes; others are resized.
+        channels: of the images that it takes.
+        value_range: what images are mapped to.
+        shape: the only images that it takes; others are resized.
         device: where to compute.
         layers: those of its modules whose output is taken; all by default, of which the last of
             each size counts.
@@ -85,7 +85,7 @@ class NetworkMaps:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """The maps, at most half as fine as the pictures unless the layers are given."""
+        """The maps, at most half as fine as the images unless the layers are given."""
         seen = to_float(_recoloured(images, self.channels).to(self.device), *self.value_range)
         if self.shape and tuple(seen.shape[2:]) != self.shape[1:]:
             seen = nn.functional.interpolate(
@@ -109,7 +109,7 @@ class NetworkMaps:
         if not sides:
             raise NaqshError(
                 f"features {self.name!r} have no map of at least {LEAST_SIDE}x{LEAST_SIDE} for "
-                f"pictures of {images.shape[2]}x{images.shape[3]}; take larger pictures"
+                f"images of {images.shape[2]}x{images.shape[3]}; take larger images"
             )
         return [by_side[side].float().cpu().contiguous() for side in sides]
 
@@ -118,7 +118,7 @@ class FunctionMaps:
     """A user's function as feature maps.
 
     Args:
-        function: uint8 pictures (N, C, H, W) to one map (N, D, h, w), or to several.
+        function: uint8 images (N, C, H, W) to one map (N, D, h, w), or to several.
         name: what people call it; results of other functions must have other names.
     """
 
@@ -204,6 +204,6 @@ def _imported(module: str, function: str) -> Callable[[Tensor], Any]:
     except (ImportError, AttributeError, ValueError) as error:
         raise NaqshError(f"no function {module}:{function}: {error}; features: {FORMS}") from error
     if not callable(found):
-        raise NaqshError(f"{module}:{function} is no function of pictures")
+        raise NaqshError(f"{module}:{function} is no function of images")
     checked: Callable[[Tensor], Any] = found
     return checked

@@ -23,7 +23,7 @@ def table(found: "Detection") -> str:
     kinds = Counter(examined.kinds or ())
     named = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     out = [
-        f"{examined.name}: {len(examined)} pictures" + (f" ({named})" if named else ""),
+        f"{examined.name}: {len(examined)} images" + (f" ({named})" if named else ""),
         f"normal: {normal['name']}, {normal['fitted']} for the baselines, {normal['held_out']} "
         f"for the thresholds, false alarms {found.false_alarms:.3g}",
     ]
@@ -129,7 +129,7 @@ def _likelihood_lines(found: "Detection") -> list[str]:
     caution = found.likelihood or {}
     grey = caution["constants"]["grey"]["likelier_than"]
     out = [
-        f"a grey picture of nothing is likelier than {grey:.0%} of {caution['normal']} normal ones"
+        f"a grey image of nothing is likelier than {grey:.0%} of {caution['normal']} normal ones"
     ]
     if caution["complexity_correlation"] is not None:
         out.append(

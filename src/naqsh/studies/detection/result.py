@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHOWN = 8
-"""How many of the most and of the least anomalous pictures are shown."""
+"""How many of the most and of the least anomalous images are shown."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """All that was found about one collection of pictures.
+    """All that was found about one collection of images.
 
     Attributes:
         step: the checkpoint that scored.
         weights: whether they were the ``last`` or the ``best``.
         seed: of noise and choices.
         suspects: the test images.
-        normal: name, counts and origin of the normal pictures.
+        normal: name, counts and origin of the normal images.
         false_alarms: rate that thresholds were chosen for.
         draws: of noise, averaged over.
         figures: of each scorer, by name, the deciding one first, the one beside it second.
@@ -44,7 +44,7 @@ class Detection:
         notes: names of texts, ``detection.notes``.
         choice: what held-out normal images said of two scores, where that was asked for.
         terms: what else it depends on: names, fingerprints of images.
-        pictures: files of heat maps, and ``maps_of``, whose they are.
+        images: files of heat maps, and ``maps_of``, whose they are.
         folder: where all of it lies, once it is written.
         detector: what flags, fitted, for new images.
     """
@@ -108,7 +108,7 @@ class Detection:
         return f"{words or 'images'}-{digest}"
 
     def order(self) -> list[int]:
-        """The pictures, most anomalous first."""
+        """The images, most anomalous first."""
         return [int(i) for i in np.argsort(-self.deciding.scores.values, kind="stable")]
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Detection:
         }
 
     def to_csv(self) -> str:
-        """A row a picture: path, kind, label (1 an anomaly), flagged, and every score."""
+        """A row an image: path, kind, label (1 an anomaly), flagged, and every score."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["path", "kind", "label", "flagged", *self.figures])

@@ -1,12 +1,12 @@
-r"""Scores of pictures, larger for what is more anomalous, with a map of where it lies.
+r"""Scores of images, larger for what is more anomalous, with a map of where it lies.
 
 By likelihood, :math:`-\log p(x)` in nats, averaged over draws where the method draws noise: of a
 lower bound, this is the bound's negative. By reconstruction, the mean of :math:`(x - \hat x)^2`
-over a picture in [0, 1]; its map is that square, averaged over channels.
+over an image in [0, 1]; its map is that square, averaged over channels.
 
-Maps are smoothed by a Gaussian with a standard deviation of 1/56 of the picture's side (4 pixels of
+Maps are smoothed by a Gaussian with a standard deviation of 1/56 of the image's side (4 pixels of
 224, Defard et al., 2020, arXiv:2011.08785, section III-C), since single pixels are noisy and faults
-are larger. Scores of pictures by likelihood and reconstruction come from the maps before smoothing.
+are larger. Scores of images by likelihood and reconstruction come from the maps before smoothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 Maps = NDArray[np.float32]
 
 SMOOTH = 1 / 56
-"""Standard deviation of the smoothing, as part of a picture's shorter side."""
+"""Standard deviation of the smoothing, as part of an image's shorter side."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """What a score that overflowed, or is not a number, counts as: the most anomalous there is."""
@@ -44,7 +44,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Scores:
-    """What one scorer says of N pictures.
+    """What one scorer says of N images.
 
     Attributes:
         values: finite, larger for what is more anomalous, shape (N,).
@@ -56,7 +56,7 @@ class Scores:
 
 
 class Scorer(Protocol):
-    """Scores pictures, each by itself.
+    """Scores images, each by itself.
 
     Attributes:
         name: what it is called on the command line and in files.
@@ -69,11 +69,11 @@ class Scorer(Protocol):
     baseline: bool
 
     def fit(self, normal: Pixels) -> None:
-        """Learn from normal pictures, uint8 with shape (N, C, H, W); methods have learnt before."""
+        """Learn from normal images, uint8 with shape (N, C, H, W); methods have learnt before."""
         ...
 
     def score(self, images: Pixels, first: int) -> Scores:
-        """Scores of pictures, uint8 with shape (N, C, H, W), the first of them numbered `first`."""
+        """Scores of images, uint8 with shape (N, C, H, W), the first of them numbered `first`."""
         ...
 
     def state(self) -> State:
@@ -144,7 +144,7 @@ class Likelihood(LearntBefore):
     Args:
         method: which has it, in evaluation mode.
         draws: over how many draws of the noise it is averaged, where the method draws any.
-        seed: of the noise; each picture has a stream of its own.
+        seed: of the noise; each image has a stream of its own.
         device: where to compute.
     """
 
@@ -179,7 +179,7 @@ class Likelihood(LearntBefore):
 
 
 class Reconstruction(LearntBefore):
-    """How far a picture is from what a trained method makes of it, there and back.
+    """How far an image is from what a trained method makes of it, there and back.
 
     A flow is a bijection: what it encodes it gets back, whatever it was. Its error is zero up to
     rounding, for anomalies too, and so says nothing.
@@ -198,7 +198,7 @@ class Reconstruction(LearntBefore):
 
     @torch.inference_mode()
     def score(self, images: Pixels, first: int) -> Scores:
-        """Mean squares of pictures in [0, 1]."""
+        """Mean squares of images in [0, 1]."""
         given = seen(images, self.method.value_range, self.device)
         if isinstance(self.method, Reconstructs):
             back = self.method.reconstruct(given)

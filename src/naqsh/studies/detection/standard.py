@@ -13,7 +13,7 @@ from naqsh.studies.detection.maps import FeatureMaps
 from naqsh.studies.detection.scores import Maps, Pixels, Scores, Sizes, State, blank, finite, smooth
 
 MOST_NUMBERS = 1 << 26
-"""Features that are held at once, 256 MiB; of more normal pictures some are taken."""
+"""Features that are held at once, 256 MiB; of more normal images some are taken."""
 
 SHRUNK = 0.1
 """Part of a channel's mean variance that is added to its variance at each place."""
@@ -49,19 +49,19 @@ class Standard:
 
 
 class OnFeatures:
-    """What both densities share: features of pictures, and from maps of places to scores.
+    """What both densities share: features of images, and from maps of places to scores.
 
     Args:
         features: the maps.
         seed: of all choices.
-        progress: told how far the fit is.
+        progress: called with how far the fit is.
     """
 
     baseline = False
 
     def __init__(self, features: FeatureMaps, seed: int, progress: Count | None = None) -> None:
         self.features, self.seed = features, seed
-        self.told = progress or (lambda done, total: None)
+        self.progress = progress or (lambda done, total: None)
 
     def _maps(self, images: Pixels) -> list[Tensor]:
         parts = [
@@ -71,7 +71,7 @@ class OnFeatures:
         return [torch.cat(scale) for scale in zip(*parts, strict=True)]
 
     def _some_maps(self, normal: Pixels) -> list[Tensor]:
-        """Maps of as many normal pictures as there is room for, evenly chosen, standardised."""
+        """Maps of as many normal images as there is room for, evenly chosen, standardised."""
         one = sum(scale.numel() for scale in self._maps(normal[:1]))
         most = max(2, MOST_NUMBERS // one)
         if len(normal) > most:
@@ -80,7 +80,7 @@ class OnFeatures:
         self.standards = [Standard.of(scale) for scale in maps]
         found = [standard(scale) for standard, scale in zip(self.standards, maps, strict=True)]
         if not all(bool(scale.isfinite().all()) for scale in found):
-            raise NaqshError(f"features {self.features.name!r} of normal pictures are not finite")
+            raise NaqshError(f"features {self.features.name!r} of normal images are not finite")
         return found
 
     def state(self) -> State:
@@ -118,7 +118,7 @@ class OnFeatures:
 
     @staticmethod
     def _scores(places: list[Tensor], images: Pixels) -> Scores:
-        """From scores of places, each (N, h, w), to maps of the pictures' size and scores."""
+        """From scores of places, each (N, h, w), to maps of the images' size and scores."""
         size = tuple(images.shape[2:])
         whole = torch.stack(
             [

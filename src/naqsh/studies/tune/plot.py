@@ -1,4 +1,4 @@
-"""The picture of a search: how it went, and what each number had to do with it."""
+"""The image of a search: how it went, and what each number had to do with it."""
 
 import io
 from typing import Any
