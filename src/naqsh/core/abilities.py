@@ -67,6 +67,43 @@ class HasSamplers(Protocol):
 
 
 @runtime_checkable
+class Translates(Protocol):
+    """A method that turns images of one domain into images of another.
+
+    Domain A is that of a batch's `images`, B that of its `second`. A method with this ability need
+    not make images from noise.
+    """
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The domains that it translates to, ``A`` or ``B``, the usual one first."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """What both sides of an image must divide by: callers pad to it and crop back."""
+        ...
+
+    @property
+    def least(self) -> int:
+        """The least side of an image, in pixels."""
+        ...
+
+    def translate(self, images: Tensor, to: str) -> Tensor:
+        """Images of the one domain as images of the other.
+
+        Args:
+            images: float32 in the method's value range with shape (N, C, H, W); H and W are
+                multiples of `multiple` and at least `least`, and need not be those of training.
+            to: one of `directions`.
+
+        Returns:
+            float32 in [0, 1] with shape (N, C', H, W).
+        """
+        ...
+
+
+@runtime_checkable
 class DrawsLabels(Protocol):
     """A method whose samples are of labels that it draws, as often as training had them."""
 
