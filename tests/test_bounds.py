@@ -108,7 +108,7 @@ def test_diffusion_has_both_and_others_are_refused(
     with pytest.raises(NaqshError, match="gan-digits has no bound by time"):
         bounds.study(naqsh.open(finished))
     with pytest.raises(NaqshError, match="needs 2 to"):
-        bounds.study(run, 1)
+        bounds.study(run, 10**6)
     assert main(["bound", str(finished), "--device", "cpu"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

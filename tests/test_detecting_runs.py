@@ -15,13 +15,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import naqsh
 from inspection import write_discs
 from naqsh.cli import main
+from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
 from naqsh.studies import detection
 from naqsh.studies.detection import choice
 from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.figures import less, measured
 from naqsh.studies.detection.images import normal
-from naqsh.studies.detection.scores import LARGEST, Reconstruction, Scores, finite
+from naqsh.studies.detection.scores import LARGEST, Likelihood, Reconstruction, Scores, finite
 
 VAE = {
     "data.size": 16,
@@ -436,6 +437,17 @@ def test_bad_questions(words, line, run, discs, finished, alone, capsys):
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert line in said
+
+
+def one_channel(images: torch.Tensor) -> torch.Tensor:
+    """A map of which no flow can be."""
+    return images[:, :1].float()
+
+
+def test_features_that_do_not_fit_are_told_before_images_are_scored(run, discs, monkeypatch):
+    monkeypatch.setattr(Likelihood, "score", None)
+    with pytest.raises(NaqshError, match="at least 2 channels"):
+        detection.detect(run, str(discs), features=f"{__name__}:one_channel")
 
 
 def test_help_has_examples(capsys):

@@ -320,7 +320,9 @@ def test_classifier_of_a_run_gives_features(tmp_path: Path) -> None:
             ["measure", "frechet", "digits:test", "digits", "--features", "mnst"],
             "did you mean 'mnist'",
         ),
-        (["measure", "frechet", "digits:test", "digits", "--n", "1"], "n 1: .* has .* images"),
+        (["measure", "frechet", "digits:test", "digits", "--n", "1"], "at least 2 images, got n 1"),
+        (["measure", "kernel", "digits:test", "digits", "--n", "3"], "kernel needs at least 4"),
+        (["measure", "frechet", "digits:test", "digits", "--batch", "0"], "a batch of at least 1"),
         (["measure", "frechet", "digits:test", "digits", "--features", "mnist"], "1x28x28"),
         (["measure", "frechet", "digits:test", "no-such-folder"], "no-such-folder"),
         (
@@ -364,6 +366,9 @@ def test_shipped_digits_classifier_is_as_good_as_it_says() -> None:
         ({"reference": "tset"}, "did you mean 'test'"),
         ({"reference": "no/such"}, "no reference named"),
         ({"n": 1}, "at least 2 images"),
+        ({"n": 3, "names": "kernel"}, "kernel needs at least 4"),
+        ({"batch": 0}, "a batch of at least 1"),
+        ({"features": "mnist"}, "are of 1x28x28 images, got 1x16x16"),
         ({"names": "fidd"}, "no metric named 'fidd'"),
         ({"features": "pixel"}, "did you mean 'pixels'"),
         ({"sampling": {"sampler": "x"}}, "sampler"),
@@ -380,3 +385,20 @@ def test_mistakes_are_told_before_anything_is_loaded(
     monkeypatch.setattr("naqsh.runs.trained.Trained.images", work)
     with pytest.raises(NaqshError, match=line):
         evaluation.evaluate(run, **{"features": "pixels", **how})
+
+
+def test_a_reference_of_another_shape_is_told_before_images_are_drawn(
+    run: naqsh.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe says no size, so an array keeps its own; by pixels its rows are longer."""
+    np.save(tmp_path / "large.npy", np.zeros((8, 1, 24, 24), np.uint8))
+    monkeypatch.setattr("naqsh.studies.evaluation.draw", None)
+    how = {"reference": str(tmp_path / "large.npy"), "n": 8}
+    with pytest.raises(NaqshError, match="images of 24x24x1 and of 16x16x1 rows of other lengths"):
+        evaluation.evaluate(run, "frechet", features="pixels", **how)
+    with pytest.raises(NaqshError, match="digits' are of 1x16x16 images, got 1x24x24"):
+        evaluation.evaluate(run, "frechet", features="digits", **how)
+    how["reference"] = str(tmp_path / "few.npy")
+    np.save(how["reference"], np.zeros((3, 1, 16, 16), np.uint8))
+    with pytest.raises(NaqshError, match="8 generated and 3 of few"):
+        evaluation.evaluate(run, "kernel", features="pixels", **how)

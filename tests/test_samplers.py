@@ -23,7 +23,7 @@ from naqsh.recipes import by_name
 from naqsh.report.read import gather
 from naqsh.runs import kept
 from naqsh.runs.sampling import sample_options
-from naqsh.studies import samplers
+from naqsh.studies import bound, samplers
 from naqsh.studies.evaluation import draw
 
 TINY = {
@@ -99,6 +99,25 @@ def test_what_has_no_samplers_is_refused(run: naqsh.Run, finished: Path) -> None
         study(run, "ancestrol")
     with pytest.raises(NaqshError, match="at least 1"):
         study(run, "ddim", steps=(0, 5))
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ({"n": 1}, "at least 2 images"),
+        ({"batch": 0}, "a batch of at least 1"),
+        ({"features": "mnist"}, "are of 1x28x28 images, got 1x16x16"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_loaded(
+    how: dict[str, Any], line: str, run: naqsh.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naqsh.runs.trained.Trained.images", None)
+    with pytest.raises(NaqshError, match=line):
+        samplers.study(run, **{"features": "pixels", **how})
+    if "features" not in how:
+        with pytest.raises(NaqshError, match=line):
+            bound.study(run, **how)
 
 
 def test_the_commands_take_samplers(run: naqsh.Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ Everything here takes and gives tensors (numpy arrays are taken too) and knows n
 """
 
 from naqsh.metrics.classifier import ClassifierFeatures, load_classifier, save_classifier
-from naqsh.metrics.evaluate import METRICS, measure, named
+from naqsh.metrics.evaluate import METRICS, measure, named, require_enough
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
@@ -62,6 +62,7 @@ __all__ = [
     "nearest",
     "nearness",
     "precision_recall",
+    "require_enough",
     "sampling_speed",
     "save_classifier",
 ]

@@ -87,7 +87,7 @@ def measure(
     if "all" in asked:
         asked = set(METRICS)
     real, generated = as_pair(real, generated, 1)
-    _require_enough(asked, len(real), len(generated), reference, k)
+    require_enough(asked, len(real), len(generated), reference, k)
     found: dict[str, tuple[float, Influence | None]] = {}
     if "frechet" in asked:
         influence = frechet_influence(real, generated)
@@ -115,14 +115,25 @@ def measure(
     ]
 
 
-def _require_enough(asked: set[str], real: int, generated: int, reference: str, k: int) -> None:
-    """Refuse fewer images than a metric that is asked for can work with."""
+def require_enough(
+    asked: Iterable[str], real: int | None, generated: int, reference: str = "", k: int = 5
+) -> None:
+    """Refuse fewer images than a metric that is asked for can work with.
+
+    Args:
+        asked: names as :func:`named` gives them.
+        real: images of the reference; None where that is not known yet.
+        generated: images that are measured.
+        reference: what the real images are, in words.
+        k: neighbours of precision, recall, density and coverage.
+    """
+    asked = set(METRICS) if "all" in asked else set(asked)
     least = {"frechet": 2, "kernel": 4, "pr": k + 1, "dc": k + 1}
     for name in METRICS:
-        if name in asked and min(real, generated) < least[name]:
+        if name in asked and min(generated if real is None else real, generated) < least[name]:
             raise NaqshError(
                 f"{name} needs at least {least[name]} images on each side, and there are "
-                f"{generated} generated and {real} of {reference}"
+                f"{generated} generated" + ("" if real is None else f" and {real} of {reference}")
             )
 
 

@@ -27,6 +27,7 @@ from naqsh.core.progress import Progress, silent
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
+from naqsh.studies.beforehand import require_counts
 from naqsh.training.rows import seen
 
 
@@ -74,6 +75,7 @@ def study(
         )
     if likelihood and not isinstance(method, HasFlowLogProb):
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
+    require_counts(n=n, batch=batch)
     store = kept.bounds(run.folder)
     store.read()  # a damaged file is refused before the work
     real, note, _ = run.images(reference, data, data_home)

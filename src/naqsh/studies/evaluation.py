@@ -23,6 +23,7 @@ from naqsh.metrics import Likelihood, Nearness
 from naqsh.runs import influences, kept
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
+from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
 from naqsh.studies.measure import Reading, extractor, features_for, images_of
@@ -89,20 +90,23 @@ def evaluate(
         raise NaqshError(f"{run.recipe.name} makes no images: there is nothing to measure")
     progress = progress or silent
     _require_known(reference)
-    if n < 2:
-        raise NaqshError(f"measuring needs at least 2 images, got n {n}")
+    require_counts(n=n, batch=batch)
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is refused before the work
+    asked = [name for name in names if name not in OWN]
+    metrics.require_enough(asked, None, n)
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    require_fit(measured_by, method.shape)
     real, called, note = _reference(run, reference, data, data_home)
+    require_fit(measured_by, real.shape, method.shape)
+    metrics.require_enough(asked, len(real), n, called)
     real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
     drawn = draw(run, n, seed, batch, device, progress, options)
     generated = metrics.extract(
         measured_by, drawn, batch=batch, progress=partial(progress, "features")
     )
-    asked = [name for name in names if name not in OWN]
     measures = metrics.measure(
         asked,
         real_features,
@@ -249,8 +253,7 @@ def draw(
     options: Mapping[str, Any],
 ) -> Pixels:
     """Samples as uint8, the form in which every generator's images are measured."""
-    if n < 2:
-        raise NaqshError(f"measuring needs at least 2 images, got n {n}")
+    require_counts(n=n, batch=batch)
     parts: list[Pixels] = []
     for first in range(0, n, batch):
         count = min(batch, n - first)

@@ -1,12 +1,10 @@
 """Measuring one collection of images against another: folders, files and data sets."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-
-from torch import Tensor
 
 from naqsh import data, metrics
 from naqsh.core.distances import PUBLISHED, title
@@ -18,6 +16,7 @@ from naqsh.io import places
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
 from naqsh.runs.trained import open_trained
+from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.floor import Floor
 
 SPLITS = {"train": "training", "test": "test"}
@@ -110,6 +109,9 @@ def measure(
     """
     progress = progress or silent
     names = metrics.named(names)
+    require_counts(n=n, batch=batch)
+    if n is not None:
+        metrics.require_enough(names, None, n)
     if channels not in (None, 1, 3):
         raise NaqshError(f"images have 1 or 3 channels, not {channels}")
     chosen = features or features_for(real.partition(":")[0])
@@ -125,9 +127,19 @@ def measure(
     ]
     if sides[0].shape != sides[1].shape and chosen != "inception":
         raise NaqshError(_of_two_shapes(real, generated, sides[0].shape, sides[1].shape))
+    sides = [_some(side, n, seed) for side in sides]
+    called = sides[0].name + _split_of(real)[1]
+    metrics.require_enough(names, len(sides[0]), len(sides[1]), called)
     measured_by = extractor(chosen, device)  # last: its weights may have to be downloaded
+    require_fit(measured_by, *(side.shape for side in sides))
     tables = [
-        _features(measured_by, side, n, seed, batch, partial(progress, what))
+        metrics.extract(
+            measured_by,
+            side.images,
+            batch=batch,
+            progress=partial(progress, what),
+            cache=n is None,
+        )
         for what, side in zip(("real", "generated"), sides, strict=True)
     ]
     return metrics.measure(
@@ -135,7 +147,7 @@ def measure(
         *tables,
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
-        reference=sides[0].name + _split_of(real)[1],
+        reference=called,
         seed=seed,
     )
 
@@ -210,21 +222,12 @@ def _split_of(source: str) -> tuple[str, str]:
     return name, colon + part
 
 
-def _features(
-    measured_by: FeatureExtractor,
-    side: "data.DataSet",
-    n: int | None,
-    seed: int,
-    batch: int,
-    progress: Callable[[int, int], None],
-) -> Tensor:
-    if n is not None:
-        if not 2 <= n <= len(side):
-            raise NaqshError(f"n {n}: {side.name} has {len(side):,} images; take 2 to that many")
-        side = side.some(n, seed)
-    return metrics.extract(
-        measured_by, side.images, batch=batch, progress=progress, cache=n is None
-    )
+def _some(side: "data.DataSet", n: int | None, seed: int) -> "data.DataSet":
+    if n is None:
+        return side
+    if n > len(side):
+        raise NaqshError(f"n {n}: {side.name} has {len(side):,} images; take 2 to that many")
+    return side.some(n, seed)
 
 
 def table(measures: Sequence[Measure], floor: Floor | None = None) -> str:

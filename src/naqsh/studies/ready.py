@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from naqsh import data, metrics
+from naqsh import data
 from naqsh.core.errors import NaqshError
 from naqsh.data.holdout import NoTestSplit
 from naqsh.metrics import FeatureExtractor
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.origin import load as load_data
+from naqsh.studies.beforehand import require_fit
 from naqsh.studies.measure import extractor, features_for
 
 HOLDOUT = 0.1
@@ -63,7 +64,7 @@ def features(
     wanted = asked or features_for(images.name)
     try:
         found = extractor(wanted, device)
-        metrics.extract(found, images.images[:2])
+        require_fit(found, images.shape)
     except NaqshError as error:
         if asked:
             raise

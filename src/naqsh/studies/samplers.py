@@ -31,6 +31,7 @@ from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
+from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.evaluation import NEAR, draw, look_near
 from naqsh.studies.measure import extractor, features_for
 
@@ -79,6 +80,7 @@ def study(
         NaqshError: a method without samplers, or an argument that does not fit.
     """
     progress = progress or silent
+    require_counts(n=n, batch=batch)
     known = choices(run)
     wanted = list(samplers or known)
     for name in wanted:
@@ -94,7 +96,10 @@ def study(
         common = sample_options(run.method, {"sampler": name, **(sampling or {})}, run.classes)
     del common["sampler"]
     measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    require_fit(measured_by, run.method.shape)
     real, note, _ = run.images("test", data, data_home)
+    require_fit(measured_by, real.shape, run.method.shape)
+    metrics.require_enough(["frechet"], len(real), n, f"{real.name} test")
     shared = {
         "step": run.step,
         "n": n,

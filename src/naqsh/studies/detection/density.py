@@ -77,6 +77,11 @@ class FlowOnFeatures(OnFeatures):
         self.steps = steps
         self.detail = f"negative log-density of features {features.name}, by a flow"
 
+    def require_fit(self, shape: Shape) -> None:
+        """Refuse features that do not take images of a shape, or of which no flow can be."""
+        if any(scale.shape[1] < 2 for scale in self._of_black(shape)):
+            raise NaqshError("a flow on features needs maps of at least 2 channels")
+
     def fit(self, normal: Pixels) -> None:
         """Train the flows."""
         maps = self._some_maps(normal)
@@ -126,8 +131,6 @@ class FlowOnFeatures(OnFeatures):
 
     def _train(self, scale: Tensor, number: int, of: int) -> ConditionalFlow:
         _, dimensions, height, width = scale.shape
-        if dimensions < 2:
-            raise NaqshError("a flow on features needs maps of at least 2 channels")
         vectors = scale.permute(0, 2, 3, 1).reshape(-1, dimensions)
         codes = place_codes(height, width)
         with torch.random.fork_rng(devices=[]):

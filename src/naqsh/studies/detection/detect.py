@@ -203,7 +203,9 @@ def _scorers(
         scorers.append(Reconstruction(method, device))
     if features:
         maps = feature_maps(features, device)
-        scorers.append(FlowOnFeatures(maps, seed, partial(progress, "flow on features")))
+        flow = FlowOnFeatures(maps, seed, partial(progress, "flow on features"))
+        flow.require_fit(method.shape)  # before other scores take their time
+        scorers.append(flow)
         scorers.append(GaussianOnFeatures(maps, seed))
     if not scorers:
         raise NaqshError(
