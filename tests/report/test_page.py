@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from folders import make_run
 from pages import Page
 from PIL import Image
 
+import naqsh
 from naqsh import report
 from naqsh.core.errors import NaqshError
 
@@ -207,3 +209,9 @@ def test_several_ranks_are_part_of_the_command(runs, tmp_path):
     assert page.all("pre")[0].text() == (
         "torchrun --nproc-per-node 4 -m naqsh train recipe.yaml --out DIR --device cuda"
     )
+
+
+def test_what_reads_files_knows_neither_words_nor_figures():
+    for file in (Path(naqsh.__file__).parent / "report" / "read").glob("*.py"):
+        known = set(re.findall(r"from naqsh\.report(\S*) import", file.read_text()))
+        assert all(name.startswith(".read") for name in known), file.name

@@ -9,17 +9,17 @@ has no rank and no place in the figures.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from naqsh.core.measured import Caution
 from naqsh.report import page
 from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
 from naqsh.report.draw import panels, plots
-from naqsh.report.read import floor, verdicts
+from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, samplers
+from naqsh.report.sections import bound, losses, remarks, samplers
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
@@ -124,32 +124,31 @@ def cautions(words: Words, found: Comparison) -> list[Markup]:
         return []
     measured = ranked[0].measured
     assert measured is not None
-    counts = {"generated": words.number(measured.generated), "real": words.number(measured.real)}
     several = [run for run in ranked if run.trainings]
     said = []
     if several:
         said.append(words.text("comparison.covers.trainings"))
     if len(several) < len(ranked):
-        said.append(words.text("comparison.covers.samples", **counts))
+        said.append(remarks.covers(words, measured))
         said.append(words.text("comparison.covers.bold"))
     unknown = [
         name for name in comparing.MEASURES if len(ranked) > 1 and not verdicts.best(name, ranked)
     ]
     if unknown:
         names = [comparing.called(name, ranked, [True] * len(ranked)) for name in unknown]
-        told = words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names)
+        told = words.listed(words.known(f"metrics.{n}", n) for n in names)
         old = [
             run for run in ranked if not run.trainings and not set(unknown) <= set(run.influences)
         ]
-        runs = words.text("list_comma").join(escape(words.own(run.label)) for run in old)
+        runs = words.listed(run.label for run in old)
         key = "comparison.not_kept" if old else "comparison.unknown"
         said.append(words.text(key, metrics=told, runs=runs))
-    said += floor.said(words, found.floor, measured.generated, measured.real)
+    said += remarks.floor(words, found.floor, measured)
     notes: dict[Caution, set[str]] = {}
     for run in ranked:
         for note, names_of in (run.measured.notes if run.measured else {}).items():
             notes.setdefault(note, set()).update(names_of)
-    said += page.cautions(words, {note: sorted(names) for note, names in notes.items()})
+    said += remarks.cautions(words, {note: sorted(names) for note, names in notes.items()})
     return said
 
 
@@ -233,7 +232,7 @@ def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
         values = {"value": value, "rank": words.number(rank), "count": words.number(len(ranked))}
         said.append(words.text(f"families.{run.measured.called(name)}", **values))
         if name == "frechet" and (like := verdicts.not_told_apart(run, ranked)):
-            labels = words.text("list_comma").join(escape(words.own(r.label)) for r in like)
+            labels = words.listed(run.label for run in like)
             said.append(words.text("families.like", runs=labels))
         if corner:
             corners[corner] = rank
@@ -248,6 +247,6 @@ def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
             ],
             "weak": [words.text(f"families.corners.{c}") for c, r in corners.items() if r == worst],
         }
-        joined = {key: words.text("list_and").join(names) for key, names in named.items()}
+        joined = {key: words.listed(names, "list_and") for key, names in named.items()}
         said.append(words.text("families.corner", **joined))
     return said

@@ -3,17 +3,14 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from naqsh.core.measured import Caution
 from naqsh.report import measures
 from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
 from naqsh.report.draw import plots
-from naqsh.report.read import floor
-from naqsh.report.read.evaluation import Measured
 from naqsh.report.read.facts import Facts, Note, studies
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, nearness, samplers, tables
+from naqsh.report.sections import bound, losses, remarks, samplers, tables
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 
@@ -41,7 +38,7 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "environment": environment,
         "again": again,
     }
-    title = words.text("list_comma").join(escape(words.own(run.label)) for run in runs)
+    title = words.listed(run.label for run in runs)
     leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
     return Document(words, title, leads, sections(maker, runs, parts), results(runs))
 
@@ -131,32 +128,9 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     notes = [
         Listing(run.label if len(found) > 1 else "", said)
         for run, measured in found
-        if (said := _said_of(maker.words, measured))
+        if (said := remarks.beside(maker.words, measured))
     ]
     return [*_present([table, measures.likelihood(maker, runs)]), *notes]
-
-
-def _said_of(words: Words, measured: Measured) -> list[Markup]:
-    """Each note with the metrics that it is about, and how near training images lie."""
-    near = nearness.said(words, measured.nearest) if measured.nearest else []
-    counts = {"generated": words.number(measured.generated), "real": words.number(measured.real)}
-    known = any(interval for _, interval in measured.values.values())
-    said = [words.text("comparison.covers.samples", **counts)] if known else []
-    said += floor.said(words, measured.floor, measured.generated, measured.real)
-    remarks = map(words.foreign, measured.remarks)
-    return [*said, *remarks, *cautions(words, measured.notes), *near]
-
-
-def cautions(words: Words, notes: Mapping[Caution, Sequence[str]]) -> list[Markup]:
-    """What few images do to some metrics, a sentence each."""
-    return [
-        words.text(
-            "cautions.of",
-            metrics=words.text("list_comma").join(words.known(f"metrics.{n}", n) for n in names),
-            caution=words.caution(note.kind, note.pictures, note.dimensions),
-        )
-        for note, names in notes.items()
-    ]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

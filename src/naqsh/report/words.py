@@ -13,6 +13,7 @@ References:
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -52,13 +53,22 @@ class Words:
         return key in self.texts
 
     def text(self, key: str, **values: Any) -> Markup:
-        """A text with its values filled in; both are escaped, except values that are Markup."""
+        """A text with its values filled in, numbers to read; what is no Markup is escaped."""
         own = {name: self.own(value) for name, value in values.items()}
         return Markup(escape(self.texts[key])).format(**own)
 
     def known(self, key: str, otherwise: str) -> Markup:
         """A text without values; where there is none, a name that is not of this language."""
         return self.text(key) if key in self else Markup(escape(self.own(otherwise)))
+
+    def under(self, key: str) -> dict[str, Markup]:
+        """The texts below a name, in their order, for example a table's rows."""
+        below = f"{key}."
+        return {k.removeprefix(below): self.text(k) for k in self.texts if k.startswith(below)}
+
+    def listed(self, names: Iterable[str], between: str = "list_comma") -> Markup:
+        """Names in one line."""
+        return self.text(between).join(escape(self.own(name)) for name in names)
 
     def plain(self, key: str) -> str:
         """A text without values, for a figure's axis or an attribute."""
@@ -69,6 +79,8 @@ class Words:
 
         Markup is taken as it is: it is a text of this language.
         """
+        if isinstance(value, int | float):
+            value = self.number(value)
         if self.leftward and isinstance(value, str) and not isinstance(value, Markup):
             return f"{ISOLATE}{value}{END}"
         return value
@@ -154,11 +166,8 @@ class Words:
 
     def caution(self, kind: str, pictures: int, dimensions: int | None) -> Markup:
         """What few images do to a metric, and for how many features they are few."""
-        few = self.text(
-            "cautions.few" if dimensions is None else "cautions.few_for",
-            pictures=self.number(pictures),
-            dimensions=self.number(dimensions or 0),
-        )
+        key = "cautions.few" if dimensions is None else "cautions.few_for"
+        few = self.text(key, pictures=pictures, dimensions=dimensions)
         return self.text("cautions.said", few=few, then=self.known(f"cautions.kinds.{kind}", kind))
 
     def value(self, value: Any) -> str:
@@ -171,5 +180,5 @@ class Words:
             shown = self._scientific(str(value)) if self.language == "fa" else str(value)
             return self.data(value, shown)
         if isinstance(value, list):
-            return self.text("list_comma").join(escape(self.value(item)) for item in value)
+            return self.listed(map(self.value, value))
         return str(value)

@@ -8,9 +8,9 @@ from typing import Any
 from naqsh.core.distances import called, kind
 from naqsh.core.measured import Caution, Speed
 from naqsh.core.measured import Likelihood as Likely
+from naqsh.report.read import nearness
 from naqsh.report.read.floor import Floor
 from naqsh.report.read.floor import parse as parse_floor
-from naqsh.report.sections import nearness
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result, groups
 

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from naqsh.core.distances import kind
-from naqsh.report.words import Words
 from naqsh.runs import records
 
 
@@ -32,13 +29,3 @@ def parse(plain: Any) -> Floor | None:
     kept = records.read(records.Floor, plain, "floor")
     values = {kind(measure.name): (measure.value, measure.interval) for measure in kept.measures}
     return Floor(kept.split, kept.n, values)
-
-
-def said(words: Words, floor: Floor | None, generated: int, real: int) -> list[Markup]:
-    """What the floor is for, beside measures of so many samples against so many real images."""
-    if floor is None:
-        return []
-    key = "comparison.floor_fewer" if floor.n < generated else "comparison.floor"
-    split = words.known(f"comparison.splits.{floor.split}", floor.split)
-    counts = {"generated": words.number(generated), "real": words.number(real)}
-    return [words.text(key, split=split, count=words.number(floor.n), **counts)]

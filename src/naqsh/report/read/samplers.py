@@ -6,8 +6,8 @@ from typing import Any
 
 from naqsh.core.distances import called, kind
 from naqsh.core.measured import Caution
+from naqsh.report.read import nearness
 from naqsh.report.read.evaluation import features, options
-from naqsh.report.sections import nearness
 from naqsh.runs import records
 from naqsh.runs.results import Result, groups
 

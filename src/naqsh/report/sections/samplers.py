@@ -9,7 +9,7 @@ from naqsh.report.draw import images, palette, scatter
 from naqsh.report.draw.panels import labelled, panel_title, picture, union
 from naqsh.report.read.facts import Facts, studies
 from naqsh.report.read.samplers import Point, Sampled
-from naqsh.report.sections import nearness
+from naqsh.report.sections import remarks
 from naqsh.report.words import Words
 
 PICTURE_BYTES = 400_000
@@ -129,7 +129,6 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         reference=sampled.reference,
         features=sampled.features,
     )
-    near = nearness.said(words, sampled.nearest) if sampled.nearest else []
     known = any(point.interval for point in sampled.points)
     covers = [words.text("samplers.covers", n=words.number(sampled.n))] if known else []
     shared = [words.text("samplers.options", options=sampled.sampling)] if sampled.sampling else []
@@ -138,5 +137,5 @@ def _said(words: Words, sampled: Sampled) -> list[Markup]:
         *covers,
         *shared,
         *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
-        *near,
+        *remarks.nearest(words, sampled.nearest),
     ]

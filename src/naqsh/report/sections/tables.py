@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from naqsh.io.files import flat
 from naqsh.report.document import Maker, Row, Table
@@ -133,7 +133,7 @@ def data(maker: Maker, runs: Sequence[Facts]) -> Table:
 
 
 def _classes(words: Words, names: list[str]) -> Markup:
-    listed = words.text("list_comma").join(escape(words.own(str(n))) for n in names[:CLASSES])
+    listed = words.listed(map(str, names[:CLASSES]))
     count = words.data(len(names))
     if len(names) > CLASSES:
         return words.text("tables.data.many_classes", count=count, names=listed)
@@ -169,7 +169,7 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
         columns = ["layer", "kind", "output", "parameters"]
         head = [words.text(f"tables.networks.columns.{column}") for column in columns]
         name = "networks" if len(runs) == 1 else "networks_of"
-        named = words.text("list_comma").join(escape(words.own(label)) for label in labels)
+        named = words.listed(labels)
         tables.append(
             maker.table(
                 name,

@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from naqsh.report.words import Words
 from naqsh.runs import records
 
 SIGNS = ("leaked", "copies", "noise")
@@ -61,18 +58,3 @@ def parse(plain: Mapping[str, Any]) -> Nearest:
         # Only the name counts: a folder from elsewhere must not make us read other files.
         None if kept.picture is None else Path(kept.picture).name,
     )
-
-
-def said(words: Words, near: Nearest) -> list[Markup]:
-    """The distances, and what they are a sign of."""
-    values = {
-        "n": words.number(near.n),
-        "m": words.number(near.n_held_out),
-        "nearer": words.number(near.nearer),
-        "farther": words.number(near.farther),
-        "leaked": words.number(near.leaked),
-        "samples": words.rounded(near.samples),
-        "held_out": words.rounded(near.held_out),
-    }
-    signs = near.signs or ("usual",)
-    return [words.text(f"nearness.{what}", **values) for what in ("medians", *signs)]
