@@ -83,6 +83,23 @@ def test_a_damaged_comparison_is_told(tmp_path: Path, text: str) -> None:
         compare(SMALL, tmp_path, quiet=True)
 
 
+def test_what_a_later_version_has_written_beside_is_passed_over(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "later"
+    shutil.copytree(finished, place)
+    file = place / "comparison.json"
+    there = json.loads(file.read_text())
+    there["weather"] = "fair"
+    there["plan"]["patience"] = 3
+    for entry in there["entries"]:
+        entry["colour"] = {"of": "it"}
+    file.write_text(json.dumps(there))
+    monkeypatch.setattr(work.evaluation, "evaluate", _never)
+    assert compare(SMALL, place, device="cpu", quiet=True).failed == []
+    assert kept(place) == kept(finished)
+
+
 def test_what_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = work.train
 

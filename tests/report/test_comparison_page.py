@@ -344,7 +344,7 @@ def test_runs_without_any_evaluation_are_shown_and_not_ranked(tmp_path):
     ("content", "words"),
     [
         ("{", "damaged"),
-        ('{"plan": {}}', "names no plan and entries"),
+        ('{"plan": {}}', "damaged: entries: missing"),
         ('{"plan": {}, "entries": []}', "no finished run"),
     ],
 )

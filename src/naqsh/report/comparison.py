@@ -23,6 +23,7 @@ from naqsh.report.sections import bound, losses, remarks, samplers
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
+from naqsh.runs import records
 
 __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "read"]
 
@@ -47,10 +48,10 @@ def build(found: Comparison, words: Words) -> Document:
         "again": page.again,
     }
     sections = page.sections(maker, runs, parts)
-    data = found.plan.get("data") or runs[0].summary()["data"]
+    data = (found.plan and found.plan.data) or runs[0].summary()["data"]
     title = words.text("comparison.title", data=str(data))
     embedded = results(runs) | {
-        "plan": found.plan,
+        "plan": records.plain(found.plan) if found.plan else {},
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
         "floor": found.floor and asdict(found.floor),
         "trainings": {
@@ -63,14 +64,12 @@ def build(found: Comparison, words: Words) -> Document:
 
 
 def _leads(words: Words, found: Comparison) -> list[Markup]:
-    plan, said = found.plan, []
-    said.append(words.text("comparison.what", count=words.number(len(found.runs))))
-    if plan.get("pictures"):
-        said.append(words.text("comparison.pictures", count=words.number(int(plan["pictures"]))))
-    elif plan.get("minutes") and not plan.get("recipes") and plan.get("runs"):
-        pass  # all were trained elsewhere: the budget was not used
-    elif plan.get("minutes"):
-        said.append(_minutes(words, found))
+    plan = found.plan
+    said = [words.text("comparison.what", count=words.number(len(found.runs)))]
+    if plan and plan.pictures:
+        said.append(words.text("comparison.pictures", count=words.number(plan.pictures)))
+    elif plan and (plan.recipes or not plan.runs):  # else all were trained elsewhere
+        said.append(_minutes(words, plan.minutes, found.seconds))
     same = [run for run, is_alike in zip(found.runs, alike(found.runs), strict=True) if is_alike]
     if same and (m := same[0].measured):
         said.append(
@@ -85,17 +84,17 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
     return [Markup(" ").join(said)]
 
 
-def _minutes(words: Words, found: Comparison) -> Markup:
+def _minutes(words: Words, minutes: float, seconds: Sequence[float]) -> Markup:
     """The budget of time, the shares, and what was really taken: a share is turned into steps."""
-    total = 60 * float(found.plan["minutes"])
-    if not found.seconds:
+    total = 60 * minutes
+    if not seconds:
         return words.text("comparison.minutes", time=words.time(total))
     return words.text(
         "comparison.shares",
         time=words.time(total),
-        share=words.time(total / len(found.seconds)),
-        low=words.time(min(found.seconds)),
-        high=words.time(max(found.seconds)),
+        share=words.time(total / len(seconds)),
+        low=words.time(min(seconds)),
+        high=words.time(max(seconds)),
     )
 
 

@@ -10,13 +10,12 @@ from typing import Any
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import legible
 from naqsh.io.foreign import plain_name, read_json, require_inside
-from naqsh.io.values import MISFIT
+from naqsh.report.read import floor as floors
 from naqsh.report.read import gather, verdicts
 from naqsh.report.read.evaluation import Measured, common
 from naqsh.report.read.facts import Facts
-from naqsh.report.read.floor import Floor
-from naqsh.report.read.floor import parse as parse_floor
-from naqsh.runs import influences
+from naqsh.runs import influences, records
+from naqsh.runs.records import Entry
 
 FILE = "comparison.json"
 
@@ -34,16 +33,15 @@ class Comparison:
     Attributes:
         runs: those that can be shown.
         failures: the names of those that cannot, with the reason in one line.
-        plan: the budget and how all were measured, as far as it is known: ``data``, ``minutes``,
-            ``pictures``, ``n``, ``features`` and ``seed``.
+        plan: the budget and how all were measured; None of run folders alone.
         floor: what real images come to.
         seconds: of training, of each run that was trained for this comparison.
     """
 
     runs: list[Facts]
     failures: list[tuple[str, str]] = field(default_factory=list)
-    plan: dict[str, Any] = field(default_factory=dict)
-    floor: Floor | None = None
+    plan: records.Plan | None = None
+    floor: floors.Floor | None = None
     seconds: list[float] = field(default_factory=list)
 
 
@@ -61,17 +59,12 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     if not isinstance(folders, Path):
         return Comparison(_comparable(list(folders)))
     file = folders / FILE
-    kept = legible(read_json(file))
-    try:
-        plan, floor = dict(kept["plan"]), parse_floor(kept.get("floor"))
-        entries = [_Entry.of(plain) for plain in kept["entries"]]
-    except MISFIT as error:
-        raise NaqshError(f"{file} is damaged: it names no plan and entries") from error
+    kept = records.Comparison.of(legible(read_json(file)), file)
     outside = {os.path.relpath(path, folders) for path in taken}
-    done, failures = list[_Entry](), list[tuple[str, str]]()
-    for entry in entries:
+    done, failures = list[Entry](), list[tuple[str, str]]()
+    for entry in kept.entries:
         if entry.state == "failed":
-            failures.append((entry.folder, entry.error))
+            failures.append((entry.folder, entry.error or ""))
         elif entry.state == "done" and entry.taken and entry.folder not in outside:
             failures.append((entry.folder, OUTSIDE))
         elif entry.state == "done":
@@ -82,34 +75,12 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     runs = _comparable(places, [entry.evaluation for entry in done])
     own = [run for run, entry in zip(runs, done, strict=True) if not entry.taken and run.records]
     seconds = [run.records[-1].seconds for run in own]
-    return Comparison(_by_recipe(runs, done), failures, plan, floor, seconds)
+    return Comparison(
+        _by_recipe(runs, done), failures, kept.plan, floors.by_kind(kept.floor), seconds
+    )
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A run of a comparison, as ``comparison.json`` has it."""
-
-    name: str
-    folder: str
-    state: str
-    taken: bool
-    error: str
-    evaluation: Mapping[str, Any] | None
-
-    @classmethod
-    def of(cls, plain: Any) -> "_Entry":
-        of = plain.get("evaluation")
-        return cls(
-            str(plain.get("name", plain["folder"])),
-            str(plain["folder"]),
-            str(plain["state"]),
-            bool(plain.get("taken")),
-            str(plain["error"]),
-            of if isinstance(of, Mapping) else None,
-        )
-
-
-def _place(folder: Path, entry: _Entry) -> Path:
+def _place(folder: Path, entry: Entry) -> Path:
     if entry.taken:
         return folder / entry.folder
     place = folder / plain_name(entry.folder, "a run's folder")
@@ -130,7 +101,7 @@ def _comparable(
     return runs
 
 
-def _by_recipe(runs: Sequence[Facts], entries: Sequence[_Entry]) -> list[Facts]:
+def _by_recipe(runs: Sequence[Facts], entries: Sequence[Entry]) -> list[Facts]:
     """Trainings of one recipe with several seeds stand as one run, with the means of theirs."""
     grouped: dict[str, list[Facts]] = {}
     for run, entry in zip(runs, entries, strict=True):

@@ -9,8 +9,7 @@ from naqsh.core.distances import called, kind
 from naqsh.core.measured import Caution, Speed
 from naqsh.core.measured import Likelihood as Likely
 from naqsh.report.read import nearness
-from naqsh.report.read.floor import Floor
-from naqsh.report.read.floor import parse as parse_floor
+from naqsh.report.read.floor import Floor, by_kind
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result, groups
 
@@ -131,7 +130,9 @@ def _evaluation(
     speeds = [records.read(Speed, r.found) for r in others["speed"] if r.fits(**drawn)]
     near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
     alike = {name: first[name] for name in kept.MEASURE if name in first and name != "metric"}
-    floors = [parse_floor(r.found) for r in others["floor"] if r.fits(**alike)]
+    floors = [
+        by_kind(records.read(records.Floor, r.found)) for r in others["floor"] if r.fits(**alike)
+    ]
     if not speeds:
         raise ValueError("it has measures without the speed of sampling")
     return Measured(

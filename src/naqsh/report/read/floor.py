@@ -1,7 +1,6 @@
 """What real images come to when they are measured like generated ones: the floor of a distance."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from naqsh.core.distances import kind
 from naqsh.runs import records
@@ -22,10 +21,9 @@ class Floor:
     values: dict[str, tuple[float, tuple[float, float] | None]]
 
 
-def parse(plain: Any) -> Floor | None:
-    """What ``comparison.json`` holds of it; raises NaqshError if damaged."""
-    if not plain:
+def by_kind(kept: records.Floor | None) -> Floor | None:
+    """What a record holds, each measure by its kind."""
+    if kept is None:
         return None
-    kept = records.read(records.Floor, plain, "floor")
     values = {kind(measure.name): (measure.value, measure.interval) for measure in kept.measures}
     return Floor(kept.split, kept.n, values)

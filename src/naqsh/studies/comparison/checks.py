@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from naqsh import data
 from naqsh.core.abilities import Samples
@@ -12,11 +11,13 @@ from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import join
 from naqsh.metrics import FeatureExtractor
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.origin import load as load_data
+from naqsh.runs.records import Plan
+from naqsh.runs.records.comparison import LEAST
 from naqsh.runs.trained import open_trained
 from naqsh.studies import ready
-from naqsh.studies.comparison.plan import LEAST, Member, N, Plan
+from naqsh.studies.comparison.plan import Member, N
 from naqsh.studies.floor import floor
 from naqsh.training.launch import check
 
@@ -25,7 +26,7 @@ Say = Callable[[str], None]
 
 def settle(
     plan: Plan, found: Sequence[Member], device: str, home: Path | None, say: Say
-) -> tuple[Plan, list[Member], dict[str, Any]]:
+) -> tuple[Plan, list[Member], records.Floor | None]:
     """The plan and its members with all that was left open, once each is known to be possible.
 
     Returns:
@@ -105,24 +106,24 @@ def _floor(
     features: FeatureExtractor,
     real: "data.DataSet",
     home: Path | None,
-) -> dict[str, Any]:
+) -> records.Floor | None:
     """What real images of the other split come to when they are measured like generated ones.
 
     No generator that knows the training images alone can be expected below this. It is taken before
     anything is trained, so that it also shows that everything can be measured.
 
     Returns:
-        ``split``, ``n`` (fewer than the plan's where the split has no more) and ``measures``;
-        nothing where the set has no other split.
+        it, of fewer images than the plan's n where the split has no more; None where the set has
+        no other split.
     """
     other: data.Split = "train" if plan.reference == "test" else "test"
     try:
         images = load_data(member.recipe, other, home)
     except NaqshError:
-        return {}
+        return None
     assert plan.n is not None
     reference = f"{real.name} {plan.reference}"
     if len(images) < LEAST:
-        return {}
+        return None
     found = floor(["all"], features, real, images, split=other, n=plan.n, reference=reference)
-    return found.to_dict()
+    return records.read(records.Floor, found.to_dict())

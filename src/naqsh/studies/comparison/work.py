@@ -16,17 +16,19 @@ from typing import Any
 from naqsh import report
 from naqsh.core.distances import kind
 from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.printable import shown
 from naqsh.core.world import join
 from naqsh.io.files import make_folder, write_text
 from naqsh.report.words import Words
-from naqsh.runs import kept
+from naqsh.runs import kept, records
 from naqsh.runs.folder import RunFolder
+from naqsh.runs.records import Entry, Plan
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained, open_trained
 from naqsh.studies import evaluation, ready
 from naqsh.studies.comparison import budget, checks
 from naqsh.studies.comparison import plan as planning
-from naqsh.studies.comparison.plan import Entry, Member, Plan
+from naqsh.studies.comparison.plan import Member
 from naqsh.training.launch import train
 from naqsh.training.log import Counter
 
@@ -104,7 +106,7 @@ class _Work:
         self.plan, self.folder = plan, folder
         self.device, self.home, self.quiet = device, home, quiet
         self.members: list[Member] = []
-        self.floor: dict[str, Any] = {}
+        self.floor: records.Floor | None = None
 
     def say(self, line: str) -> None:
         """A line about how it goes on."""
@@ -125,7 +127,7 @@ class _Work:
     def save(self) -> None:
         """Write how far it is."""
         entries = [member.entry for member in self.members]
-        planning.write(self.folder, self.plan, entries, {"floor": self.floor})
+        planning.write(self.folder, self.plan, entries, self.floor)
 
     def advance(self, number: int) -> None:
         """Bring one entry to its end, or to where it fails."""
@@ -140,7 +142,7 @@ class _Work:
         except Exception as error:  # whatever it is, the other runs are to be had
             name = member.entry.folder if not member.run else member.entry.name
             write_text(self.folder / f"{name}.error.txt", traceback.format_exc())
-            words = " ".join(str(error).split()) or type(error).__name__
+            words = shown(" ".join(str(error).split())) or type(error).__name__
             if not isinstance(error, NaqshError):
                 words = f"{type(error).__name__}: {words}"
             self._note(number, state="failed", error=words)
@@ -195,9 +197,11 @@ class _Work:
         A taken run is taken as it is: with whichever weights and samples it was measured.
         """
         wanted: dict[str, Any] = {"n": self.plan.n, "features": self.plan.features, "sampling": {}}
-        first = self.floor.get("measures")
-        if first:
-            wanted |= {name: first[0][name] for name in ("fingerprint", "reference_fingerprint")}
+        if self.floor:
+            first = self.floor.measures[0]
+            wanted |= {
+                name: getattr(first, name) for name in ("fingerprint", "reference_fingerprint")
+            }
         if not member.run:
             wanted |= {"seed": member.entry.seed, "weights": run.weights}
         steps = {"last": open_trained(run.folder.path).step, run.weights: run.step}

@@ -1,47 +1,16 @@
-"""One schema for each JSON file that a run or a study leaves: who writes and who reads share it.
+"""What measuring a run leaves: ``evaluation.json``, ``samplers.json`` and ``bound.json``.
 
 A file of results (`naqsh.runs.results`) is a list of conditions and of what was found under them;
-here stand the types of both. Studies write records by :func:`plain`; the report, and whoever else
-opens a folder, reads them by :func:`read`. What someone else or a later version has written beside
-is passed over, and what does not fit is one line that names it.
-
-Nothing here needs PyTorch.
+here stand the types of both.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from naqsh.core.measured import Caution
 from naqsh.io import codec
 
-T = TypeVar("T")
-
 Interval = tuple[float, float]
-
-
-def read(cls: type[T], plain: Any, path: str = "") -> T:
-    """A record out of plain values.
-
-    Args:
-        cls: the record.
-        plain: what :func:`plain` gave, after a way through JSON.
-        path: what it is called in messages; by default the record's name.
-
-    Raises:
-        NaqshError: a key is missing, or a value is none that belongs there.
-    """
-    return codec.decode(cls, plain, path=path, others=True)
-
-
-def plain(record: Any) -> dict[str, Any]:
-    """A record as plain values for JSON."""
-    values: dict[str, Any] = codec.encode(record)
-    return values
-
-
-def checked(cls: type[Any], values: Any) -> dict[str, Any]:
-    """What a metric gives as plain values, as its record writes it; raises as :func:`read`."""
-    return plain(read(cls, values))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""One schema for each JSON file that a run or a study leaves: who writes and who reads share it.
+
+Training and studies write records by :func:`plain`; the report, and whoever else opens a folder,
+reads them by :func:`read`. What someone else or a later version has written beside is passed over,
+and what does not fit is one line that names it. Nothing here needs PyTorch.
+
+==============  =================================================
+``measured``    ``evaluation.json``, ``samplers.json``, ``bound.json``
+``comparison``  ``comparison.json``
+==============  =================================================
+"""
+
+from naqsh.runs.records.comparison import Comparison, Entry, Plan
+from naqsh.runs.records.measured import (
+    Bound,
+    BoundOf,
+    Conditions,
+    Drawn,
+    Floor,
+    Found,
+    Interval,
+    Mean,
+    Measure,
+    Nearest,
+    Point,
+    Step,
+)
+from naqsh.runs.records.schema import checked, plain, read
+
+__all__ = [
+    "Bound",
+    "BoundOf",
+    "Comparison",
+    "Conditions",
+    "Drawn",
+    "Entry",
+    "Floor",
+    "Found",
+    "Interval",
+    "Mean",
+    "Measure",
+    "Nearest",
+    "Plan",
+    "Point",
+    "Step",
+    "checked",
+    "plain",
+    "read",
+]
