@@ -17,6 +17,7 @@ from inspection import write_discs
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
+from naqsh.runs import records
 from naqsh.studies import detection
 from naqsh.studies.detection import choice
 from naqsh.studies.detection.examined import Examined
@@ -327,7 +328,7 @@ def test_auto_takes_the_better_score_of_enough_normal_images(run, discs, alone):
     assert found.deciding.name == "pca"
     assert found.beside is None
     kept = json.loads((found.folder / "detection.json").read_text())
-    assert kept["choice"] == json.loads(json.dumps(found.choice.to_dict()))
+    assert kept["choice"] == json.loads(json.dumps(records.plain(found.choice)))
     assert "pca decides" in detection.table(found)
 
 

@@ -89,7 +89,7 @@ def test_names_that_are_no_text_reach_a_page(
     for words in (TRAIN, DETECT, REPORT):
         assert main(words.split()) == 0
     (facts,) = gather.read([Path("ران/ا")])
-    assert list(facts.detected[0].kinds) == ["good", "\ufffd\ufffd"]
+    assert list(facts.detected[0].of.suspects.kinds) == ["good", "\ufffd\ufffd"]
 
 
 def test_halves_of_characters() -> None:

@@ -127,7 +127,7 @@ def test_every_number_is_the_files(page):
     assert terms["maps"][0].text() == "reconstruction error"
     (result,) = page.results()["runs"]
     assert result["problems"] == []
-    assert result["detected"][0]["scorers"]["likelihood"]["quality"]["auroc"][0] == 0.8
+    assert result["detected"][0]["scorers"][0]["auroc"] == 0.8
 
 
 def test_figures_are_there_and_named(page):

@@ -35,8 +35,8 @@ class Record:
 class Histogram:
     """How a phase's weights are spread: counts between neighbouring edges."""
 
-    edges: list[float]
-    counts: list[float]
+    edges: Sequence[float]
+    counts: Sequence[float]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from markupsafe import Markup
 from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
 from naqsh.report.draw import figures, images, palette
 from naqsh.report.draw.panels import labelled, picture
-from naqsh.report.read.detection import Choice, Detected, Interval, Scorer
+from naqsh.report.read.detection import Detected
 from naqsh.report.read.facts import Curve, Facts, Histogram
 from naqsh.report.words import Words
+from naqsh.runs.records import Choice, Interval, Scorer
 
 GOOD = "good"
 PICTURE_BYTES = 400_000
@@ -60,9 +61,9 @@ def _labelled(words: Words, runs: Sequence[Facts]) -> list[tuple[str, Detected]]
     named = []
     for run, detected in pairs:
         own = len({id(other) for other, _ in pairs}) > 1
-        label = run.label if own else detected.suspects
+        label = run.label if own else detected.of.suspects.name
         if own and len(run.detected) > 1:
-            label = f"{run.label}, {detected.suspects}"
+            label = f"{run.label}, {detected.of.suspects.name}"
         named.append(label)
     alike = Counter(named)
     labels = [
@@ -94,9 +95,10 @@ def _roc(maker: Maker, found: Found) -> Figure | None:
     lines, legend = [], []
     for number, (label, scorer) in enumerate(series):
         if scorer.quality:
+            roc = scorer.quality.roc
             dash = palette.TARGET if scorer.baseline else palette.DASHES[0]
             colour = palette.colour(number)
-            lines.append(figures.Line(Curve(*scorer.quality.roc), colour, dash[0]))
+            lines.append(figures.Line(Curve([*roc.false], [*roc.true]), colour, dash[0]))
             legend.append(Key(label, palette.css(colour), dash[1]))
     if not lines:
         return None
@@ -109,17 +111,17 @@ def _histograms(maker: Maker, found: Found) -> Figure:
     words, panels = maker.words, []
     for number, (label, detected) in enumerate(found):
         scorer = detected.deciding
+        edges, counts = scorer.histogram.edges, scorer.histogram.counts
         # The normal ones first: those held out, and the good ones among those examined.
-        kinds = sorted(scorer.counts, key=lambda kind: (kind != "", kind != GOOD, kind))[:KINDS]
+        kinds = sorted(counts, key=lambda kind: (kind != "", kind != GOOD, kind))[:KINDS]
         spreads = [
-            (_kind(words, kind), Histogram(scorer.edges, scorer.counts[kind]), _colour(kind))
-            for kind in kinds
+            (_kind(words, kind), Histogram(edges, counts[kind]), _colour(kind)) for kind in kinds
         ]
         title = _scorer(words, scorer.name)
         if len(found) > 1:
             title = words.text("figures.of_run", run=label, what=title)
         # A threshold beyond the outermost bins has no place among them.
-        inside = scorer.edges[0] <= scorer.threshold <= scorer.edges[-1]
+        inside = edges[0] <= scorer.threshold <= edges[-1]
         mark = scorer.threshold if inside else None
         name = f"scores-{number}"
         drawn = figures.ridges(spreads, "score", words=words, name=name, mark=mark)
@@ -164,7 +166,7 @@ def _table(maker: Maker, found: Found) -> Table | None:
     for name in names:
         scorers = [detected.scorers.get(name) for _, detected in found]
         cells = [
-            _estimate(words, *scorer.quality.auroc)
+            _estimate(words, scorer.quality.auroc, scorer.quality.auroc_interval)
             if scorer and scorer.quality
             else words.text("absent")
             for scorer in scorers
@@ -179,17 +181,17 @@ def _cells(words: Words, detected: Detected, scorer: Scorer) -> list[Markup | st
     cells: list[Markup | str] = [_scorer(words, scorer.name)]
     if quality is None:
         return [*cells, *[words.text("absent")] * 6]
-    good = detected.kinds.get(GOOD, 0)
+    good = detected.of.suspects.kinds.get(GOOD, 0)
     alarms = scorer.flagged_by_kind.get(GOOD, 0)
     pixels = quality.pixel_auroc
     return [
         *cells,
-        _estimate(words, *quality.auroc),
-        _estimate(words, *quality.average_precision),
-        words.data(quality.f1, words.rounded(quality.f1)),
+        _estimate(words, quality.auroc, quality.auroc_interval),
+        _estimate(words, quality.average_precision, quality.average_precision_interval),
+        words.data(quality.f1.f1, words.rounded(quality.f1.f1)),
         words.text("absent") if pixels is None else words.data(pixels, words.rounded(pixels)),
         _of(words, alarms, good),
-        _of(words, scorer.flagged - alarms, detected.count - good),
+        _of(words, scorer.flagged - alarms, detected.of.suspects.count - good),
     ]
 
 
@@ -221,7 +223,9 @@ def _kinds(maker: Maker, found: Found) -> Table | None:
         cells: list[Markup | str] = [words.own(kind)]
         for _, scorer in columns:
             part = scorer.quality.kinds.get(kind) if scorer.quality else None
-            cells.append(_estimate(words, *part[:2]) if part else words.text("absent"))
+            cells.append(
+                _estimate(words, part.auroc, part.interval) if part else words.text("absent")
+            )
         rows.append(Row(kind, cells))
     head = [words.text("tables.detection_kinds.kind"), *[title for title, _ in columns]]
     return maker.table("detection_kinds", head, rows, numeric=1)
@@ -231,21 +235,21 @@ def _terms(maker: Maker, found: Found) -> Table:
     """What was examined, by what, against what."""
     words = maker.words
     rows = {
-        "suspects": [words.own(d.suspects) for _, d in found],
-        "count": [words.data(d.count) for _, d in found],
-        "normal": [words.own(d.normal) for _, d in found],
-        "fitted": [words.data(d.fitted) for _, d in found],
-        "held_out": [words.data(d.held_out) for _, d in found],
+        "suspects": [words.own(d.of.suspects.name) for _, d in found],
+        "count": [words.data(d.of.suspects.count) for _, d in found],
+        "normal": [words.own(d.of.normal.name) for _, d in found],
+        "fitted": [words.data(d.of.normal.fitted) for _, d in found],
+        "held_out": [words.data(d.of.normal.held_out) for _, d in found],
         "decides": [_scorer(words, d.deciding.name) for _, d in found],
         "maps": [
             _scorer(words, d.maps_of) if d.maps_of else words.text("absent") for _, d in found
         ],
         "false_alarms": [
-            words.data(d.false_alarms, words.percent(d.false_alarms)) for _, d in found
+            words.data(d.of.false_alarms, words.percent(d.of.false_alarms)) for _, d in found
         ],
         "threshold": [words.data(d.deciding.threshold) for _, d in found],
-        "draws": [words.data(d.draws) for _, d in found],
-        "step": [words.data(d.step) for _, d in found],
+        "draws": [words.data(d.of.draws) for _, d in found],
+        "step": [words.data(d.of.step) for _, d in found],
     }
     head = ["", words.text("value")]
     if len(found) > 1:
@@ -259,51 +263,53 @@ def _terms(maker: Maker, found: Found) -> Table:
 
 def _limits(words: Words, detected: Detected) -> list[Markup]:
     """What the figures do not say by themselves, in words, from what was measured."""
-    said = [_choice(words, detected.choice)] if detected.choice else []
+    said = [_choice(words, detected.of.choice)] if detected.of.choice else []
     less = detected.deciding.quality and detected.deciding.quality.less_pca
     if less and not detected.deciding.baseline:
-        (low, high), values = less[1], {"score": _scorer(words, detected.deciding.name)}
+        (low, high), values = less.interval, {"score": _scorer(words, detected.deciding.name)}
         which = "above" if low > 0 else "below" if high < 0 else "alike"
         bounds = {"low": words.rounded(low), "high": words.rounded(high)}
         said.append(words.text(f"detection.against_pca.{which}", **values, **bounds))
-    if warned := detected.warnings:
-        which = "fooled" if warned.grey > 0.5 else "safe"
+    if warned := detected.of.likelihood:
+        grey = warned.constants["grey"].likelier_than
+        which = "fooled" if grey > 0.5 else "safe"
         said.append(
             words.text(
                 f"detection.grey.{which}",
-                percent=words.percent(warned.grey),
+                percent=words.percent(grey),
                 normal=words.number(warned.normal),
             )
         )
-        if warned.complexity is not None and warned.brightness is not None:
+        if warned.complexity_correlation is not None and warned.brightness_correlation is not None:
             said.append(
                 words.text(
                     "detection.correlations",
-                    complexity=words.rounded(warned.complexity),
-                    brightness=words.rounded(warned.brightness),
+                    complexity=words.rounded(warned.complexity_correlation),
+                    brightness=words.rounded(warned.brightness_correlation),
                 )
             )
     plain = detected.scorers.get("complexity")
     if plain and plain.quality:
-        said.append(words.text("detection.size", auroc=words.rounded(plain.quality.auroc[0])))
-    for note in detected.notes:
+        said.append(words.text("detection.size", auroc=words.rounded(plain.quality.auroc)))
+    for note in detected.of.notes:
         largest = detected.scorers.get("reconstruction")
         error = words.rounded(largest.largest) if largest else ""
         key = f"detection.notes.{note}"
         said.append(words.text(key, error=error) if key in words else words.foreign(note))
-    return [*said, *(words.foreign(note) for note in detected.said)]
+    return [*said, *(words.foreign(note) for note in detected.of.suspects.notes)]
 
 
 def _choice(words: Words, choice: Choice) -> Markup:
     """How the score was chosen, or why both flag."""
-    named = {"first": _scorer(words, choice.first), "second": _scorer(words, choice.second)}
-    if choice.interval is None:
+    first, second = choice.names
+    named = {"first": _scorer(words, first), "second": _scorer(words, second)}
+    if choice.interval is None or choice.aurocs is None:
         return words.text(f"detection.choice.{choice.unsound or 'few'}", **named)
     low, high = choice.interval
     return words.text(
         f"detection.choice.{'chosen' if choice.better else 'both'}",
         **named,
-        better=_scorer(words, choice.better or choice.first),
+        better=_scorer(words, choice.better or first),
         images=words.number(choice.images),
         a=words.rounded(choice.aurocs[0]),
         b=words.rounded(choice.aurocs[1]),

@@ -6,11 +6,27 @@ and what does not fit is one line that names it. Nothing here needs PyTorch.
 
 ==============  =================================================
 ``measured``    ``evaluation.json``, ``samplers.json``, ``bound.json``
+``detection``   ``detection.json``
 ``comparison``  ``comparison.json``
 ==============  =================================================
 """
 
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
+from naqsh.runs.records.detection import (
+    Best,
+    Choice,
+    Constant,
+    Detection,
+    Kind,
+    Less,
+    Normal,
+    Plainness,
+    Quality,
+    Roc,
+    Scorer,
+    Spread,
+    Suspects,
+)
 from naqsh.runs.records.measured import (
     Bound,
     BoundOf,
@@ -28,21 +44,34 @@ from naqsh.runs.records.measured import (
 from naqsh.runs.records.schema import checked, plain, read
 
 __all__ = [
+    "Best",
     "Bound",
     "BoundOf",
+    "Choice",
     "Comparison",
     "Conditions",
+    "Constant",
+    "Detection",
     "Drawn",
     "Entry",
     "Floor",
     "Found",
     "Interval",
+    "Kind",
+    "Less",
     "Mean",
     "Measure",
     "Nearest",
+    "Normal",
+    "Plainness",
     "Plan",
     "Point",
+    "Quality",
+    "Roc",
+    "Scorer",
+    "Spread",
     "Step",
+    "Suspects",
     "checked",
     "plain",
     "read",

@@ -30,3 +30,9 @@ def plain(record: Any) -> dict[str, Any]:
 def checked(cls: type[Any], values: Any) -> dict[str, Any]:
     """What a metric gives as plain values, as its record writes it; raises as :func:`read`."""
     return plain(read(cls, values))
+
+
+def require_format(plain: Any, known: int) -> None:
+    """Refuse a file of another format than the one that is `known`; raises ValueError."""
+    if plain["format"] != known:
+        raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {known}")

@@ -21,14 +21,14 @@ References:
     arXiv:2104.04015, section 2.2: sizes and aspect ratios of the patches.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from naqsh.core.noise import derive
 from naqsh.metrics import areas
 from naqsh.metrics.detection import auroc
+from naqsh.runs.records import Choice
 from naqsh.studies.detection.scores import Floats, Pixels
 
 BASELINE = "pca"
@@ -44,47 +44,7 @@ ASPECT = (0.3, 1 / 0.3)
 OPACITY = (0.02, 1.0)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What held-out normal images say of two scores.
-
-    Attributes:
-        names: the method's score and the baseline.
-        unsound: why nothing can be said: ``seen``, ``few`` or ``small``; empty otherwise.
-        images: how many were pasted.
-        aurocs: of pasted against untouched images, for each of `names`.
-        difference: of the first AUROC less the second.
-        interval: of it, 95 %, paired.
-    """
-
-    names: tuple[str, str]
-    unsound: str = ""
-    images: int = 0
-    aurocs: tuple[float, float] | None = None
-    difference: float = 0.0
-    interval: tuple[float, float] | None = None
-
-    @property
-    def better(self) -> str | None:
-        """The score that decides; None where both do."""
-        if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
-            return None
-        return self.names[0] if self.difference > 0 else self.names[1]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "names": list(self.names),
-            "unsound": self.unsound,
-            "images": self.images,
-            "aurocs": None if self.aurocs is None else list(self.aurocs),
-            "difference": self.difference,
-            "interval": None if self.interval is None else list(self.interval),
-            "better": self.better,
-        }
-
-
-def unsound(held_out: Pixels, origin: str) -> str:
+def unsound(held_out: Pixels, origin: str) -> Literal["", "seen", "few", "small"]:
     """Why held-out images, uint8 (N, C, H, W), can choose no score; empty where they can."""
     if origin == "training":
         return "seen"
@@ -132,10 +92,13 @@ def compare(
     own, other = (np.concatenate(pair) for pair in zip(untouched, changed, strict=True))
     labels = np.repeat([False, True], len(untouched[0]))
     difference = areas.less(own, other, labels)
+    low, high = difference.interval
+    first = difference.value > 0
     return Choice(
         names,
         images=len(untouched[0]),
         aurocs=(auroc(own, labels), auroc(other, labels)),
         difference=difference.value,
-        interval=difference.interval,
+        interval=(low, high),
+        better=None if low <= 0 <= high else names[0] if first else names[1],
     )

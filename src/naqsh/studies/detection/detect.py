@@ -15,6 +15,7 @@ from naqsh.core.progress import Progress
 from naqsh.data.fingerprint import fingerprint_of
 from naqsh.io.files import make_part, whole_folder, write_json, write_text
 from naqsh.metrics import detection as measure
+from naqsh.runs.records import Choice
 from naqsh.runs.trained import Trained
 from naqsh.studies.detection import caution, choice, heat
 from naqsh.studies.detection.baselines import Neighbour, Residual
@@ -231,11 +232,11 @@ def _choice(
     reference: Normal,
     decides: str,
     seed: int,
-) -> choice.Choice:
+) -> Choice:
     """What held-out normal images say of the method's score and principal components."""
     names = decides, choice.BASELINE
     if reason := choice.unsound(reference.held_out, reference.origin):
-        return choice.Choice(names, reason)
+        return Choice(names, reason)
     held = reference.held_out[: choice.MOST_IMAGES]
     changed = choice.pasted(held, seed)
     by_name = {scorer.name: scorer for scorer in scorers}

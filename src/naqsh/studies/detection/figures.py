@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from naqsh.data.defects import GOOD
 from naqsh.metrics import areas
 from naqsh.metrics import detection as measure
+from naqsh.runs import records
 from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.scores import LARGEST, Floats, Scores
 
@@ -47,29 +48,29 @@ class Figures:
         return np.asarray(self.scores.values > self.threshold)
 
 
-def plain(figures: Figures, examined: Examined) -> dict[str, Any]:
-    """Plain values of one scorer for JSON."""
+def record(figures: Figures, examined: Examined) -> records.Scorer:
+    """One scorer as ``detection.json`` keeps it."""
     flagged = figures.flagged
     kinds = examined.kinds or ("",) * len(examined)
     counts = Counter(kind for kind, is_flagged in zip(kinds, flagged, strict=True) if is_flagged)
-    return {
-        "name": figures.name,
-        "detail": figures.detail,
-        "baseline": figures.baseline,
-        "threshold": figures.threshold,
-        "largest": float(figures.scores.values.max()),
-        "flagged": int(flagged.sum()),
-        "flagged_by_kind": {kind: counts[kind] for kind in sorted(set(kinds)) if kind},
-        **figures.measured,
-        "histogram": _histogram(figures, kinds),
-    }
+    return records.Scorer(
+        figures.name,
+        figures.detail,
+        figures.baseline,
+        figures.threshold,
+        float(figures.scores.values.max()),
+        int(flagged.sum()),
+        {kind: counts[kind] for kind in sorted(set(kinds)) if kind},
+        _histogram(figures, kinds),
+        records.read(records.Quality, figures.measured) if figures.measured else None,
+    )
 
 
 FENCE = 3.0
 """Interquartile ranges from a quartile to where a histogram ends."""
 
 
-def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
+def _histogram(figures: Figures, kinds: tuple[str, ...]) -> records.Spread:
     """Counts of scores by kind between shared edges, the held-out normal images among them.
 
     The outermost bins reach to Tukey's far fences, three interquartile ranges beyond the quartiles,
@@ -86,13 +87,13 @@ def _histogram(figures: Figures, kinds: tuple[str, ...]) -> dict[str, Any]:
     parts = {"": held} | {
         kind or "all": values[np.array([k == kind for k in kinds])] for kind in sorted(set(kinds))
     }
-    return {
-        "edges": edges.tolist(),
-        "counts": {
-            name: np.histogram(np.clip(part, low, high), edges)[0].tolist()
+    return records.Spread(
+        tuple(edges.tolist()),
+        {
+            name: tuple(np.histogram(np.clip(part, low, high), edges)[0].tolist())
             for name, part in parts.items()
         },
-    }
+    )
 
 
 def measured(values: Floats, examined: Examined, maps: Any) -> dict[str, Any]:

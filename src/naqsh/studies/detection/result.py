@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from naqsh.data.defects import GOOD
 from naqsh.io import inline
-from naqsh.studies.detection.choice import Choice
+from naqsh.runs import records
+from naqsh.runs.records import Choice
+from naqsh.runs.records.detection import FORMAT
 from naqsh.studies.detection.examined import Examined
-from naqsh.studies.detection.figures import Figures, plain
+from naqsh.studies.detection.figures import Figures, record
 
 if TYPE_CHECKING:
     from naqsh.studies.detection.detector import Detector
 
-FORMAT = 1
 SHOWN = 8
 """How many of the most and of the least anomalous images are shown."""
 
@@ -113,37 +114,38 @@ class Detection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        examined = self.suspects
-        return {
-            "format": FORMAT,
-            "step": self.step,
-            "weights": self.weights,
-            "seed": self.seed,
-            "terms": self.terms,
-            "suspects": {
-                "name": examined.name,
-                "count": len(examined),
-                "kinds": dict(Counter(examined.kinds or ())),
-                "labelled": examined.anomalous is not None,
-                "masks": 0 if examined.masks is None else int(examined.masks[1].sum()),
-                "notes": list(examined.notes),
-            },
-            "normal": self.normal,
-            "false_alarms": self.false_alarms,
-            "draws": self.draws,
-            "deciding": self.deciding.name,
-            "beside": None if self.beside is None else self.beside.name,
-            "choice": None if self.choice is None else self.choice.to_dict(),
-            "flagged": int(self.flagged.sum()),
-            "scorers": [plain(figures, examined) for figures in self.figures.values()],
-            "likelihood": self.likelihood,
-            "notes": list(self.notes),
-            "extremes": {
+        examined, likely = self.suspects, self.likelihood
+        kept = records.Detection(
+            format=FORMAT,
+            step=self.step,
+            weights=self.weights,
+            seed=self.seed,
+            terms=self.terms,
+            suspects=records.Suspects(
+                name=examined.name,
+                count=len(examined),
+                kinds=dict(Counter(examined.kinds or ())),
+                labelled=examined.anomalous is not None,
+                masks=0 if examined.masks is None else int(examined.masks[1].sum()),
+                notes=tuple(examined.notes),
+            ),
+            normal=records.Normal(**self.normal),
+            false_alarms=self.false_alarms,
+            draws=self.draws,
+            deciding=self.deciding.name,
+            beside=None if self.beside is None else self.beside.name,
+            choice=self.choice,
+            flagged=int(self.flagged.sum()),
+            scorers=tuple(record(figures, examined) for figures in self.figures.values()),
+            likelihood=None if likely is None else records.read(records.Plainness, likely),
+            notes=self.notes,
+            extremes={
                 "most": [self._named(i) for i in self.order()[:SHOWN]],
                 "least": [self._named(i) for i in self.order()[::-1][:SHOWN]],
             },
-            "pictures": self.pictures,
-        }
+            pictures=self.pictures,
+        )
+        return kept.plain()
 
     def _named(self, number: int) -> dict[str, Any]:
         kinds = self.suspects.kinds
