@@ -13,6 +13,7 @@ from naqsh import data
 from naqsh.cli import main
 from naqsh.core.abilities import Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
 from naqsh.core.spec import Layout
 from naqsh.diffusion.bound import bound
@@ -42,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
 
 def test_the_file_has_the_librarys_numbers(run: naqsh.Run) -> None:
     told: list[tuple[str, int, int]] = []
-    found = bounds.study(run, 6, progress=lambda *said: told.append(said))
+    found = bounds.study(run, 6, Machine(progress=lambda *said: told.append(said)))
     (stored,) = kept.bounds(run.folder).find(n=6, seed=0)
     assert {**stored.of, **stored.found, "note": None} == found
     real = data.load("digits", split="test", size=None)
@@ -69,7 +70,7 @@ def test_the_file_has_the_librarys_numbers(run: naqsh.Run) -> None:
 
 
 def test_parts_sum_to_the_total_however_pictures_are_batched(run: naqsh.Run) -> None:
-    whole, parted = bounds.study(run, 5), bounds.study(run, 5, batch=2)
+    whole, parted = bounds.study(run, 5), bounds.study(run, 5, Machine(batch=2))
     parts = sum(whole[name]["value"] for name in ("prior", "steps", "last"))
     assert whole["total"]["value"] == pytest.approx(parts, rel=1e-12)
     by_time = whole["prior"]["value"] + sum(whole["terms"])

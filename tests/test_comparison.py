@@ -14,6 +14,7 @@ import naqsh
 from naqsh import recipes
 from naqsh.cli import main
 from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.spec import Layout
 from naqsh.io.files import append_line
 from naqsh.runs import kept as stored
@@ -453,7 +454,7 @@ def test_the_page_tells_apart_by_the_difference_of_what_was_measured(finished: P
     parts = []
     for name in SMALL.recipes:
         run = naqsh.open(finished / name, "best" if name == "vae-digits" else "last")
-        images = draw(run, 40, 0, 100, "cpu", lambda *_: None, {})
+        images = draw(run, 40, Machine(), {})
         parts.append(metrics.kernel_influence(real, metrics.extract(pixels, images)))
     (a, influence_a), (b, influence_b) = parts
     expected = metrics.difference(a, influence_a, b, influence_b)

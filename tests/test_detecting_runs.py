@@ -69,7 +69,7 @@ def _rows(run: naqsh.Run) -> list[dict[str, str]]:
 
 
 def test_figures_are_those_of_the_kept_scores(run, discs):
-    found = detection.detect(run, str(discs))
+    found = run.detect(str(discs))
     kept = json.loads(_kept(run).read_text())
     assert kept == json.loads(json.dumps(found.to_dict()))
     assert kept["suspects"] == {
@@ -138,20 +138,20 @@ def test_scores_are_the_methods(run, discs):
 
 
 def test_again_is_the_same_whatever_the_batch(run, discs):
-    one = detection.detect(run, str(discs), batch=24)
+    one = run.detect(str(discs), batch=24)
     first = _kept(run, "detection.csv").read_bytes()
-    detection.detect(run, str(discs), batch=24)
+    run.detect(str(discs), batch=24)
     assert _kept(run, "detection.csv").read_bytes() == first
-    two = detection.detect(run, str(discs), batch=7)
+    two = run.detect(str(discs), batch=7)
     for name, figures in one.figures.items():
         other = two.figures[name].scores.values
         np.testing.assert_allclose(figures.scores.values, other, rtol=1e-4, err_msg=name)
-    other = detection.detect(run, str(discs), seed=1).figures["likelihood"]
+    other = run.detect(str(discs), seed=1).figures["likelihood"]
     assert not np.allclose(other.scores.values, one.figures["likelihood"].scores.values, rtol=1e-6)
 
 
 def test_heat_maps_are_written(run, discs):
-    found = detection.detect(run, str(discs), score="pca")
+    found = run.detect(str(discs), score="pca")
     assert found.pictures == {
         "most": "most.png",
         "least": "least.png",
@@ -335,7 +335,7 @@ def test_auto_takes_the_better_score_of_enough_normal_images(run, discs, alone):
 def test_a_run_that_held_nothing_out_says_so(discs, alone):
     changes = VAE | {"data.name": str(discs), "training.validation": 0.0, "training.steps": 2}
     run = naqsh.train("vae-digits", overrides=changes, device="cpu", quiet=True)
-    found = detection.detect(run, str(discs))
+    found = run.detect(str(discs))
     assert found.normal["origin"] == "training"
     assert "seen" in found.notes
     assert "held out some" not in detection.table(found)
@@ -345,7 +345,7 @@ def test_a_run_that_held_nothing_out_says_so(discs, alone):
 
 
 def test_pictures_that_were_trained_on_are_noticed(run, discs):
-    found = detection.detect(run, str(discs / "train" / "good"))
+    found = run.detect(str(discs / "train" / "good"))
     assert {"repeated", "unlabelled"} <= set(found.notes)
     assert found.figures["neighbour"].scores.values.min() == 0
 
@@ -390,7 +390,7 @@ def test_sub_folders_are_kinds(run, discs, alone, capsys):
 
 
 def test_another_data_set_is_held_against_the_runs_own(run, alone):
-    found = detection.detect(run, "digits", n=20, draws=1)
+    found = run.detect("digits", n=20, draws=1)
     assert found.suspects.name.startswith("digits against ")
     # Of the discs' test part only the good ones are good.
     assert found.suspects.kinds == ("good",) * 8 + ("digits",) * 20

@@ -13,6 +13,7 @@ from contract import tiny, tiny_data, trainer
 from naqsh import data, metrics, recipes
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise
 from naqsh.data.dataset import Split
 from naqsh.io import png as pictures
@@ -291,9 +292,9 @@ def test_measure_on_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_n_takes_that_many_the_same_for_a_seed() -> None:
-    first = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=1)
-    again = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=1)
-    other = measuring.measure(["frechet"], "digits:test", "digits", n=50, seed=2)
+    first = measuring.measure(["frechet"], "digits:test", "digits", Machine(seed=1), n=50)
+    again = measuring.measure(["frechet"], "digits:test", "digits", Machine(seed=1), n=50)
+    other = measuring.measure(["frechet"], "digits:test", "digits", Machine(seed=2), n=50)
     for one, two in zip(first, again, strict=True):
         # LAPACK's last digits depend on where its arrays lie in memory.
         assert one.value == pytest.approx(two.value, rel=1e-9), one.name
@@ -367,7 +368,7 @@ def test_shipped_digits_classifier_is_as_good_as_it_says() -> None:
         ({"reference": "no/such"}, "no reference named"),
         ({"n": 1}, "at least 2 images"),
         ({"n": 3, "names": "kernel"}, "kernel needs at least 4"),
-        ({"batch": 0}, "a batch of at least 1"),
+        ({"machine": Machine(batch=0)}, "a batch of at least 1"),
         ({"features": "mnist"}, "are of 1x28x28 images, got 1x16x16"),
         ({"names": "fidd"}, "no metric named 'fidd'"),
         ({"features": "pixel"}, "did you mean 'pixels'"),

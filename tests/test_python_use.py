@@ -13,10 +13,11 @@ import torch
 
 import naqsh
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.io import inline
 from naqsh.io.foreign import read_lines
 from naqsh.io.png import Grid
-from naqsh.studies import detection
+from naqsh.studies import detection, evaluation
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -61,6 +62,19 @@ def test_one_metric_by_its_name(run):
     ]
     with pytest.raises(NaqshError, match="no metric named 'fids'"):
         run.evaluate("fids", **options)
+
+
+@pytest.mark.parametrize("work", ["evaluate", "detect"])
+def test_a_run_measures_where_and_how_it_is_told(run, work, monkeypatch):
+    given = {}
+    monkeypatch.setattr(evaluation, "evaluate", lambda *told, **_: given.update(told=told))
+    monkeypatch.setattr(detection, "detect", lambda *told, **_: given.update(told=told))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    how = {"device": "auto", "batch": 7, "seed": 3, "data_home": "sets", "progress": print}
+    getattr(run, work)("kernel", **how)
+    assert given["told"] == (run, "kernel", Machine("cpu", 7, 3, "sets", print))
+    with pytest.raises(NaqshError, match="no device named 'gpu'; known: auto"):
+        getattr(run, work)("kernel", device="gpu")
 
 
 def test_curves_are_columns_of_one_length(run):

@@ -14,6 +14,7 @@ from naqsh import data
 from naqsh.cli import main
 from naqsh.core.abilities import Samples
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
 from naqsh.diffusion.samplers import Heun
 from naqsh.methods.diffusion import Diffusion
@@ -45,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> naqsh.Run:
 
 def study(run: naqsh.Run, *names: str, steps: tuple[int, ...] = (2, 3)) -> dict[str, Any]:
     """A small one by pixels."""
-    return samplers.study(run, names, steps, features="pixels", n=12, batch=5)
+    return samplers.study(run, names, steps, Machine(batch=5), features="pixels", n=12)
 
 
 def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) -> None:
@@ -58,7 +59,7 @@ def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) 
     assert order == [("ddim", 2), ("ddim", 3), ("heun", 2), ("heun", 3)]
     assert [point["evaluations"] for point in found["points"]] == [2, 3, 3, 5]
     options = {"sampler": "heun", "steps": 3}
-    drawn = draw(run, 12, 0, 12, "cpu", lambda what, done, total: None, options)
+    drawn = draw(run, 12, Machine(batch=12), options)
     real = data.load("digits", split="test", size=None)
     tables = [extract(features_named("pixels"), images) for images in (real.images, drawn)]
     told = {m["name"]: m["value"] for m in found["points"][-1]["measures"]}
@@ -83,7 +84,7 @@ def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatc
     assert drawn == [{"sampler": "ddim", "steps": 4}]
     assert len(after["points"]) == len(before["points"]) + 1
     # Other images are another study.
-    other = samplers.study(run, ["ddim"], [2], features="pixels", n=13, batch=5)
+    other = samplers.study(run, ["ddim"], [2], Machine(batch=5), features="pixels", n=13)
     assert [point["steps"] for point in other["points"]] == [2]
     assert other["nearest"]["picture"] != before["nearest"]["picture"]
     # And it takes nothing from the first.
@@ -105,7 +106,7 @@ def test_what_has_no_samplers_is_refused(run: naqsh.Run, finished: Path) -> None
     ("how", "line"),
     [
         ({"n": 1}, "at least 2 images"),
-        ({"batch": 0}, "a batch of at least 1"),
+        ({"machine": Machine(batch=0)}, "a batch of at least 1"),
         ({"features": "mnist"}, "are of 1x28x28 images, got 1x16x16"),
     ],
 )

@@ -8,7 +8,8 @@ import torch
 
 from naqsh.core import world as ranks
 from naqsh.core.errors import NaqshError
-from naqsh.core.progress import Progress
+from naqsh.core.machine import Machine
+from naqsh.core.progress import Progress, silent
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
 from naqsh.recipes.recipe import Recipe
@@ -158,10 +159,7 @@ class Run(Trained):
                 the last is drawn, or none is.
             overwrite: replace the images in the folder, or a file that Naqsh did not write.
             columns: images in a row of the grid.
-            batch: how many at a time.
-            device: where they are made.
-            progress: called with how many are drawn.
-            options: as for :meth:`sample`.
+            batch, device, progress, options: as for :meth:`sample`.
 
         Returns:
             the file or folder that was written.
@@ -179,11 +177,8 @@ class Run(Trained):
                 self.recipe.name,
                 n,
                 options or {},
+                Machine(str(world.device), batch, seed, progress=progress or silent),
                 classes=self.classes,
-                seed=seed,
-                batch=batch,
-                device=str(world.device),
-                progress=progress,
             )
             if folder:
                 sampling.write_each(path, drawn, overwrite)
@@ -209,26 +204,63 @@ class Run(Trained):
         return piece
 
     def evaluate(
-        self, metrics: str | Iterable[str] = "all", *, features: str | None = None, **options: Any
+        self,
+        metrics: str | Iterable[str] = "all",
+        *,
+        seed: int = 0,
+        batch: int = 100,
+        device: str = "cpu",
+        data_home: Path | str | None = None,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> "Evaluation":
-        """Measure samples against real images; see :func:`naqsh.studies.evaluation.evaluate`.
+        """Measure samples against real images; ``evaluation.json`` in the run's folder grows.
 
         Args:
-            metrics: one name or several.
-            features: by which features; by default those of the run's data set.
-            options: what else :func:`naqsh.studies.evaluation.evaluate` takes.
+            metrics: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the
+                method has.
+            seed: of the samples.
+            batch: images at a time.
+            device: where it is computed: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+            data_home: where data sets are looked for first.
+            progress: called with what is being done, how much of it is done, and of how much.
+            options: what else :func:`naqsh.studies.evaluation.evaluate` takes, such as ``n``.
+
+        Raises:
+            NaqshError: as :func:`naqsh.studies.evaluation.evaluate`, or there is no such device.
         """
         from naqsh.studies import evaluation
 
-        names = [metrics] if isinstance(metrics, str) else metrics
-        return evaluation.evaluate(self, names, features=features, **options)
+        machine = Machine(ranks.place(device), batch, seed, data_home, progress or silent)
+        return evaluation.evaluate(self, metrics, machine, **options)
 
-    def detect(self, source: str, **options: Any) -> "Detection":
-        """Score images for what is unlike the run's own; see
-        :func:`naqsh.studies.detection.detect`."""
+    def detect(
+        self,
+        source: str,
+        *,
+        seed: int = 0,
+        batch: int = 50,
+        device: str = "cpu",
+        data_home: Path | str | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> "Detection":
+        """Score images for what is unlike those that the run was trained on.
+
+        Args:
+            source: what to examine: a folder, an image, or a data set's name.
+            seed: of noise and choices.
+            batch, device, data_home, progress: as for :meth:`evaluate`.
+            options: what else :func:`naqsh.studies.detection.detect` takes, such as ``features``,
+                ``score`` and ``false_alarms``.
+
+        Raises:
+            NaqshError: as :func:`naqsh.studies.detection.detect`, or there is no such device.
+        """
         from naqsh.studies import detection
 
-        return detection.detect(self, source, **options)
+        machine = Machine(ranks.place(device), batch, seed, data_home, progress or silent)
+        return detection.detect(self, source, machine, **options)
 
     def export(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the run to one file, without optimiser state; see :mod:`naqsh.runs.export`.

@@ -82,6 +82,7 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
         found = detection.detect(
             trained,
             options.pictures,
+            machine,
             given_normal=options.normal,
             features=options.features,
             score=options.score,
@@ -90,7 +91,6 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
             n=options.n,
             good=options.good,
             skip_broken=options.skip_broken,
-            **machine,
         )
     if options.save:
         assert found.detector is not None
@@ -122,7 +122,7 @@ def _by_detector(options: argparse.Namespace) -> int:
             option = name.replace("_", "-")
             raise NaqshError(f"a saved detector has its own {option}: leave --{option} out")
     with at_work(options) as machine:
-        detector = detection.load(options.run, machine["device"], options.features)
+        detector = detection.load(options.run, machine.device, options.features)
         examined = detection.images_of(
             options.pictures, detector.shape, options.skip_broken, detector.range
         )

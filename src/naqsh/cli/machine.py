@@ -4,7 +4,10 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naqsh.core.machine import Machine
 
 
 def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) -> None:
@@ -33,15 +36,11 @@ def counting() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def at_work(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What the functions that measure take of these options, with progress shown meanwhile."""
+def at_work(options: argparse.Namespace) -> Iterator["Machine"]:
+    """What the studies take of these options, with progress shown meanwhile."""
+    from naqsh.core.machine import Machine
     from naqsh.core.world import join
 
     with join(options.device) as world, counting() as progress:
-        yield {
-            "seed": options.seed,
-            "batch": options.batch,
-            "device": str(world.device),
-            "data_home": options.data_home,
-            "progress": progress,
-        }
+        place = str(world.device)
+        yield Machine(place, options.batch, options.seed, options.data_home, progress)

@@ -74,12 +74,12 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
         result = evaluation.evaluate(
             trained,
             options.metrics,
+            machine,
             features=options.features,
             n=options.n,
             reference=options.reference,
             data=options.data,
             sampling=named,
-            **machine,
         )
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
@@ -144,11 +144,11 @@ def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
             trained,
             options.samplers,
             options.steps,
+            machine,
             features=options.features,
             n=options.n,
             data=options.data,
             sampling=named,
-            **machine,
         )
     print(json.dumps(study, indent=1) if options.json else samplers.table(study))
     return 0
@@ -189,10 +189,10 @@ def _bound(options: argparse.Namespace, named: dict[str, str]) -> int:
         study = bounds.study(
             trained,
             options.n,
+            machine,
             reference=options.reference,
             likelihood=options.likelihood,
             data=options.data,
-            **machine,
         )
     print(json.dumps(study, indent=1) if options.json else bounds.table(study))
     return 0
@@ -249,6 +249,7 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
             [options.metric],
             options.real,
             options.generated,
+            machine,
             features=options.features,
             n=options.n,
             size=options.size,
@@ -256,7 +257,6 @@ def _measure(options: argparse.Namespace, named: dict[str, str]) -> int:
             ranges=options.range,
             keys=options.key,
             skip_broken=options.skip_broken,
-            **machine,
         )
     if options.json:
         print(json.dumps([measure.to_dict() for measure in results], indent=1))

@@ -153,7 +153,7 @@ def join(device: str = "auto") -> Iterator[World]:
         NaqshError: a device that this machine does not have, an environment that makes no sense,
             or another rank that did not come or has left.
     """
-    size, rank, local = (_told(*of) for of in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0)))
+    size, rank, local = _surroundings()
     if size < 1 or (size > 1 and rank >= size):
         raise NaqshError(f"RANK {rank} is none of WORLD_SIZE {size}; torchrun sets both, or unset")
     place = _device(device, local, size)
@@ -172,6 +172,24 @@ def join(device: str = "auto") -> Iterator[World]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def place(device: str = "auto") -> str:
+    """The name of a device for work that a process does by itself, whichever others there are.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        NaqshError: a device that this machine does not have.
+    """
+    size, _, local = _surroundings()
+    return str(_device(device, local, size))
+
+
+def _surroundings() -> tuple[int, int, int]:
+    """How many processes there are, which this one is, and which on this machine."""
+    return _told("WORLD_SIZE", 1), _told("RANK", 0), _told("LOCAL_RANK", 0)
 
 
 def _told(name: str, alone: int) -> int:

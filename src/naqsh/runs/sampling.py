@@ -13,9 +13,9 @@ from torch import Tensor
 
 from naqsh.core.abilities import HasSamplers, Sampler, Samples
 from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.machine import Machine
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
-from naqsh.core.progress import Progress
 from naqsh.core.readable import readable_bytes
 from naqsh.core.spec import Shape
 from naqsh.io import codec, environment, outputs
@@ -32,13 +32,10 @@ def batches(
     name: str,
     n: int,
     given: Mapping[str, Any],
+    machine: Machine,
     *,
     classes: Sequence[str] = (),
-    seed: int = 0,
     first: int = 0,
-    batch: int = SAMPLE_BATCH,
-    device: str = "cpu",
-    progress: Progress | None = None,
 ) -> Iterator[Tensor]:
     """Images first..first + n - 1 of a seed, a batch at a time, so that thousands need no memory.
 
@@ -47,12 +44,10 @@ def batches(
         name: of its recipe, for messages.
         n: how many.
         given: options of sampling, as :func:`sample_options` takes them.
+        machine: where they are drawn; its seed is of the noise, and image k of a seed is the same
+            image in every call.
         classes: the names of the labels.
-        seed: of the noise; image k of a seed is the same image in every call.
         first: the number of the first one.
-        batch: how many at a time.
-        device: where they are drawn.
-        progress: called with how many are drawn.
 
     Returns:
         float32 in [0, 1] with shape (batch or fewer, C, H, W), on the CPU.
@@ -62,23 +57,22 @@ def batches(
     """
     if not isinstance(method, Samples):
         raise NaqshError(f"{name} makes no images: its method has no sample")
+    batch, place = machine.batch, torch.device(machine.device)
     if n < 1 or batch < 1 or first < 0:
         raise NaqshError(
             f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
         )
     require_room(min(n, batch), method.shape, "take a smaller batch")
     chosen = _arguments(method, sample_options(method, given, classes))
-    place = torch.device(device)
 
     def drawn() -> Iterator[Tensor]:
         method.to(place)
         for start in range(first, first + n, batch):
             count = min(batch, first + n - start)
-            noise = Noise(derive(seed, "sample"), count, start, place)
+            noise = Noise(derive(machine.seed, "sample"), count, start, place)
             with torch.inference_mode():
                 images = method.sample(noise, **chosen).float().cpu()
-            if progress:
-                progress("samples", start - first + count, n)
+            machine.progress("samples", start - first + count, n)
             yield images
 
     return drawn()

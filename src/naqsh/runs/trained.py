@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.machine import Machine
 from naqsh.core.method import Method
-from naqsh.core.progress import Progress
+from naqsh.core.progress import Progress, silent
 from naqsh.io.files import read_records
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, loading, origin, packed, sampling
@@ -181,12 +182,9 @@ class Trained:
             self.recipe.name,
             n,
             options,
+            Machine(device, batch, seed, progress=progress or silent),
             classes=self.classes,
-            seed=seed,
             first=first,
-            batch=batch,
-            device=device,
-            progress=progress,
         )
         return torch.cat(list(drawn))
 

@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -22,8 +21,8 @@ from torch import Tensor
 
 from naqsh.core.abilities import BoundParts, Bounds, HasFlowLogProb
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
-from naqsh.core.progress import Progress, silent
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
@@ -34,15 +33,11 @@ from naqsh.training.rows import seen
 def study(
     run: Trained,
     n: int = 16,
+    machine: Machine = Machine(),
     *,
     reference: Literal["train", "test"] = "test",
     likelihood: bool = False,
-    seed: int = 0,
-    batch: int = 100,
-    device: str = "cpu",
     data: str | None = None,
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Take a run's bound apart and add that to ``bound.json`` in its folder.
 
@@ -51,14 +46,10 @@ def study(
     Args:
         run: what is measured.
         n: images; the network is evaluated once a time for each batch of them.
+        machine: where the network is evaluated, on which choice of images and which noise.
         reference: of which part of the data.
         likelihood: also take the estimate by the probability-flow equation.
-        seed: of the choice of images and of the noise.
-        batch: images at a time.
-        device: where the network is evaluated.
         data: where the run's data set is now, if it has moved.
-        data_home: where data sets are looked for first.
-        progress: called with how far it is.
 
     Returns:
         what was found, and what it is of. Numbers are bits per dimension, each with its standard
@@ -68,20 +59,20 @@ def study(
     Raises:
         NaqshError: a method without such a bound, or n that does not fit.
     """
-    method, place = run.method, torch.device(device)
+    method, place = run.method, torch.device(machine.device)
+    seed, batch, progress = machine.seed, machine.batch, machine.progress
     if not isinstance(method, Bounds):
         raise NaqshError(
             f"{run.recipe.name} has no bound by time; diffusion models have, such as ddpm-mnist"
         )
     if likelihood and not isinstance(method, HasFlowLogProb):
         raise NaqshError(f"{run.recipe.name} has no probability-flow equation; no --likelihood")
-    require_counts(n=n, batch=batch)
+    require_counts(n=n, batch=machine.batch)
     store = kept.bounds(run.folder)
     store.read()  # a damaged file is refused before the work
-    real, note, _ = run.images(reference, data, data_home)
+    real, note, _ = run.images(reference, data, machine.data_home)
     if not 2 <= n <= len(real):
         raise NaqshError(f"n {n}: a standard error needs 2 to {len(real):,} images")
-    progress = progress or silent
     chosen = real.some(n, seed)
     method.to(place)
     parts: list[BoundParts] = []

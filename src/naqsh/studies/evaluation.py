@@ -14,8 +14,8 @@ from naqsh import metrics
 from naqsh.core.abilities import HasLogProb, Samples
 from naqsh.core.distances import kind
 from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
-from naqsh.core.progress import Progress, silent
 from naqsh.data import splits
 from naqsh.io import places
 from naqsh.io import png as pictures
@@ -47,16 +47,12 @@ Pixels = NDArray[np.uint8]
 def evaluate(
     run: Trained,
     names: str | Iterable[str] = "all",
+    machine: Machine = Machine(),
     *,
     features: str | None = None,
     n: int = 5000,
-    seed: int = 0,
     reference: str = "test",
-    batch: int = 100,
-    device: str = "cpu",
     data: str | None = None,
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure a run's samples against real images; ``evaluation.json`` in its folder grows.
@@ -67,18 +63,14 @@ def evaluate(
         run: what is measured.
         names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
             has.
+        machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
         n: images drawn.
-        seed: of the samples.
         reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
             set's name (with ``:test``), folder or file. Test images were not trained on, so they
             do not reward memorisation.
-        batch: images drawn at a time.
-        device: where images are drawn and features taken.
         data: where the run's data set is now, if it has moved; others are measured against with a
             note.
-        data_home: where data sets are looked for first.
-        progress: called with how far it is.
         sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
 
     Raises:
@@ -88,24 +80,23 @@ def evaluate(
     method = run.method
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no images: there is nothing to measure")
-    progress = progress or silent
     _require_known(reference)
-    require_counts(n=n, batch=batch)
+    require_counts(n=n, batch=machine.batch)
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is refused before the work
     asked = [name for name in names if name not in OWN]
     metrics.require_enough(asked, None, n)
-    measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
     require_fit(measured_by, method.shape)
-    real, called, note = _reference(run, reference, data, data_home)
+    real, called, note = _reference(run, reference, data, machine.data_home)
     require_fit(measured_by, real.shape, method.shape)
     metrics.require_enough(asked, len(real), n, called)
-    real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
-    drawn = draw(run, n, seed, batch, device, progress, options)
+    real_features = metrics.extract(measured_by, real.images, batch=machine.batch, cache=True)
+    drawn = draw(run, n, machine, options)
     generated = metrics.extract(
-        measured_by, drawn, batch=batch, progress=partial(progress, "features")
+        measured_by, drawn, batch=machine.batch, progress=partial(machine.progress, "features")
     )
     measures = metrics.measure(
         asked,
@@ -115,24 +106,23 @@ def evaluate(
         fingerprint=measured_by.fingerprint,
         reference=called,
         reference_fingerprint=real.fingerprint,
-        seed=seed,
+        seed=machine.seed,
     )
     floor, no_floor = None, None
     if asked:
-        floor, no_floor = under(run, asked, measured_by, real, reference, n, data, data_home)
-    likelihood = _likelihood(run, real, called, seed, batch, device, progress) if likely else None
-    near = None
-    if {NEAREST, "all"} & set(names):
-        near = look_near(run, drawn, seed, data, data_home)
+        home = machine.data_home
+        floor, no_floor = under(run, asked, measured_by, real, reference, n, data, home)
+    likelihood = _likelihood(run, real, called, machine) if likely else None
+    near = look_near(run, drawn, machine, data) if {NEAREST, "all"} & set(names) else None
     speed = metrics.sampling_speed(
-        lambda count: run.sample(count, batch=batch, device=device, **options),
+        lambda count: run.sample(count, batch=machine.batch, device=machine.device, **options),
         method.sampling_network,
         min(n, SPEED_PICTURES),
     )
     result = Evaluation(
         run.step,
         run.weights,
-        seed,
+        machine.seed,
         measures,
         speed,
         likelihood,
@@ -142,7 +132,7 @@ def evaluate(
         floor=floor,
         no_floor=no_floor,
     )
-    found = results(result, real.fingerprint, batch)
+    found = results(result, real.fingerprint, machine.batch)
     store.keep(found)
     if moved := {kind(m.name): influences.part(*m.influence) for m in measures if m.influence}:
         of = {name: value for name, value in found[0].of.items() if name != "metric"}
@@ -183,24 +173,21 @@ def _reference(
     return real, reference if ":" in reference else real.name, None
 
 
-def look_near(
-    run: Trained, drawn: Pixels, seed: int, given: str | None, home: Path | str | None
-) -> Nearness | None:
+def look_near(run: Trained, drawn: Pixels, machine: Machine, data: str | None) -> Nearness | None:
     """How near samples lie to the training images; None where there are no test images.
 
     Args:
         run: whose samples they are.
         drawn: the samples; the first :data:`NEAR` are looked at.
-        seed: of the choice of test images.
-        given: as `data` of :func:`evaluate`.
-        home: as `data_home` of it.
+        machine: whose seed chooses the test images.
+        data: where the run's data set is now, if it has moved.
     """
-    train = run.images("train", given, home).images
+    train = run.images("train", data, machine.data_home).images
     try:
-        test = run.images("test", given, home).images
+        test = run.images("test", data, machine.data_home).images
     except NaqshError:
         return None
-    return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, seed).images)
+    return metrics.nearness(drawn[:NEAR], train.images, test.some(NEAR, machine.seed).images)
 
 
 def _likelihood_wanted(run: Trained, names: Sequence[str]) -> bool:
@@ -212,27 +199,21 @@ def _likelihood_wanted(run: Trained, names: Sequence[str]) -> bool:
 
 
 def _likelihood(
-    run: Trained,
-    real: "datasets.DataSet",
-    reference: str,
-    seed: int,
-    batch: int,
-    device: str,
-    progress: Progress,
+    run: Trained, real: "datasets.DataSet", reference: str, machine: Machine
 ) -> Likelihood:
-    method, place = run.method, torch.device(device)
+    method, place, batch = run.method, torch.device(machine.device), machine.batch
     assert isinstance(method, HasLogProb)
     n = min(len(real), LIKELIHOOD_PICTURES)
-    chosen = real.some(n, seed)
+    chosen = real.some(n, machine.seed)
     method.to(place)
     parts = []
     with torch.inference_mode():
         for first in range(0, n, batch):
             part = chosen.images[first : first + batch]
-            noise = Noise(derive(seed, "likelihood"), len(part), first, place)
+            noise = Noise(derive(machine.seed, "likelihood"), len(part), first, place)
             images = seen(part, method.value_range, place)
             parts.append(method.log_prob(images, noise).double().cpu())
-            progress("likelihood", first + len(images), n)
+            machine.progress("likelihood", first + len(images), n)
     return metrics.likelihood(
         torch.cat(parts).numpy(),
         int(np.prod(chosen.shape)),
@@ -243,30 +224,23 @@ def _likelihood(
     )
 
 
-def draw(
-    run: Trained,
-    n: int,
-    seed: int,
-    batch: int,
-    device: str,
-    progress: Progress,
-    options: Mapping[str, Any],
-) -> Pixels:
+def draw(run: Trained, n: int, machine: Machine, options: Mapping[str, Any]) -> Pixels:
     """Samples as uint8, the form in which every generator's images are measured."""
-    require_counts(n=n, batch=batch)
+    require_counts(n=n, batch=machine.batch)
     parts: list[Pixels] = []
-    for first in range(0, n, batch):
-        count = min(batch, n - first)
-        images = run.sample(count, seed=seed, first=first, batch=batch, device=device, **options)
+    how: dict[str, Any] = {"seed": machine.seed, "batch": machine.batch, "device": machine.device}
+    for first in range(0, n, machine.batch):
+        count = min(machine.batch, n - first)
+        images = run.sample(count, first=first, **how, **options)
         parts.append(pictures.to_pixels(images.numpy()))
-        progress("samples", first + count, n)
+        machine.progress("samples", first + count, n)
     return np.concatenate(parts)
 
 
 def distance(run: Trained, real: "datasets.DataSet", features: str, n: int) -> float:
     """The Frechet distance of `n` samples of a run to real images, and nothing else."""
     measured_by = extractor(features)
-    generated = draw(run, n, 0, 100, "cpu", silent, {})
+    generated = draw(run, n, Machine(), {})
     return metrics.frechet_distance_features(
         metrics.extract(measured_by, real.images, cache=True),
         metrics.extract(measured_by, generated),

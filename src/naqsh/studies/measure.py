@@ -9,7 +9,7 @@ from typing import TypeVar
 from naqsh import data, metrics
 from naqsh.core.distances import PUBLISHED, title
 from naqsh.core.errors import NaqshError
-from naqsh.core.progress import Progress, silent
+from naqsh.core.machine import Machine
 from naqsh.data.dataset import Split
 from naqsh.data.holdout import NoTestSplit
 from naqsh.io import places
@@ -70,6 +70,7 @@ def measure(
     names: Iterable[str],
     real: str,
     generated: str,
+    machine: Machine = Machine(),
     *,
     features: str | None = None,
     n: int | None = None,
@@ -78,11 +79,6 @@ def measure(
     ranges: Sequence[tuple[float, float] | None] = (),
     keys: Sequence[str | None] = (),
     skip_broken: bool = False,
-    seed: int = 0,
-    batch: int = 250,
-    device: str = "cpu",
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
 ) -> list[Measure]:
     """Measure one collection of images against another.
 
@@ -90,6 +86,7 @@ def measure(
         names: out of ``frechet kernel pr dc``, or ``all``.
         real: a folder, a .npz or .npy file, or a data set's name; with ``:test`` its test split.
         generated: likewise.
+        machine: where features are taken; its seed is of the choice and of standard errors.
         features: by which features; by default those of the data set `real`, else ``inception``.
         n: take so many images of each, at random; all by default.
         size: resize both to `size` x `size`.
@@ -98,26 +95,19 @@ def measure(
             none, for folders), or one for each collection, of which None takes those of the type.
         keys: the arrays of `.npz` files that hold the images: one name, or one for each collection.
         skip_broken: leave out images of a folder that cannot be read, with a note of their number.
-        seed: of the choice and of standard errors.
-        batch: images at a time.
-        device: where features are taken.
-        data_home: where data sets are looked for first.
-        progress: called with how far it is.
 
     Raises:
         NaqshError: images that cannot be had or do not fit together.
     """
-    progress = progress or silent
     names = metrics.named(names)
-    require_counts(n=n, batch=batch)
+    require_counts(n=n, batch=machine.batch)
     if n is not None:
         metrics.require_enough(names, None, n)
     if channels not in (None, 1, 3):
         raise NaqshError(f"images have 1 or 3 channels, not {channels}")
     chosen = features or features_for(real.partition(":")[0])
-    common = Reading(
-        size, channels, skip_broken=skip_broken, home=Path(data_home) if data_home else None
-    )
+    home = Path(machine.data_home) if machine.data_home else None
+    common = Reading(size, channels, skip_broken=skip_broken, home=home)
     sources = (real, generated)
     limits = _for_each("range", ranges, sources, (".npy", ".npz"))
     names_of_arrays = _for_each("key", keys, sources, (".npz",))
@@ -127,17 +117,17 @@ def measure(
     ]
     if sides[0].shape != sides[1].shape and chosen != "inception":
         raise NaqshError(_of_two_shapes(real, generated, sides[0].shape, sides[1].shape))
-    sides = [_some(side, n, seed) for side in sides]
+    sides = [_some(side, n, machine.seed) for side in sides]
     called = sides[0].name + _split_of(real)[1]
     metrics.require_enough(names, len(sides[0]), len(sides[1]), called)
-    measured_by = extractor(chosen, device)  # last: its weights may have to be downloaded
+    measured_by = extractor(chosen, machine.device)  # last: its weights may have to be downloaded
     require_fit(measured_by, *(side.shape for side in sides))
     tables = [
         metrics.extract(
             measured_by,
             side.images,
-            batch=batch,
-            progress=partial(progress, what),
+            batch=machine.batch,
+            progress=partial(machine.progress, what),
             cache=n is None,
         )
         for what, side in zip(("real", "generated"), sides, strict=True)
@@ -148,7 +138,7 @@ def measure(
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
         reference=called,
-        seed=seed,
+        seed=machine.seed,
     )
 
 

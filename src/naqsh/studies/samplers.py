@@ -11,7 +11,7 @@ image nearest to each of some samples and compares with held-out images (`naqsh.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from naqsh import metrics
 from naqsh.core.abilities import HasSamplers, Samples
 from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
-from naqsh.core.progress import Progress, silent
+from naqsh.core.machine import Machine
+from naqsh.core.progress import silent
 from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
 from naqsh.runs import kept, records
@@ -45,15 +46,11 @@ def study(
     run: Trained,
     samplers: Sequence[str] | None = None,
     steps: Iterable[int] = (5, 10, 20, 50),
+    machine: Machine = Machine(),
     *,
     features: str | None = None,
     n: int = 2000,
-    seed: int = 0,
-    batch: int = 100,
-    device: str = "cpu",
     data: str | None = None,
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a run's samplers; ``samplers.json`` in its folder grows.
@@ -62,14 +59,10 @@ def study(
         run: what is sampled.
         samplers: which; all that the method has by default.
         steps: how many of each.
+        machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
         n: images drawn each.
-        seed: of the samples.
-        batch: images drawn at a time.
-        device: where images are drawn and features taken.
         data: where the run's data set is now, if it has moved.
-        data_home: where data sets are looked for first.
-        progress: called with how far it is.
         sampling: other options of sampling, the same for all points; all samplers must take them.
 
     Returns:
@@ -79,8 +72,7 @@ def study(
     Raises:
         NaqshError: a method without samplers, or an argument that does not fit.
     """
-    progress = progress or silent
-    require_counts(n=n, batch=batch)
+    require_counts(n=n, batch=machine.batch)
     known = choices(run)
     wanted = list(samplers or known)
     for name in wanted:
@@ -95,15 +87,15 @@ def study(
     for name in wanted:
         common = sample_options(run.method, {"sampler": name, **(sampling or {})}, run.classes)
     del common["sampler"]
-    measured_by = extractor(features or features_for(run.recipe.data.name), device)
+    measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
     require_fit(measured_by, run.method.shape)
-    real, note, _ = run.images("test", data, data_home)
+    real, note, _ = run.images("test", data, machine.data_home)
     require_fit(measured_by, real.shape, run.method.shape)
     metrics.require_enough(["frechet"], len(real), n, f"{real.name} test")
     shared = {
         "step": run.step,
         "n": n,
-        "seed": seed,
+        "seed": machine.seed,
         "features": measured_by.name,
         "fingerprint": measured_by.fingerprint,
         "reference": f"{real.name} test",
@@ -113,25 +105,22 @@ def study(
     }
     store = kept.samplers(run.folder)
     before = [result for result in store.find(**shared) if "sampler" in result.of]
-    real_features = metrics.extract(measured_by, real.images, batch=batch, cache=True)
+    real_features = metrics.extract(measured_by, real.images, batch=machine.batch, cache=True)
     done = {(result.of["sampler"], result.of["steps"]) for result in before}
     missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
     for name, count in missing:
-        what = partial(progress, f"{name}, {count} steps")
-
-        def tell(_: str, done: int, total: int, what: Any = what) -> None:
-            what(done, total)
-
         options = {**common, "sampler": name, "steps": count}
-        point = _point(run, options, measured_by, real_features, shared, batch, device, tell)
+        within = _named(machine, f"{name}, {count} steps")
+        point = _point(run, options, measured_by, real_features, shared, within)
         store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
     copies = {"metric": "nearest", **shared}
     if not store.find(**copies):
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
-        samples = draw(run, NEAR, seed, batch, device, silent, _usual(run, common, wanted[0]))
-        if near := look_near(run, samples, seed, data, data_home):
-            train = run.images("train", data, data_home).images
-            _show_near(run, samples, train.images, near, seed, picture)
+        quietly = replace(machine, progress=silent)
+        samples = draw(run, NEAR, quietly, _usual(run, common, wanted[0]))
+        if near := look_near(run, samples, machine, data):
+            train = run.images("train", data, machine.data_home).images
+            _show_near(run, samples, train.images, near, machine.seed, picture)
             kept_near = near.to_dict() | {"picture": picture.name}
             store.keep([Result(copies, records.checked(records.Nearest, kept_near))])
     found = store.find(**shared)
@@ -139,6 +128,15 @@ def study(
     points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
     nearest = [dict(result.found) for result in found if result.fits(metric="nearest")]
     return {**shared, "points": points, "nearest": nearest[-1] if nearest else None, "note": note}
+
+
+def _named(machine: Machine, what: str) -> Machine:
+    """The machine whose progress is shown as that of `what`."""
+
+    def progress(_: str, done: int, total: int) -> None:
+        machine.progress(what, done, total)
+
+    return replace(machine, progress=progress)
 
 
 def choices(run: Trained) -> list[str]:
@@ -165,16 +163,14 @@ def _point(
     measured_by: FeatureExtractor,
     real: Tensor,
     shared: Mapping[str, Any],
-    batch: int,
-    device: str,
-    progress: Progress,
+    machine: Machine,
 ) -> dict[str, Any]:
     """One sampler in one number of steps."""
     assert isinstance(run.method, Samples)
     drawn: list[Pixels] = []
 
     def sample(count: int) -> Tensor:
-        drawn.append(draw(run, count, shared["seed"], batch, device, progress, options))
+        drawn.append(draw(run, count, machine, options))
         return torch.from_numpy(drawn[-1])
 
     begun = time.monotonic()
@@ -182,7 +178,7 @@ def _point(
     measures = metrics.measure(
         ["frechet"],
         real,
-        metrics.extract(measured_by, drawn[-1], batch=batch),
+        metrics.extract(measured_by, drawn[-1], batch=machine.batch),
         features=measured_by.name,
         fingerprint=measured_by.fingerprint,
         reference=shared["reference"],

@@ -16,7 +16,9 @@ from typing import Any
 from naqsh import report
 from naqsh.core.distances import kind
 from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.printable import shown
+from naqsh.core.progress import silent
 from naqsh.core.world import join
 from naqsh.io.files import make_folder, write_text
 from naqsh.report.words import Words
@@ -177,16 +179,17 @@ class _Work:
         trained = _opened(Path(member.run) if member.run else self.folder / member.entry.folder)
         if not (there := self._measured(trained, member)):
             with join(self.device) as world, contextlib.ExitStack() as stack:
-                counter = None if self.quiet else stack.enter_context(Counter())
                 evaluation.evaluate(
                     trained,
+                    machine=Machine(
+                        str(world.device),
+                        seed=member.entry.seed,
+                        data_home=self.home,
+                        progress=silent if self.quiet else stack.enter_context(Counter()).update,
+                    ),
                     features=self.plan.features,
                     n=self.plan.n or planning.N,
-                    seed=member.entry.seed,
                     reference=self.plan.reference,
-                    device=str(world.device),
-                    data_home=self.home,
-                    progress=counter.update if counter else None,
                 )
             there = self._measured(trained, member)
         return {name: value for name, value in there[-1].of.items() if name != "metric"}

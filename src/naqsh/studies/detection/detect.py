@@ -3,43 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-
-from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs
-from naqsh.core.errors import NaqshError, one_of
+from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.core.printable import whole
-from naqsh.core.progress import Progress
 from naqsh.data.fingerprint import fingerprint_of
 from naqsh.io.files import make_part, whole_folder, write_json, write_text
 from naqsh.metrics import detection as measure
 from naqsh.runs.records import Choice
 from naqsh.runs.trained import Trained
-from naqsh.studies.detection import caution, choice, heat
-from naqsh.studies.detection.baselines import Neighbour, Residual
-from naqsh.studies.detection.density import FlowOnFeatures, GaussianOnFeatures
+from naqsh.studies.detection import caution, choice, heat, scoring
 from naqsh.studies.detection.detector import Detector
 from naqsh.studies.detection.examined import Examined
 from naqsh.studies.detection.figures import Figures, is_rounding, less, measured
 from naqsh.studies.detection.images import Normal, normal, repeated, under_test
-from naqsh.studies.detection.maps import feature_maps
 from naqsh.studies.detection.result import Detection
-from naqsh.studies.detection.scores import (
-    Likelihood,
-    Maps,
-    Pixels,
-    Reconstruction,
-    Scorer,
-    Scores,
-    joined,
-)
+from naqsh.studies.detection.scores import Likelihood, Maps, Scorer, Scores
 
 DRAWS = 8
-AUTO = "auto"
-"""Asks for the score that held-out normal images find better (:mod:`.choice`)."""
-
 MOST_PIXELS = 1 << 28
 """Pixels of heat maps that are kept at once, 1 GiB a scorer."""
 
@@ -47,6 +29,7 @@ MOST_PIXELS = 1 << 28
 def detect(
     run: Trained,
     source: str,
+    machine: Machine = Machine(batch=50),
     *,
     given_normal: str | None = None,
     features: str | None = None,
@@ -56,11 +39,6 @@ def detect(
     n: int | None = None,
     good: str | None = None,
     skip_broken: bool = False,
-    seed: int = 0,
-    batch: int = 50,
-    device: str = "cpu",
-    data_home: Path | str | None = None,
-    progress: Progress | None = None,
 ) -> Detection:
     """Score images by a run, and write what was found into a folder of its own in the run's.
 
@@ -71,6 +49,7 @@ def detect(
     Args:
         run: trained on normal images.
         source: what to examine: see :func:`naqsh.studies.detection.images.under_test`.
+        machine: where methods and features compute; its seed is of noise and choices.
         given_normal: normal images instead of the run's training images.
         features: fit densities of these feature maps as well; see
             :func:`naqsh.studies.detection.maps.feature_maps`.
@@ -83,45 +62,35 @@ def detect(
         n: most images of each named data set.
         good: the sub-folder of good images where it is not called ``good``.
         skip_broken: leave out files that cannot be read, with a note of their number.
-        seed: of noise and choices.
-        batch: images scored at a time.
-        device: where methods and features compute.
-        data_home: where data sets are looked for first.
-        progress: called with how far it is.
 
     Raises:
         NaqshError: the method has neither likelihood nor reconstruction, images that cannot be
             had, or an argument that does not fit.
     """
-    if min(draws, batch, 1 if n is None else n) < 1:
-        raise NaqshError(f"draws, batch and n must be at least 1, got {draws}, {batch} and {n}")
+    seed, home = machine.seed, machine.data_home
+    if min(draws, machine.batch, 1 if n is None else n) < 1:
+        given = f"{draws}, {machine.batch} and {n}"
+        raise NaqshError(f"draws, batch and n must be at least 1, got {given}")
     if not 0 < false_alarms < 1:
         raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
     source, given_normal = whole(source), given_normal and whole(given_normal)
-    progress = progress or (lambda what, done, total: None)
-    place = torch.device(device)
-    scorers = _scorers(run, features, draws, seed, place, progress)
-    decides = _deciding(score, [scorer.name for scorer in scorers])
-    examined = under_test(source, run, n, data_home, good, skip_broken)
-    reference, notes = normal(run, given_normal, seed, data_home, good, skip_broken)
+    scorers = scoring.scorers(run, features, draws, machine)
+    decides = scoring.deciding(score, [scorer.name for scorer in scorers])
+    examined = under_test(source, run, n, home, good, skip_broken)
+    reference, notes = normal(run, given_normal, seed, home, good, skip_broken)
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes
     scored = {
-        scorer.name: _run(scorer, examined, reference, batch, progress, with_maps)
+        scorer.name: scoring.scored(scorer, examined, reference, machine, with_maps)
         for scorer in scorers
     }
     picked = None
-    if score == AUTO:
+    if score == scoring.AUTO:
         picked = _choice(scorers, scored, reference, decides, seed)
         decides = picked.better or decides
     beside = choice.BASELINE if picked and picked.better is None else None
     rates = dict.fromkeys((decides, beside), false_alarms / 2) if beside else {}
     found = _figures(scorers, scored, examined, rates, false_alarms)
-    likelihood = None
-    if "likelihood" in scored:
-        likely = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
-        nats, bits = (scored[name][0].values for name in ("likelihood", "complexity"))
-        likelihood = caution.check(likely, reference.held_out, nats, bits, examined.images)
     if "reconstruction" in scored and is_rounding(scored["reconstruction"][0]):
         notes.append("round_trip")
     detection = Detection(
@@ -137,8 +106,10 @@ def detect(
         },
         false_alarms=false_alarms,
         draws=draws,
-        figures={name: found[name] for name in sorted(found, key=partial(_rank, decides, beside))},
-        likelihood=likelihood,
+        figures={
+            name: found[name] for name in sorted(found, key=partial(scoring.rank, decides, beside))
+        },
+        likelihood=_caution(scorers, scored, examined, reference),
         notes=tuple(notes),
         choice=picked,
         terms={
@@ -151,79 +122,20 @@ def detect(
             "score": score,
         },
     )
-    deciders = [figures for figures in (detection.deciding, detection.beside) if figures]
-    about = {"false_alarms": false_alarms, "normal": detection.normal, "step": detection.step}
-    ready = Detector(
+    return _kept(run, replace(detection, detector=_detector(run, detection, scorers)))
+
+
+def _detector(run: Trained, found: Detection, scorers: Sequence[Scorer]) -> Detector:
+    """The scores that decide with their thresholds, to be kept by themselves."""
+    deciders = [figures for figures in (found.deciding, found.beside) if figures]
+    about = {"false_alarms": found.false_alarms, "normal": found.normal, "step": found.step}
+    return Detector(
         run.method.shape,
-        {figures.name: _fitted(figures.name, scorers) for figures in deciders},
+        {figures.name: scoring.fitted(figures.name, scorers) for figures in deciders},
         {figures.name: figures.threshold for figures in deciders},
         about | {"recipe": run.recipe.name, "range": run.recipe.data.range},
         run.weights_file,
     )
-    return _kept(run, replace(detection, detector=ready))
-
-
-def _fitted(name: str, scorers: Sequence[Scorer]) -> Scorer:
-    """The scorer of a name; the corrected likelihood is made of another."""
-    if name != caution.CORRECTED:
-        return next(scorer for scorer in scorers if scorer.name == name)
-    own = next(scorer for scorer in scorers if isinstance(scorer, Likelihood))
-    return caution.Corrected(own.method, own.draws, own.seed, own.device)
-
-
-ORDER = (
-    "flow-on-features",
-    "gaussian-on-features",
-    "likelihood",
-    caution.CORRECTED,
-    "reconstruction",
-    "pca",
-    "neighbour",
-    "complexity",
-)
-"""How scorers are listed, and which of them decides where none is asked for."""
-
-
-def _rank(decides: str, beside: str | None, name: str) -> tuple[bool, bool, int]:
-    return name != decides, name != beside, ORDER.index(name)
-
-
-def _scorers(
-    run: Trained,
-    features: str | None,
-    draws: int,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-) -> list[Scorer]:
-    method = run.method.to(device)
-    scorers: list[Scorer] = []
-    if isinstance(method, HasLogProb):
-        scorers.append(Likelihood(method, draws, seed, device))
-    if isinstance(method, Reconstructs | Encodes):
-        scorers.append(Reconstruction(method, device))
-    if features:
-        maps = feature_maps(features, device)
-        flow = FlowOnFeatures(maps, seed, partial(progress, "flow on features"))
-        flow.require_fit(method.shape)  # before other scores take their time
-        scorers.append(flow)
-        scorers.append(GaussianOnFeatures(maps, seed))
-    if not scorers:
-        raise NaqshError(
-            f"{run.recipe.name} cannot score images: its method has neither log_prob nor "
-            "reconstruct, as VAEs and flows have; or give --features"
-        )
-    return [*scorers, Residual(), Neighbour(), caution.Complexity()]
-
-
-def _deciding(asked: str | None, names: list[str]) -> str:
-    if "likelihood" in names:
-        names = [*names, caution.CORRECTED]
-    if asked in (None, AUTO):
-        return min(names, key=ORDER.index)
-    if asked not in names:
-        raise one_of("score", asked, [*names, AUTO])
-    return asked
 
 
 def _choice(
@@ -248,28 +160,18 @@ def _choice(
     )
 
 
-def _run(
-    scorer: Scorer,
+def _caution(
+    scorers: Sequence[Scorer],
+    scored: dict[str, tuple[Scores, Scores]],
     examined: Examined,
     reference: Normal,
-    batch: int,
-    progress: Progress,
-    with_maps: bool,
-) -> tuple[Scores, Scores]:
-    """Scores of the images examined and of the normal ones held out."""
-    scorer.fit(reference.fitted)
-    total = len(examined) + len(reference.held_out)
-
-    def scores(images: Pixels, before: int, keep: bool) -> Scores:
-        parts = []
-        for start in range(0, len(images), batch):
-            part = scorer.score(np.asarray(images[start : start + batch]), start)
-            parts.append(part if keep else Scores(part.values, None))
-            progress(scorer.name, before + min(start + batch, len(images)), total)
-        return joined(parts)
-
-    held = scores(reference.held_out, 0, False)
-    return scores(examined.images, len(reference.held_out), with_maps), held
+) -> dict[str, Any] | None:
+    """What must be known to trust the likelihood, where the method has one."""
+    likely = next((scorer for scorer in scorers if isinstance(scorer, Likelihood)), None)
+    if likely is None:
+        return None
+    nats, bits = (scored[name][0].values for name in ("likelihood", "complexity"))
+    return caution.check(likely, reference.held_out, nats, bits, examined.images)
 
 
 def _remarks(examined: Examined, reference: Normal, false_alarms: float) -> list[str]:
