@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from naqsh.core import world as ranks
 from naqsh.core.errors import NaqshError
@@ -13,7 +14,7 @@ from naqsh.core.progress import Progress, silent
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
 from naqsh.recipes.recipe import Recipe
-from naqsh.runs import packed, sampling
+from naqsh.runs import given, packed, sampling, translating, translations
 from naqsh.runs.sampling import SAMPLE_BATCH
 from naqsh.runs.trained import Trained
 from naqsh.training import launch
@@ -187,6 +188,62 @@ class Run(Trained):
         caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
         png.save_grid(path, pixels, caption, columns)
         return path
+
+    def translate(
+        self,
+        images: Any,
+        to: str | None = None,
+        *,
+        batch: int = translating.BATCH,
+        device: str = "cpu",
+    ) -> Tensor:
+        """Images of one domain as images of the other, of a run whose method translates.
+
+        Args:
+            images: a path of an image or a folder; a PIL image; an array or tensor with shape
+                (C, H, W) or (N, C, H, W), or with the channels last, uint8 or float in [0, 1]; or
+                a list of any of these. All are of one size, which need not be that of training.
+            to: the domain, ``A`` or ``B``; by default the method's usual one.
+            batch: how many at a time.
+            device: where they are translated.
+
+        Returns:
+            float32 in [0, 1] with shape (N, C, H, W), on the CPU.
+
+        Raises:
+            NaqshError: the method does not translate, or not to this domain; or the images are
+                too small, of several sizes, or none.
+        """
+        method = translating.require(self)
+        to = translating.direction(method, to)
+        found = given.tensors(images, translating.channels(self.layout, translating.OTHER[to]))
+        sizes = sorted({(image.shape[2], image.shape[1]) for image in found})
+        if len(sizes) > 1:
+            raise NaqshError(
+                f"the images have {len(sizes)} sizes, among them {sizes[0][0]}x{sizes[0][1]} and "
+                f"{sizes[-1][0]}x{sizes[-1][1]}, and one tensor holds one; translate them one by "
+                "one, or with save_translations"
+            )
+        translating.require_size(method, sizes[0][1], sizes[0][0], "an image")
+        with ranks.join(device) as world:
+            made = translating.each(
+                method, enumerate(found), [to], batch=batch, device=str(world.device)
+            )
+            return torch.stack([stages[0] for _, stages in made])
+
+    def save_translations(
+        self, source: Path | str, to: str | None = None, *, device: str = "auto", **options: Any
+    ) -> "translations.Saved":
+        """Translate image files into files; see :func:`naqsh.runs.translations.save`.
+
+        Args:
+            source: an image, or a folder of images.
+            to: the domain, ``A`` or ``B``; by default the method's usual one.
+            device: where they are translated.
+            options: what else that function takes, such as `out` or `folder`.
+        """
+        with ranks.join(device) as world:
+            return translations.save(self, source, to, device=str(world.device), **options)
 
     def _repr_html_(self) -> str:
         steps = self.folder.steps()

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from naqsh import __version__
-from naqsh.cli import comparing, detecting, making, measuring, showing
+from naqsh.cli import comparing, detecting, making, measuring, showing, translating
 from naqsh.cli.parsing import Parser, apart, in_short, named, refuse_empty
 from naqsh.cli.streams import Steady, steady
 from naqsh.core.errors import CannotWrite, Interrupted, NaqshError
@@ -161,6 +161,7 @@ def _run(arguments: list[str]) -> int:
         showing.add_list,
         making.add_train,
         making.add_sample,
+        translating.add_translate,
         measuring.add_evaluate,
         measuring.add_measure,
         measuring.add_samplers,

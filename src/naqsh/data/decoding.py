@@ -8,6 +8,7 @@ installed.
 
 import functools
 import importlib.util
+import io
 import sys
 import warnings
 from dataclasses import dataclass
@@ -130,9 +131,8 @@ def decode(
         with _open(file, name) as opened:
             grey = opened.mode in _GREY
             picture, *values = _eight_bits(opened, file, name, range)
-            wanted = ("L" if grey else "RGB") if channels is None else {1: "L", 3: "RGB"}[channels]
-            if picture.mode != wanted:
-                picture = picture.convert(wanted)
+            wanted = (1 if grey else 3) if channels is None else channels
+            picture = _coloured(picture, wanted)
             if size is not None:
                 picture = pixels.fit(picture, size)
             return Decoded(pixels.to_array(picture), *values)
@@ -140,6 +140,21 @@ def decode(
         raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise unreadable(name, error) from error
+
+
+def of_picture(picture: Image.Image, name: str, channels: int) -> NDArray[np.uint8]:
+    """A PIL image as :func:`decode` gives a file's: a new uint8 array of shape (channels, H, W).
+
+    Raises:
+        NaqshError: it has values that 8 bits cannot hold.
+    """
+    shown, *_ = _eight_bits(picture, io.BytesIO(), name, None)
+    return np.array(pixels.to_array(_coloured(shown, channels)))
+
+
+def _coloured(picture: Image.Image, channels: int) -> Image.Image:
+    mode = {1: "L", 3: "RGB"}[channels]
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def upright(path: Path) -> tuple[Image.Image, bool]:

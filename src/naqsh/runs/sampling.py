@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import HasSamplers, Sampler, Samples
+from naqsh.core.abilities import HasSamplers, Sampler, Samples, Translates
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.method import Method
@@ -56,6 +56,10 @@ def batches(
         NaqshError: the method makes no images, or a number or option does not fit; at once.
     """
     if not isinstance(method, Samples):
+        if isinstance(method, Translates):
+            raise NaqshError(
+                f"{name} makes no images from noise; it translates: `naqsh translate RUN IMAGE`"
+            )
         raise NaqshError(f"{name} makes no images: its method has no sample")
     batch, place = machine.batch, torch.device(machine.device)
     if n < 1 or batch < 1 or first < 0:

@@ -11,6 +11,7 @@ from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.method import Method
 from naqsh.core.progress import Progress, silent
+from naqsh.core.spec import Layout
 from naqsh.io.files import read_records
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, loading, origin, packed, sampling
@@ -47,7 +48,7 @@ class Trained:
         self.recipe = recipe or loading.recipe_of(folder)
         self._method: Method | None = None
         self._step: int | None = None
-        self._classes: tuple[str, ...] = ()
+        self._layout: Layout | None = None
 
     def __repr__(self) -> str:
         return f"naqsh.open({str(self.folder.named)!r})"
@@ -83,7 +84,7 @@ class Trained:
                 f"{file} holds a method of kind {theirs}, and {self.folder.recipe} is of kind "
                 f"{ours}: they are of different runs"
             )
-        self._classes = header.layout.classes
+        self._layout = header.layout
         return self._step_of(file, header), method
 
     def _step_of(self, file: Path, header: loading.Header) -> int:
@@ -95,10 +96,16 @@ class Trained:
         raise NaqshError(f"{file} has a header that does not fit: it says no step")
 
     @property
+    def layout(self) -> Layout:
+        """The columns of the batches that it was trained on."""
+        assert self.method
+        assert self._layout is not None
+        return self._layout
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that it was trained on; none where images had no labels."""
-        assert self.method
-        return self._classes
+        return self.layout.classes
 
     @property
     def weights_file(self) -> Path:

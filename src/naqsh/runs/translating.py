@@ -1,0 +1,174 @@
+"""Translating images of one domain into another: images of any size that a method can take.
+
+A method takes images whose sides are multiples of a number. So each is mirrored at its edges up to
+the next multiple, equally at both sides, and what was added is cropped from the translation.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from naqsh import methods
+from naqsh.core.abilities import Translates
+from naqsh.core.errors import NaqshError
+from naqsh.core.method import Method
+from naqsh.core.spec import Layout
+from naqsh.runs.trained import Trained
+
+T = TypeVar("T")
+
+BATCH = 16
+"""Images that are translated at a time unless it is said otherwise."""
+
+OTHER = {"A": "B", "B": "A"}
+"""Of each domain the one that it is translated from."""
+
+
+def require(run: Trained) -> Translates:
+    """The method of a run that translates.
+
+    Raises:
+        NaqshError: it does not; the message names the methods that do.
+    """
+    method = run.method
+    if isinstance(method, Translates):
+        return method
+    kind = run.recipe.method.kind
+    raise NaqshError(
+        f"{run.recipe.name} does not translate: its method is {kind}, and "
+        f"{' and '.join(_able()) or 'no method here'} can; `naqsh list` has their recipes"
+    )
+
+
+def _able() -> list[str]:
+    """The names of the methods that translate."""
+    found = []
+    for name in methods.names():
+        with contextlib.suppress(NaqshError, AttributeError):  # a plug-in that has recipes alone
+            module = sys.modules[methods.spec_class(name).__module__]
+            classes = [value for value in vars(module).values() if isinstance(value, type)]
+            if any(issubclass(c, Method) and hasattr(c, "translate") for c in classes):
+                found.append(name)
+    return found
+
+
+def direction(method: Translates, to: str | None) -> str:
+    """The domain that is translated to; by default the method's usual one.
+
+    Raises:
+        NaqshError: the method does not translate to it.
+    """
+    known = method.directions
+    if to is None:
+        return known[0]
+    if to.upper() in known:
+        return to.upper()
+    said = " or ".join(f"{name} (from {OTHER[name]})" for name in known)
+    raise NaqshError(f"there is no domain {to} to translate to; give --to {said}")
+
+
+def channels(layout: Layout, domain: str) -> int:
+    """Channels of the images of a domain, ``A`` or ``B``, in a run's layout."""
+    return (layout.second if domain == "B" and layout.second else layout.shape)[0]
+
+
+def require_size(method: Translates, height: int, width: int, name: str) -> None:
+    """Refuse an image that is smaller than a method takes; raises NaqshError with its `name`."""
+    if min(height, width) < method.least:
+        raise NaqshError(
+            f"{name} has {width}x{height} pixels; this network needs at least "
+            f"{method.least}x{method.least}: enlarge it, or take larger images"
+        )
+
+
+def translated(method: Translates, images: Tensor, to: str) -> Tensor:
+    """Images of one size, translated and cropped back to that size.
+
+    Args:
+        method: in eval mode.
+        images: float32 in [0, 1] with shape (N, C, H, W), on the method's device.
+        to: one of the method's directions.
+
+    Returns:
+        float32 in [0, 1] with shape (N, C', H, W), on the same device.
+    """
+    assert isinstance(method, Method)
+    low, high = method.value_range
+    height, width = images.shape[2:]
+    top, rows = _mirrored(height, method.multiple)
+    left, columns = _mirrored(width, method.multiple)
+    padded = images.to(torch.float32)
+    if (len(rows), len(columns)) != (height, width):
+        padded = padded[:, :, rows.to(images.device)][:, :, :, columns.to(images.device)]
+    with torch.inference_mode():
+        made = method.translate(padded * (high - low) + low, to).float()
+    return made[:, :, top : top + height, left : left + width]
+
+
+def _mirrored(side: int, multiple: int) -> tuple[int, Tensor]:
+    """Rows of an image and its mirror images, up to a multiple, and where the image begins."""
+    total = -side % multiple
+    before = total // 2
+    place = torch.arange(-before, side + total - before)
+    period = max(1, 2 * (side - 1))  # the row at an edge is not repeated
+    place = place.remainder(period)
+    return before, torch.minimum(place, period - place) if side > 1 else place
+
+
+def each(
+    method: Translates,
+    images: Iterable[tuple[T, Tensor]],
+    ways: Sequence[str],
+    *,
+    batch: int = BATCH,
+    device: str | torch.device = "cpu",
+) -> Iterator[tuple[T, list[Tensor]]]:
+    """Images of any sizes, each translated along the same way; few of them are held at once.
+
+    Neighbours of one size are translated together.
+
+    Args:
+        method: by which.
+        images: each under a name: uint8, or float32 in [0, 1], with shape (C, H, W).
+        ways: the domains on the way: ``["B"]`` goes from A to B, ``["B", "A"]`` also back.
+        batch: images at a time.
+        device: where the method computes; it is moved there.
+
+    Returns:
+        under its name of each image its translation to every domain on the way: float32 in [0, 1]
+        with shape (C', H, W), on the CPU.
+    """
+    assert isinstance(method, Method)
+    if batch < 1:
+        raise NaqshError(f"cannot translate {batch} images at a time; give a batch of at least 1")
+    place = torch.device(device)
+    method.to(place)
+    for together in _of_one_size(images, batch):
+        stages = [torch.stack([_unit(image) for _, image in together]).to(place)]
+        for to in ways:
+            stages.append(translated(method, stages[-1], to))
+        finished = [stage.cpu() for stage in stages[1:]]
+        for number, (name, _) in enumerate(together):
+            yield name, [stage[number] for stage in finished]
+
+
+def _of_one_size(
+    images: Iterable[tuple[T, Tensor]], batch: int
+) -> Iterator[list[tuple[T, Tensor]]]:
+    together: list[tuple[T, Tensor]] = []
+    for name, image in images:
+        if together and (len(together) == batch or image.shape != together[0][1].shape):
+            yield together
+            together = []
+        together.append((name, image))
+    if together:
+        yield together
+
+
+def _unit(image: Tensor) -> Tensor:
+    """An image as float32 in [0, 1]."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()
