@@ -15,8 +15,8 @@ from naqsh.recipes import all_recipes, by_name
 from naqsh.runs.sampling import described, sample_names
 
 VERBS = [
-    *("list", "train", "sample", "evaluate", "measure", "samplers", "bound", "detect", "report"),
-    *("export", "compare", "tune"),
+    *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound"),
+    *("detect", "report", "export", "compare", "tune"),
 ]
 
 pytestmark = pytest.mark.usefixtures("alone")

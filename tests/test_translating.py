@@ -12,6 +12,7 @@ import naqsh
 from naqsh import cli
 from naqsh.core.errors import NaqshError
 from naqsh.io import outputs
+from naqsh.recipes.recipe import REGISTRY
 from naqsh.runs import translating
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -25,6 +26,7 @@ def translator(tmp_path_factory):
         patch.syspath_prepend(str(PLUGINS))
         folder = tmp_path_factory.mktemp("translator") / "run"
         yield naqsh.train("inverting-digits", out=folder, device="cpu", quiet=True)
+    REGISTRY.pop("inverting-digits", None)
     sys.modules.pop("inverting", None)
 
 

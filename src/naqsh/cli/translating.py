@@ -14,9 +14,9 @@ def add_translate(verbs: Any) -> None:
         verbs,
         "translate",
         "Translate an image, or a folder of images, from one domain into the other.",
-        "  naqsh translate runs/cyclegan-horse2zebra horse.jpg --to B --out zebra.png\n"
-        "  naqsh translate runs/cyclegan-horse2zebra horses/ --to B --folder zebras/\n"
-        "  naqsh translate runs/cyclegan-horse2zebra zebras/ --to A --folder horses/ --back\n"
+        "  naqsh translate runs/horse2zebra horse.jpg --to B --out zebra.png\n"
+        "  naqsh translate runs/horse2zebra horses/ --to B --folder zebras/\n"
+        "  naqsh translate runs/horse2zebra zebras/ --to A --folder a/ --back\n"
         "images may have any size that the network takes and keep it; grey or colour is brought to "
         "what the run was trained on",
     )
