@@ -128,7 +128,7 @@ def test_without_network_the_other_extractors_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("NAQSH_CACHE", str(tmp_path))
     monkeypatch.delenv("NAQSH_DATA_HOME", raising=False)
     monkeypatch.setattr(module, "fetch", refused)
-    with pytest.raises(NaqshError, match="mnist, digits or pixels") as error:
+    with pytest.raises(NaqshError, match="take other --features") as error:
         by_name("inception")
     assert "\n" not in str(error.value)
     assert FILE in str(error.value)

@@ -1,11 +1,12 @@
 """The verb that lays every family side by side: compare."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.parsing import Several, names, none_left, verb
+from naqsh.cli.parsing import Several, add_skip_broken_of_recipe, names, only, verb
 from naqsh.core.errors import NaqshError
 
 
@@ -18,7 +19,10 @@ def add_compare(verbs: Any) -> None:
         "  naqsh compare                                  digits, minutes on two cores\n"
         "  naqsh compare --data mnist --minutes 60 --n 10000\n"
         "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
-        "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist",
+        "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist\n"
+        "  naqsh compare --data photos.npz --data.range 0,1 --data.key images\n"
+        "how the data are read (--data.range, --data.key, --data.size, …) goes for every recipe;\n"
+        "`naqsh train RECIPE --help` lists these options",
     )
     parser.add_argument(
         "--data", help="a name, folder or file (default: that of the runs, or digits)"
@@ -66,14 +70,20 @@ def add_compare(verbs: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
     parser.add_argument("--language", default="en", help="of the report: en or fa (default en)")
+    add_skip_broken_of_recipe(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.set_defaults(do=_compare)
 
 
 def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, options)
+    from naqsh.recipes.recipe import Data
     from naqsh.studies import comparison
 
+    fields = (field.name for field in dataclasses.fields(Data) if field.name != "name")
+    only(named, [f"data.{name}" for name in fields], options)
+    reading = dict(named)
+    if options.skip_broken:
+        reading["data.skip_broken"] = options.skip_broken
     plan = comparison.Plan(
         data=options.data,
         recipes=tuple(options.recipes),
@@ -85,6 +95,7 @@ def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
         seed=options.seed,
         seeds=options.seeds,
         reference=options.reference,
+        reading=reading,
     )
     made = comparison.compare(
         plan,

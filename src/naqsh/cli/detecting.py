@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.machine import add_machine, at_work
-from naqsh.cli.parsing import add_run, add_skip_broken, none_left, verb
+from naqsh.cli.parsing import add_reading, add_run, none_left, verb
 from naqsh.core.errors import NaqshError
 
 FOUND = 3
@@ -60,7 +60,7 @@ def add_detect(verbs: Any) -> None:
         help="keep the fitted detector, which needs neither the run nor normal images again",
     )
     parser.add_argument("--good", help="sub-folder of good images (default good, ok, normal, …)")
-    add_skip_broken(parser)
+    add_reading(parser, "PICTURES", "--normal")
     add_machine(parser, "of noise and choices", batch=50)
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"
@@ -91,6 +91,8 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
             n=options.n,
             good=options.good,
             skip_broken=options.skip_broken,
+            ranges=options.range,
+            keys=options.key,
         )
     if options.save:
         assert found.detector is not None
@@ -108,6 +110,7 @@ def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
 def _by_detector(options: argparse.Namespace) -> int:
     """Score and flag new images with a saved detector: nothing is fitted, nothing is written."""
     from naqsh.studies import detection
+    from naqsh.studies.measure import for_each
 
     fixed = {
         "good": None,
@@ -121,10 +124,16 @@ def _by_detector(options: argparse.Namespace) -> int:
         if getattr(options, name) != default:
             option = name.replace("_", "-")
             raise NaqshError(f"a saved detector has its own {option}: leave --{option} out")
+    (limits,) = for_each("range", options.range, [options.pictures])
+    (key,) = for_each("key", options.key, [options.pictures])
     with at_work(options) as machine:
         detector = detection.load(options.run, machine.device, options.features)
         examined = detection.images_of(
-            options.pictures, detector.shape, options.skip_broken, detector.range
+            options.pictures,
+            detector.shape,
+            options.skip_broken,
+            limits or detector.range,
+            key,
         )
         scores = detector.score(examined.images)
     flagged = detector.verdict(scores)

@@ -20,7 +20,7 @@ from naqsh.core.printable import shown
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""
 
-READING = ("measure", "detect")
+READING = ("measure", "detect", "evaluate")
 """Verbs that read images of no recipe, by options of their own."""
 
 HELP = {"-h", "--help"}
@@ -82,8 +82,8 @@ def _told(error: Exception) -> str | None:
     """What the machine refused, in one line; None for what is no refusal of the machine."""
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY):
         return (
-            "the memory does not suffice; take a smaller --batch, --n, --data.size or network"
-            + (f" ({str(error).splitlines()[0][:150]})" if str(error) else "")
+            "the memory does not suffice; take a smaller batch, fewer or smaller images, or a "
+            "smaller network" + (f" ({str(error).splitlines()[0][:150]})" if str(error) else "")
         )
     if not isinstance(error, OSError):
         return None

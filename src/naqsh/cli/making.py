@@ -7,7 +7,14 @@ from typing import Any
 
 from naqsh.cli import helping
 from naqsh.cli.machine import counting
-from naqsh.cli.parsing import add_overwrite, add_run, none_left, only, verb
+from naqsh.cli.parsing import (
+    add_overwrite,
+    add_run,
+    add_skip_broken_of_recipe,
+    none_left,
+    only,
+    verb,
+)
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import shown
 
@@ -37,12 +44,7 @@ def add_train(verbs: Any) -> None:
     parser.add_argument("--precision", help="auto, float32 or bfloat16")
     parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-    parser.add_argument(
-        "--skip-broken",
-        action="store_const",
-        const="true",
-        help="leave out images of a folder that cannot be read",
-    )
+    add_skip_broken_of_recipe(parser)
     parser.add_argument("--init-from", metavar="RUN", help="begin with this run's weights")
     parser.set_defaults(do=_train, more=helping.of_recipe)
 
@@ -202,6 +204,7 @@ def add_tune(verbs: Any) -> None:
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the search and the trials")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    add_skip_broken_of_recipe(parser)
     parser.set_defaults(do=_tune, more=helping.of_recipe)
 
 

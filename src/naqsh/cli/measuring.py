@@ -8,9 +8,8 @@ from naqsh.cli import helping
 from naqsh.cli.machine import add_machine, at_work
 from naqsh.cli.parsing import (
     Several,
+    add_reading,
     add_run,
-    add_skip_broken,
-    black_and_white,
     names,
     none_left,
     only,
@@ -46,6 +45,7 @@ def add_evaluate(verbs: Any) -> None:
         help="real images: test or train of the run's data, or another data set, folder or file "
         "(default test)",
     )
+    add_reading(parser, "--reference")
     _add_own_data(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_evaluate, more=helping.of_sampling)
@@ -78,6 +78,9 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
             features=options.features,
             n=options.n,
             reference=options.reference,
+            ranges=options.range,
+            keys=options.key,
+            skip_broken=options.skip_broken,
             data=options.data,
             sampling=named,
         )
@@ -127,6 +130,9 @@ def add_samplers(verbs: Any) -> None:
         help="of each sampler (default 5 10 20 50)",
     )
     parser.add_argument("--n", type=int, default=2000, help="images drawn each (default 2000)")
+    parser.add_argument(
+        "--reference", choices=["test", "train"], default="test", help="real images (default test)"
+    )
     _add_own_data(parser)
     _add_measuring(parser)
     parser.set_defaults(do=_samplers, more=helping.of_sampling)
@@ -147,6 +153,7 @@ def _samplers(options: argparse.Namespace, named: dict[str, str]) -> int:
             machine,
             features=options.features,
             n=options.n,
+            reference=options.reference,
             data=options.data,
             sampling=named,
         )
@@ -220,22 +227,7 @@ def add_measure(verbs: Any) -> None:
     parser.add_argument("--n", type=int, help="take so many of each, at random (default: all)")
     parser.add_argument("--size", type=int, help="resize both to SIZE x SIZE")
     parser.add_argument("--channels", type=int, help="bring both to 1 (grey) or 3 (colour)")
-    parser.add_argument(
-        "--range",
-        nargs="+",
-        type=black_and_white,
-        default=[],
-        metavar="BLACK,WHITE",
-        help="the values in files and folders that are black and white, as 0,1 or -1,1; twice "
-        "where they differ: of REAL, then of GENERATED (default: those of the type)",
-    )
-    parser.add_argument(
-        "--key",
-        nargs="+",
-        default=[],
-        help="the array of an .npz that holds the images; twice where they differ",
-    )
-    add_skip_broken(parser)
+    add_reading(parser, "REAL", "GENERATED")
     _add_measuring(parser)
     parser.set_defaults(do=_measure)
 

@@ -196,6 +196,38 @@ def add_skip_broken(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_skip_broken_of_recipe(parser: argparse.ArgumentParser) -> None:
+    """The same option where it stands for the recipe's ``data.skip_broken``."""
+    parser.add_argument(
+        "--skip-broken",
+        action="store_const",
+        const="true",
+        help="leave out images of a folder that cannot be read",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser, *of: str) -> None:
+    """How files are read which belong to no recipe.
+
+    Args:
+        parser: of the verb.
+        of: what the verb takes such files for, one or two.
+    """
+    twice = f"; twice where they differ: of {of[0]}, then of {of[1]}" if of[1:] else ""
+    parser.add_argument(
+        "--range",
+        nargs="+",
+        type=black_and_white,
+        default=[],
+        metavar="BLACK,WHITE",
+        help=f"the values in files and folders ({' and '.join(of)}) that are black and white, as "
+        f"0,1 or -1,1{twice} (default: those of the type)",
+    )
+    key = f"the array of an .npz that holds the images{twice}"
+    parser.add_argument("--key", nargs="+", default=[], help=key)
+    add_skip_broken(parser)
+
+
 def in_short(
     words: list[str], dotted: list[str], known: Iterable[str]
 ) -> tuple[list[str], list[str]]:

@@ -88,5 +88,5 @@ def _download() -> Path:
     except DownloadError as error:
         raise NaqshError(
             f"cannot download the weights of features 'inception' ({error}); put {FILE} into "
-            f"{folder}, or take --features mnist, digits or pixels"
+            f"{folder}, or take other --features"
         ) from error

@@ -1,6 +1,7 @@
 """Measuring runs: samples in, measures with all that they depend on out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from naqsh.runs.trained import Trained
 from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
-from naqsh.studies.measure import Reading, extractor, features_for, images_of
+from naqsh.studies.measure import Reading, extractor, features_for, for_each, images_of
 from naqsh.training.rows import seen
 
 SPLITS = ("test", "train")
@@ -52,6 +53,9 @@ def evaluate(
     features: str | None = None,
     n: int = 5000,
     reference: str = "test",
+    ranges: Sequence[tuple[float, float] | None] = (),
+    keys: Sequence[str | None] = (),
+    skip_broken: bool = False,
     data: str | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> Evaluation:
@@ -69,6 +73,9 @@ def evaluate(
         reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
             set's name (with ``:test``), folder or file. Test images were not trained on, so they
             do not reward memorisation.
+        ranges: at most one: the values of a file or folder as reference that are black and white.
+        keys: at most one: the array of an `.npz` as reference that holds the images.
+        skip_broken: leave out images of a folder as reference that cannot be read.
         data: where the run's data set is now, if it has moved; others are measured against with a
             note.
         sampling: what the method's ``sample`` takes beside the noise, such as a sampler.
@@ -81,6 +88,7 @@ def evaluate(
     if not isinstance(method, Samples):
         raise NaqshError(f"{run.recipe.name} makes no images: there is nothing to measure")
     _require_known(reference)
+    how = _reading(run, reference, ranges, keys, skip_broken)
     require_counts(n=n, batch=machine.batch)
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
@@ -90,7 +98,7 @@ def evaluate(
     metrics.require_enough(asked, None, n)
     measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
     require_fit(measured_by, method.shape)
-    real, called, note = _reference(run, reference, data, machine.data_home)
+    real, called, note = _reference(run, reference, how, data, machine.data_home)
     require_fit(measured_by, real.shape, method.shape)
     metrics.require_enough(asked, len(real), n, called)
     real_features = metrics.extract(measured_by, real.images, batch=machine.batch, cache=True)
@@ -152,8 +160,26 @@ def _require_known(reference: str) -> None:
     raise one_of("reference", reference, (*SPLITS, *datasets.CATALOG))
 
 
+def _reading(
+    run: Trained,
+    reference: str,
+    ranges: Sequence[tuple[float, float] | None],
+    keys: Sequence[str | None],
+    skip_broken: bool,
+) -> Reading:
+    """How a reference is read that is not the run's own."""
+    if reference.lower() in SPLITS and (ranges or keys):
+        raise NaqshError(
+            f"range and key are of another file as reference; {reference} is read as the run says"
+        )
+    (limits,), (key,) = for_each("range", ranges, [reference]), for_each("key", keys, [reference])
+    wanted = run.recipe.data
+    skip_broken = skip_broken or wanted.skip_broken
+    return Reading(wanted.size, wanted.channels, limits, key, skip_broken)
+
+
 def _reference(
-    run: Trained, reference: str, given: str | None, home: Path | str | None
+    run: Trained, reference: str, how: Reading, given: str | None, home: Path | str | None
 ) -> tuple["datasets.DataSet", str, str | None]:
     """The real images, what they are in words, and what must be known of them."""
     split = reference.lower()
@@ -162,14 +188,7 @@ def _reference(
         return found.images, f"{found.images.name} {split}", found.note
     if given:
         raise NaqshError(f"--data says where the run's own images are, not {reference}; leave it")
-    wanted = run.recipe.data
-    how = Reading(
-        wanted.size,
-        wanted.channels,
-        skip_broken=wanted.skip_broken,
-        home=Path(home) if home else None,
-    )
-    real = images_of(reference, how)
+    real = images_of(reference, replace(how, home=Path(home) if home else None))
     return real, reference if ":" in reference else real.name, None
 
 

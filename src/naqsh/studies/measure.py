@@ -22,6 +22,9 @@ from naqsh.studies.floor import Floor
 SPLITS = {"train": "training", "test": "test"}
 """In words."""
 
+READ_WITH = {"range": (".npy", ".npz"), "key": (".npz",)}
+"""The files that an option of reading is for, if there are any."""
+
 T = TypeVar("T")
 
 
@@ -109,8 +112,8 @@ def measure(
     home = Path(machine.data_home) if machine.data_home else None
     common = Reading(size, channels, skip_broken=skip_broken, home=home)
     sources = (real, generated)
-    limits = _for_each("range", ranges, sources, (".npy", ".npz"))
-    names_of_arrays = _for_each("key", keys, sources, (".npz",))
+    limits = for_each("range", ranges, sources)
+    names_of_arrays = for_each("key", keys, sources)
     sides = [
         images_of(source, replace(common, range=limit, key=key))
         for source, limit, key in zip(sources, limits, names_of_arrays, strict=True)
@@ -154,21 +157,25 @@ def _of_two_shapes(
     )
 
 
-def _for_each(
-    what: str, given: Sequence[T | None], sources: Sequence[str], endings: tuple[str, ...]
-) -> list[T | None]:
-    """What is given for one or both of two sources, for each of them.
+def for_each(what: str, given: Sequence[T | None], sources: Sequence[str]) -> list[T | None]:
+    """What is given for one or all of some sources, for each of them.
 
     One alone is for the files with such endings; where neither is one, for all but named sets. So
     the range of an array of floats is not taken for the bytes of a folder beside it.
+
+    Args:
+        what: a key of :data:`READ_WITH`.
+        given: at most one for each source.
+        sources: as the user wrote them.
     """
     if len(given) > len(sources):
-        raise NaqshError(f"{what}: {len(given)} are given; give one, or one for each of the two")
+        each = ", or one for each of the two" if len(sources) == 2 else ""
+        raise NaqshError(f"{what}: {len(given)} are given; give one{each}")
     if len(given) == len(sources):
         return list(given)
     one = given[0] if given else None
     bare = [_split_of(source)[0] for source in sources]
-    meant = [name.lower().endswith(endings) for name in bare]
+    meant = [name.lower().endswith(READ_WITH[what]) for name in bare]
     if not any(meant):
         own = [name not in data.CATALOG for name in bare]
         meant = own if any(own) else [True, True]

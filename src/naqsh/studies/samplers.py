@@ -26,6 +26,7 @@ from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.progress import silent
+from naqsh.data.dataset import Split
 from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
 from naqsh.runs import kept, records
@@ -50,6 +51,7 @@ def study(
     *,
     features: str | None = None,
     n: int = 2000,
+    reference: Split = "test",
     data: str | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def study(
         machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
         n: images drawn each.
+        reference: the split of the run's data that is the real images.
         data: where the run's data set is now, if it has moved.
         sampling: other options of sampling, the same for all points; all samplers must take them.
 
@@ -89,16 +92,17 @@ def study(
     del common["sampler"]
     measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
     require_fit(measured_by, run.method.shape)
-    real, note, _ = run.images("test", data, machine.data_home)
+    real, note, _ = run.images(reference, data, machine.data_home)
+    called_real = f"{real.name} {reference}"
     require_fit(measured_by, real.shape, run.method.shape)
-    metrics.require_enough(["frechet"], len(real), n, f"{real.name} test")
+    metrics.require_enough(["frechet"], len(real), n, called_real)
     shared = {
         "step": run.step,
         "n": n,
         "seed": machine.seed,
         "features": measured_by.name,
         "fingerprint": measured_by.fingerprint,
-        "reference": f"{real.name} test",
+        "reference": called_real,
         "reference_fingerprint": real.fingerprint,
         "sampling": common,
         "weights": run.weights,

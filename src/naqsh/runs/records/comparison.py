@@ -1,6 +1,6 @@
 """What a comparison leaves: ``comparison.json``, its plan and how far each of its runs is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -34,6 +34,8 @@ class Plan:
         seeds: how many trainings of each recipe; from 2 on they are the unit of the statistics.
         reference: the real images, ``test`` or ``train``. Where a set has no test split, a tenth of
             its images is held out by seed.
+        reading: how the data are read for every recipe, by dotted name, as they are typed:
+            ``{"data.range": "0,1"}``.
     """
 
     data: str | None = None
@@ -46,6 +48,7 @@ class Plan:
     seed: int = 0
     seeds: int = 1
     reference: Reference = "test"
+    reading: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.minutes > 0 or (self.pictures is not None and self.pictures < 1):

@@ -5,7 +5,7 @@ follows from the plan that the user gives, never from the file: a stranger's fil
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from naqsh import recipes
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import short
+from naqsh.io.codec import Text
 from naqsh.io.files import write_json
 from naqsh.io.foreign import plain_name, read_json
 from naqsh.recipes.recipe import Recipe
@@ -60,7 +61,7 @@ def members(plan: Plan, folder: Path) -> list[Member]:
     found = []
     for name in names:
         for seed in range(plan.seed, plan.seed + plan.seeds):
-            recipe = _recipe(name, data, seed)
+            recipe = _recipe(name, data, seed, plan.reading)
             own = plain_name(recipe.name, "the recipe's name")
             place = own if plan.seeds == 1 else f"{own}-seed-{seed}"
             found.append(Member(Entry(recipe.name, place, seed), recipe))
@@ -82,12 +83,12 @@ def families(name: str) -> list[str]:
     ]
 
 
-def _recipe(name: str, data: str, seed: int) -> Recipe:
+def _recipe(name: str, data: str, seed: int, reading: Mapping[str, str]) -> Recipe:
     wanted = resolve(name)
     changes: dict[str, Any] = {"training.seed": seed}
     if wanted.data.name != data:
         changes["data.name"] = data
-    return wanted.override(changes)
+    return wanted.override(changes | {name: Text(value) for name, value in reading.items()})
 
 
 def read(folder: Path, plan: Plan) -> tuple[Plan, dict[str, Entry]] | None:

@@ -20,6 +20,7 @@ from naqsh.studies.detection.figures import Figures, is_rounding, less, measured
 from naqsh.studies.detection.images import Normal, normal, repeated, under_test
 from naqsh.studies.detection.result import Detection
 from naqsh.studies.detection.scores import Likelihood, Maps, Scorer, Scores
+from naqsh.studies.measure import for_each
 
 DRAWS = 8
 MOST_PIXELS = 1 << 28
@@ -39,6 +40,8 @@ def detect(
     n: int | None = None,
     good: str | None = None,
     skip_broken: bool = False,
+    ranges: Sequence[tuple[float, float] | None] = (),
+    keys: Sequence[str | None] = (),
 ) -> Detection:
     """Score images by a run, and write what was found into a folder of its own in the run's.
 
@@ -62,6 +65,10 @@ def detect(
         n: most images of each named data set.
         good: the sub-folder of good images where it is not called ``good``.
         skip_broken: leave out files that cannot be read, with a note of their number.
+        ranges: the values that are black and white in files of arrays (where there are none, in
+            folders): one pair, or one of `source` and one of `given_normal`; by default as the
+            run's recipe says.
+        keys: the arrays of `.npz` files that hold the images, likewise.
 
     Raises:
         NaqshError: the method has neither likelihood nor reconstruction, images that cannot be
@@ -76,8 +83,12 @@ def detect(
     source, given_normal = whole(source), given_normal and whole(given_normal)
     scorers = scoring.scorers(run, features, draws, machine)
     decides = scoring.deciding(score, [scorer.name for scorer in scorers])
-    examined = under_test(source, run, n, home, good, skip_broken)
-    reference, notes = normal(run, given_normal, seed, home, good, skip_broken)
+    sources = [source, given_normal] if given_normal else [source]
+    limits, named = for_each("range", ranges, sources), for_each("key", keys, sources)
+    examined = under_test(source, run, n, home, good, skip_broken, limits[0], named[0])
+    reference, notes = normal(
+        run, given_normal, seed, home, good, skip_broken, limits[-1], named[-1]
+    )
     notes += _remarks(examined, reference, false_alarms)
     with_maps = "no_maps" not in notes
     scored = {

@@ -153,6 +153,7 @@ def images_of(
     shape: Shape,
     skip_broken: bool = False,
     range: tuple[float, float] | None = None,
+    key: str | None = None,
 ) -> Examined:
     """The images of a folder, a file or an array, brought to a detector's (C, H, W).
 
@@ -161,12 +162,13 @@ def images_of(
         shape: that they are brought to.
         skip_broken: leave out files that cannot be read, with a note of their number.
         range: the values of files that are black and white; see :attr:`Detector.range`.
+        key: the array of an `.npz` that holds the images.
 
     Raises:
         NaqshError: there are none, or they cannot be brought to it.
     """
     options = folders.Options(range=range, skip_broken=skip_broken)
-    found = of_path(places.expanded(source), source, shape, options=options)
+    found = of_path(places.expanded(source), source, shape, options=options, key=key)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has images of {given}, the detector takes {wanted}")

@@ -69,6 +69,7 @@ def of_path(
     good: str | None = None,
     usual: str | None = None,
     options: folders.Options | None = None,
+    key: str | None = None,
 ) -> Examined:
     """The images in a folder or file, brought to a size where that can be.
 
@@ -81,6 +82,7 @@ def of_path(
         good: the sub-folder of good images.
         usual: the one taken if there is such a sub-folder, and before ``good``.
         options: how files are read; size and channels are taken from `shape`.
+        key: the array of an `.npz` that holds the images.
     """
     size = shape[1] if shape[1] == shape[2] else None
     options = replace(options or folders.Options(), size=size, channels=shape[0])
@@ -91,7 +93,7 @@ def of_path(
         return Examined(whole(path.parent.resolve().name), read.images, (whole(path.name),), None)
     if path.is_dir():
         return _of_folder(path, shape, good, usual, options)
-    found = data.load(source, size=size, channels=shape[0], range=options.range)
+    found = data.load(source, size=size, channels=shape[0], range=options.range, key=key)
     paths = tuple(str(number) for number in range(len(found)))
     return Examined(found.name, found.images, paths, None)
 

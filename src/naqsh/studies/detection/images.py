@@ -54,6 +54,8 @@ def under_test(
     home: Path | str | None = None,
     good: str | None = None,
     skip_broken: bool = False,
+    range: tuple[float, float] | None = None,
+    key: str | None = None,
 ) -> Examined:
     """The images that a user names, brought to the size and channels of a run's.
 
@@ -71,6 +73,8 @@ def under_test(
         home: where data sets are looked for first.
         good: the sub-folder of the good ones; by default as the run's recipe says, else ``good``.
         skip_broken: leave out what cannot be read.
+        range: the values of files that are black and white; by default as the run's recipe says.
+        key: the array of an `.npz` that holds the images.
 
     Raises:
         NaqshError: no such images, or they cannot be brought to the run's size.
@@ -82,13 +86,17 @@ def under_test(
     path = places.expanded(source)
     if source in data.CATALOG and data.CATALOG[source].reader != "mvtec":
         no_good(source, good)
+        if range or key:
+            raise NaqshError(f"range and key are of files, which {source} is not; leave them out")
         found = _named(source, run, n, place)
     else:
         if source in data.CATALOG:
             path = inspection_folder(source, place)
         told = run.recipe.data
-        options = folders.Options(range=told.range, skip_broken=skip_broken or told.skip_broken)
-        found = of_path(path, source, shape, good, told.good, options)
+        options = folders.Options(
+            range=range or told.range, skip_broken=skip_broken or told.skip_broken
+        )
+        found = of_path(path, source, shape, good, told.good, options, key)
     if found.images.shape[1:] != shape:
         given, wanted = ("x".join(map(str, s)) for s in (found.images.shape[1:], shape))
         raise NaqshError(f"{source} has images of {given}, the run knows {wanted}")
@@ -119,7 +127,13 @@ def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Exami
 
 
 def _given_normal(
-    given: str, run: Trained, home: Path | None, good: str | None, skip_broken: bool
+    given: str,
+    run: Trained,
+    home: Path | None,
+    good: str | None,
+    skip_broken: bool,
+    range: tuple[float, float] | None,
+    key: str | None,
 ) -> "data.DataSet":
     """Normal images that a user names; of a folder with good ones and others, the good ones."""
     shape, told = run.method.shape, run.recipe.data
@@ -134,7 +148,8 @@ def _given_normal(
         size=size,
         channels=shape[0],
         home=home,
-        range=None if given in data.CATALOG else told.range,
+        range=range or (None if given in data.CATALOG else told.range),
+        key=key,
         good=alone,
         skip_broken=skip_broken or told.skip_broken,
     )
@@ -147,6 +162,8 @@ def normal(
     home: Path | str | None = None,
     good: str | None = None,
     skip_broken: bool = False,
+    range: tuple[float, float] | None = None,
+    key: str | None = None,
 ) -> tuple[Normal, list[str]]:
     """Normal images to fit baselines to and to take thresholds from, never the test images.
 
@@ -157,6 +174,8 @@ def normal(
         home: where data sets are looked for first.
         good: the sub-folder of good ones in a given folder.
         skip_broken: leave out what cannot be read in a given folder.
+        range: the values of given files that are black and white; by default as the recipe says.
+        key: the array of a given `.npz` that holds the images.
 
     Returns:
         the images, and what a reader must know of them, by name: see ``texts`` of the report.
@@ -164,7 +183,8 @@ def normal(
     recipe, method = run.recipe, run.method
     notes: list[str] = []
     if given is not None:
-        whole = _given_normal(given, run, Path(home) if home else None, good, skip_broken)
+        place = Path(home) if home else None
+        whole = _given_normal(given, run, place, good, skip_broken, range, key)
     else:
         try:
             whole = load_data(recipe, "train", home)
