@@ -200,7 +200,7 @@ def test_minutes_become_steps_by_the_highest_speed(
     append_line(folder.metrics, {"step": 150, "seen": 9600, "losses": {"validation.total": 1.0}})
     monkeypatch.setattr(budget, "train", lambda *_, **__: SimpleNamespace(folder=folder))
     recipe = recipes.by_name("gan-digits")
-    assert budget.steps(recipe, None, 30.0, "cpu", None) == 300
+    assert budget.steps(recipe, None, 30.0, "cpu", None, tmp_path / "gan") == 300
 
 
 def test_much_time_is_divided_by_the_speed_that_lasts(
@@ -220,7 +220,7 @@ def test_much_time_is_divided_by_the_speed_that_lasts(
 
     monkeypatch.setattr(budget, "train", trained)
     recipe = recipes.by_name("gan-digits")
-    assert budget.steps(recipe, None, 1000.0, "cpu", None) == 5000
+    assert budget.steps(recipe, None, 1000.0, "cpu", None, tmp_path / "gan") == 5000
     assert asked == [150, 500]
 
 
@@ -252,13 +252,34 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["compare", "--minutes", "2", "--images", "5"]) == 2
 
 
-def test_pictures_become_steps_without_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_of_speed_lie_beside_the_run_and_killed_ones_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / ".gan.1-0.part"
+    (killed / "checkpoints").mkdir(parents=True)
+    trained_in: list[Path] = []
+
+    def train(*_: object, out: Path, **__: object) -> SimpleNamespace:
+        assert not killed.exists()
+        trained_in.append(out)
+        append_line(RunFolder(out).metrics, {"step": 50, "seen": 3200, "speed": 64.0})
+        return SimpleNamespace(folder=RunFolder(out))
+
+    monkeypatch.setattr(budget, "train", train)
+    assert budget.steps(recipes.by_name("gan-digits"), None, 2.0, "cpu", None, tmp_path / "gan")
+    assert [path.parent for path in trained_in] == [tmp_path]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_become_steps_without_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(budget, "train", _never)
     gan, wgan = (recipes.by_name(name) for name in ("gan-digits", "wgan-gp-digits"))
-    assert budget.steps(gan, 6400, 1.0, "cpu", None) == 6400 // gan.training.batch
+    assert budget.steps(gan, 6400, 1.0, "cpu", None, tmp_path / "gan") == 6400 // gan.training.batch
     several = max(phase.repeats for phase in _built(wgan).phases())
     assert several > 1
-    steps = budget.steps(wgan, 64000, 1.0, "cpu", None)
+    steps = budget.steps(wgan, 64000, 1.0, "cpu", None, tmp_path / "wgan")
     assert steps == round(64000 / (wgan.training.batch * several))
 
 

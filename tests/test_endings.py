@@ -175,7 +175,7 @@ def test_descriptors_that_are_closed(closed, finished):
         (OSError(36, "File name too long", "x" * 300), "a name is too long: xxx"),
         (FileNotFoundError(2, "No such file or directory"), "the folder that this was started in"),
         (MemoryError("Unable to allocate 9 TiB"), "memory does not suffice; .*allocate 9 TiB"),
-        (MemoryError(), "the memory does not suffice; take a smaller --batch"),
+        (MemoryError(), "the memory does not suffice; take a smaller batch"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …"),
             "the memory does not suffice",

@@ -10,6 +10,8 @@ from naqsh.core.errors import ELSEWHERE, NaqshError, nearest, one_of
 RECIPE = ["data.name", "data.size", "method.optimizer.lr", "method.latent", "training.batch"]
 RECIPE += ["training.steps", "training.clip_norm", "training.seed"]
 
+VAES = ["vae-mnist", "vae-digits"]
+
 
 @pytest.mark.parametrize(
     ("given", "known", "expected"),
@@ -28,6 +30,9 @@ RECIPE += ["training.steps", "training.clip_norm", "training.seed"]
         ("random-seed", ["--seed", "--training.seed"], ["--seed"]),
         ("lr", ["method.b.lr", "method.a.lr", "x"], ["method.a.lr", "method.b.lr"]),
         ("recall", ["all", "dc", "fid", "pr"], ["pr"]),
+        ("vae", ["vae-capsule", "vae-digits", "vae-mnist", "gan", "wave"], [*VAES, "vae-capsule"]),
+        ("vae", ["vaes", "vae-iaf-digits", *VAES[::-1]], [*VAES, "vae-iaf-digits"]),
+        ("skip", ["--skip-broken", "--size"], ["--skip-broken"]),
         ("xyzzy", RECIPE, []),
         ("", RECIPE, []),
         ("--", RECIPE, []),

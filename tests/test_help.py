@@ -122,8 +122,16 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
     api.train("ddpm-digits", out="ddpm", overrides=changes, device="cpu", quiet=True)
     for verb in ("sample", "evaluate", "samplers"):
         out = shown([verb, "ddpm", "--n", "5", "--help"], capsys)
+        of_the_run = out[out.index("\nWhat ddpm-digits takes") :]
         for name in sample_names(naqsh.open("ddpm").method):
-            assert f"\n  --{name} " in out
+            own = verb == "samplers" and name in ("sampler", "steps")
+            assert (f"\n  --{name} " in of_the_run) != own
+        assert "none, or a class by its name or number" in words_of(of_the_run)
+        assert "naqsh." not in of_the_run
+        assert out.count("\n  --steps ") == 1
+        if verb == "samplers":
+            assert "\nEvery sampler takes:\n  --spacing none\n" in out
+            continue
         assert "one of ancestral, ddim, euler, heun, dpm-solver++" in words_of(out)
         assert "\nEvery sampler takes:\n  --steps 20\n" in out
         assert out.count("\n  --clip true\n") == 1
@@ -142,6 +150,8 @@ def test_every_option_of_sampling_is_described(recipe):
     samplers = method.samplers if isinstance(method, HasSamplers) else {}
     own = [option for sampler in samplers.values() for option in options.of(sampler)]
     assert [o.name for o in own if len(o.about) < 8] == []
+    listed = [*described(method), *own, *options.of(by_name(recipe))]
+    assert [o.name for o in listed if "naqsh." in o.about] == []  # a place in the code
     names = [option.name for option in (*described(method), *own)]
     assert set(names) == set(sample_names(method))
 

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import shutil
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from naqsh.io import options
 from naqsh.io.options import Option
@@ -98,23 +98,27 @@ def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
     from naqsh.runs import sampling
 
     trained = run.open(given.run, given.weights)
-    found = sampling.described(trained.method)
+    own = ("sampler", "steps") if "--samplers" in given.known() else ()  # that verb sets them
+    found = [option for option in sampling.described(trained.method) if option.name not in own]
     if not found:
         return f"\n{trained.recipe.name} takes no further options for sampling."
     title = f"{trained.recipe.name} takes for sampling, each with its default:"
-    return f"\nWhat {title}\n{optioned(found)}{_of_samplers(trained.method)}"
+    return f"\nWhat {title}\n{optioned(found)}{_of_samplers(trained.method, own)}"
 
 
-def _of_samplers(method: object) -> str:
-    """What all samplers of a method take, and what each takes besides."""
+def _of_samplers(method: object, but: Container[str]) -> str:
+    """What all samplers of a method take, and what each takes besides; without those named."""
     from naqsh.core.abilities import HasSamplers
 
     if not isinstance(method, HasSamplers):
         return ""
-    takes = {name: options.of(sampler) for name, sampler in method.samplers.items()}
+    takes = {
+        name: [option for option in options.of(sampler) if option.name not in but]
+        for name, sampler in method.samplers.items()
+    }
     first, *others = takes.values()
     shared = [option for option in first if all(option in other for other in others)]
-    text = f"\n\nEvery sampler takes:\n{optioned(shared)}"
+    text = f"\n\nEvery sampler takes:\n{optioned(shared)}" if shared else ""
     for name, found in takes.items():
         own = [option for option in found if option not in shared]
         cost = f"{method.samplers[name].evaluations} evaluations of the network an image"

@@ -78,7 +78,7 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
 
     Case, dashes and underscores do not matter. A dotted name is also found by its last part, so
     that ``lr`` finds ``method.optimizer.lr``; and by what other programs call it, so that
-    ``batch-size`` finds ``training.batch``.
+    ``batch-size`` finds ``training.batch``. A first word finds names that go on after it.
     """
     names = sorted(known, key=lambda name: (name.count("."), name))
     word = _bare(given)
@@ -91,6 +91,9 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
         if found := [name for name in names if forms[name] == wanted]:
             # Of names that end alike, the shortest way to it: --steps before --training.steps.
             return [name for name in found if name.count(".") == found[0].count(".")][:SHOWN]
+    # `vae` is the first word of several names; the shortest of them are the plainest.
+    if found := [name for name in names if whole[name].startswith(f"{word}-")]:
+        return sorted(found, key=len)[:SHOWN]
     near = difflib.get_close_matches(end, sorted(set(last.values())), n=1)
     return [name for name in names if last[name] in near][:SHOWN]
 

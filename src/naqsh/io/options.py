@@ -115,7 +115,8 @@ def sections(text: str) -> dict[str, str]:
 
 def plain(text: str) -> str:
     """Words of a docstring without the marks of reStructuredText."""
-    words = re.sub(r":\w+:(?=`)|`", "", text)
+    words = re.sub(r"\s*\(:(?:mod|class|func):`[^`]*`\)", "", text)  # a place in the code
+    words = re.sub(r":\w+:(?=`)|`", "", words)
     return " ".join(re.sub(r"\bNone\b", "none", words).split()).rstrip(".")
 
 

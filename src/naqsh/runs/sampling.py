@@ -133,11 +133,17 @@ def described(method: object) -> list[Option]:
     """The method's own options of sampling, with defaults and descriptions."""
     if not isinstance(method, Samples):
         return []
+    found = option_texts.of_function(method.sample, ("noise", "sampler"))
+    found = [  # :func:`_label` reads names too
+        dataclasses.replace(option, takes="none, or a class by its name or number")
+        if option.name == "label"
+        else option
+        for option in found
+    ]
     if not isinstance(method, HasSamplers):
-        return option_texts.of_function(method.sample, ("noise",))
+        return found
     about = option_texts.sections(inspect.getdoc(method.sample) or "")["sampler"]
-    which = Option("sampler", method.default_sampler, "", tuple(method.samplers), about)
-    return [which, *option_texts.of_function(method.sample, ("noise", "sampler"))]
+    return [Option("sampler", method.default_sampler, "", tuple(method.samplers), about), *found]
 
 
 def sample_options(

@@ -168,10 +168,10 @@ def _reading(
     skip_broken: bool,
 ) -> Reading:
     """How a reference is read that is not the run's own."""
-    if reference.lower() in SPLITS and (ranges or keys):
-        raise NaqshError(
-            f"range and key are of another file as reference; {reference} is read as the run says"
-        )
+    if reference.lower() in SPLITS:
+        if ranges or keys:
+            raise NaqshError(f"range and key are of a file; {reference} is read as the run says")
+        return Reading()
     (limits,), (key,) = for_each("range", ranges, [reference]), for_each("key", keys, [reference])
     wanted = run.recipe.data
     skip_broken = skip_broken or wanted.skip_broken

@@ -178,7 +178,7 @@ def for_each(what: str, given: Sequence[T | None], sources: Sequence[str]) -> li
     meant = [name.lower().endswith(READ_WITH[what]) for name in bare]
     if not any(meant):
         own = [name not in data.CATALOG for name in bare]
-        meant = own if any(own) else [True, True]
+        meant = own if any(own) else [True] * len(sources)
     return [one if is_meant else None for is_meant in meant]
 
 

@@ -1,9 +1,9 @@
 """A budget of time or images, as a number of steps."""
 
 import statistics
-import tempfile
 from pathlib import Path
 
+from naqsh.io import aside
 from naqsh.io.foreign import read_lines
 from naqsh.recipes.recipe import Recipe
 from naqsh.training.launch import images_a_step, train
@@ -18,8 +18,14 @@ may be the fastest (vae-mnist began at 5,140 images a second and went on at 3,80
 record counts."""
 
 
-def steps(recipe: Recipe, images: int | None, share: float, device: str, home: Path | None) -> int:
-    """How many steps a recipe takes to see `images`, or if that is None, in `share` seconds."""
+def steps(
+    recipe: Recipe, images: int | None, share: float, device: str, home: Path | None, out: Path
+) -> int:
+    """How many steps a recipe takes to see `images`, or if that is None, in `share` seconds.
+
+    Trials of its speed are run folders beside `out`, where it will be trained: what a killed one
+    left is removed by the next.
+    """
     seen = images_a_step(recipe, data_home=home)
     if images is not None:
         return max(1, round(images / seen))
@@ -27,9 +33,9 @@ def steps(recipe: Recipe, images: int | None, share: float, device: str, home: P
     def speeds(steps: int) -> list[float]:
         """Images a second, of each record of a trial."""
         changes = {"training.steps": steps}
-        with tempfile.TemporaryDirectory() as aside:
+        with aside.folder(out) as trial:
             made = train(
-                recipe, out=aside, overrides=changes, device=device, data_home=home, quiet=True
+                recipe, out=trial, overrides=changes, device=device, data_home=home, quiet=True
             )
             records = read_lines(made.folder.metrics)
         # Records of held-out images stand among the others, and know no speed.

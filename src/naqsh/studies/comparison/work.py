@@ -156,6 +156,7 @@ class _Work:
 
     def _train(self, number: int) -> None:
         recipe, entry = self.members[number].recipe, self.members[number].entry
+        out = self.folder / entry.folder
         if entry.steps is None:
             # Every seed of a recipe is trained for as long as the first one.
             alike = [m.entry.steps for m in self.members if m.recipe.name == recipe.name]
@@ -163,11 +164,11 @@ class _Work:
             if steps is None:
                 own = sum(not member.run for member in self.members)
                 share = self.plan.minutes * 60 / own
-                steps = budget.steps(recipe, self.plan.pictures, share, self.device, self.home)
+                steps = budget.steps(recipe, self.plan.pictures, share, self.device, self.home, out)
             self._note(number, steps=steps)
         train(
             recipe,
-            out=self.folder / entry.folder,
+            out=out,
             overrides={"training.steps": self.members[number].entry.steps},
             device=self.device,
             data_home=self.home,
