@@ -153,7 +153,7 @@ def test_a_line_a_sampler_and_a_bar_a_point(page):
     ("sign", "count", "words"),
     [
         ([], "4", "no more than chance allows"),
-        (["copies"], "6", "may have learnt images"),
+        (["copies"], "6", "may have memorised images"),
         (["noise"], "7", "some may be noise"),
     ],
 )

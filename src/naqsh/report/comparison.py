@@ -12,8 +12,8 @@ from dataclasses import asdict
 from markupsafe import Markup
 
 from naqsh.core.measured import Caution
-from naqsh.report import page
-from naqsh.report.document import Block, Document, Listing, Maker, Paragraph
+from naqsh.report import cells, page
+from naqsh.report.document import Block, Document, Maker, Paragraph, listings
 from naqsh.report.draw import panels, plots
 from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
@@ -64,104 +64,87 @@ def build(found: Comparison, words: Words) -> Document:
 
 
 def _leads(words: Words, found: Comparison) -> list[Markup]:
-    plan = found.plan
-    said = [words.text("comparison.what", count=words.number(len(found.runs)))]
+    plan, said = found.plan, [words.text("comparison.what", count=len(found.runs))]
     if plan and plan.pictures:
-        said.append(words.text("comparison.pictures", count=words.number(plan.pictures)))
+        said.append(words.text("comparison.pictures", count=plan.pictures))
     elif plan and (plan.recipes or not plan.runs):  # else all were trained elsewhere
         said.append(_minutes(words, plan.minutes, found.seconds))
-    same = [run for run, is_alike in zip(found.runs, alike(found.runs), strict=True) if is_alike]
-    if same and (m := same[0].measured):
-        said.append(
-            words.text(
-                "comparison.how",
-                generated=words.number(m.generated),
-                real=words.number(m.real),
-                reference=m.reference,
-                features=m.features,
-            )
-        )
+    same = ranked(found.runs)
+    if same and same[0].measured:
+        said.append(words.text("comparison.how", **vars(same[0].measured)))
     return [Markup(" ").join(said)]
 
 
-def _minutes(words: Words, minutes: float, seconds: Sequence[float]) -> Markup:
+def _minutes(words: Words, minutes: float, taken: Sequence[float]) -> Markup:
     """The budget of time, the shares, and what was really taken: a share is turned into steps."""
     total = 60 * minutes
-    if not seconds:
+    if not taken:
         return words.text("comparison.minutes", time=words.time(total))
-    return words.text(
-        "comparison.shares",
-        time=words.time(total),
-        share=words.time(total / len(seconds)),
-        low=words.time(min(seconds)),
-        high=words.time(max(seconds)),
-    )
+    times = {"share": total / len(taken), "low": min(taken), "high": max(taken), "time": total}
+    return words.text("comparison.shares", **{n: words.time(time) for n, time in times.items()})
 
 
 def _compared(maker: Maker, found: Comparison) -> list[Block]:
-    words, blocks = maker.words, list[Block]()
-    if found.failures:
-        said = [
-            words.text("comparison.failure", run=name, reason=words.foreign(reason))
-            for name, reason in found.failures
-        ]
-        blocks.append(Listing(words.text("comparison.failures"), said))
-    for run in found.runs:
-        if state := page.state(words, run):
-            blocks.append(Listing(run.label, state))
-    blocks.append(comparing.table(maker, found.runs, alike(found.runs), found.floor))
-    if said := cautions(words, found):
-        blocks.append(Listing(words.text("comparison.cautions"), said))
-    return blocks
+    words, runs = maker.words, found.runs
+    failures = [
+        words.text("comparison.failure", run=name, reason=words.foreign(reason))
+        for name, reason in found.failures
+    ]
+    states = [(run.label, page.state(words, run)) for run in runs]
+    return [
+        *listings([(words.text("comparison.failures"), failures)], several=True),
+        *listings(states, several=True),
+        comparing.table(maker, runs, alike(runs), found.floor),
+        *listings([(words.text("comparison.cautions"), cautions(words, found))], several=True),
+    ]
 
 
 def cautions(words: Words, found: Comparison) -> list[Markup]:
     """What must be known to read the figures: what intervals cover, the floor, small samples."""
-    pairs = zip(found.runs, alike(found.runs), strict=True)
-    ranked = [run for run, is_alike in pairs if is_alike]
-    if not ranked:
+    alike = ranked(found.runs)
+    if not alike:
         return []
-    measured = ranked[0].measured
+    measured = alike[0].measured
     assert measured is not None
-    several = [run for run in ranked if run.trainings]
+    several = [run for run in alike if run.trainings]
     said = []
     if several:
         said.append(words.text("comparison.covers.trainings"))
-    if len(several) < len(ranked):
+    if len(several) < len(alike):
         said.append(remarks.covers(words, measured))
         said.append(words.text("comparison.covers.bold"))
-    unknown = [
-        name for name in comparing.MEASURES if len(ranked) > 1 and not verdicts.best(name, ranked)
-    ]
-    if unknown:
-        names = [comparing.called(name, ranked, [True] * len(ranked)) for name in unknown]
-        told = words.listed(words.known(f"metrics.{n}", n) for n in names)
-        old = [
-            run for run in ranked if not run.trainings and not set(unknown) <= set(run.influences)
-        ]
-        runs = words.listed(run.label for run in old)
-        key = "comparison.not_kept" if old else "comparison.unknown"
-        said.append(words.text(key, metrics=told, runs=runs))
+    said += _unknown(words, alike)
     said += remarks.floor(words, found.floor, measured)
     notes: dict[Caution, set[str]] = {}
-    for run in ranked:
+    for run in alike:
         for note, names_of in (run.measured.notes if run.measured else {}).items():
             notes.setdefault(note, set()).update(names_of)
-    said += remarks.cautions(words, {note: sorted(names) for note, names in notes.items()})
-    return said
+    return [*said, *remarks.cautions(words, {note: sorted(n) for note, n in notes.items()})]
+
+
+def _unknown(words: Words, alike: Sequence[Facts]) -> list[Markup]:
+    """The measures by which nothing stands out, since no difference is known."""
+    unknown = [n for n in comparing.MEASURES if len(alike) > 1 and not verdicts.best(n, alike)]
+    if not unknown:
+        return []
+    names = [comparing.called(name, alike, [True] * len(alike)) for name in unknown]
+    old = [r.label for r in alike if not r.trainings and not set(unknown) <= set(r.influences)]
+    metrics = words.listed(words.known(f"metrics.{name}", name) for name in names)
+    key = "comparison.not_kept" if old else "comparison.unknown"
+    return [words.text(key, metrics=metrics, runs=words.listed(old))]
 
 
 def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     same = alike(runs)
     made = [comparing.trilemma(maker, runs, same), comparing.cost(maker, runs, same)]
     figures = [figure for figure in made if figure]
-    return [*figures] or [Paragraph(maker.words.text("comparison.not_measured"))]
+    return [*figures] or [maker.paragraph("comparison.not_measured")]
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     figure = plots.last_grids(maker, runs)
     return [
-        figure or Paragraph(maker.words.text("absences.none.grids")),
+        figure or maker.paragraph("absences.none.grids"),
         *plots.shown(maker, runs),
     ]
 
@@ -176,76 +159,69 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
             panel = panels.plot(maker, f"losses-{number}", run.label, lines, [])
             made.append(panels.titled(panel, run.label, lines))
     if not made:
-        return [Paragraph(maker.words.text("absences.none.losses"))]
+        return [maker.paragraph("absences.none.losses")]
     found = [(run, losses.minimised(run)) for run in runs]
     return [maker.figure("each_loss", made, notes=panels.smooth(maker, found))]
 
 
+def ranked(runs: Sequence[Facts]) -> list[Facts]:
+    """Those runs that were measured alike."""
+    return [run for run, is_alike in zip(runs, alike(runs), strict=True) if is_alike]
+
+
 def paragraphs(words: Words, runs: Sequence[Facts]) -> list[Markup]:
     """What the measured figures say of each run, in words."""
-    same = alike(runs)
-    ranked = [run for run, is_alike in zip(runs, same, strict=True) if is_alike]
-    return [_paragraph(words, run, ranked) for run in runs]
+    return [_paragraph(words, run, ranked(runs)) for run in runs]
 
 
-def _paragraph(words: Words, run: Facts, ranked: Sequence[Facts]) -> Markup:
-    kind = str(run.summary()["method"])
+def _paragraph(words: Words, run: Facts, alike: Sequence[Facts]) -> Markup:
+    summary, measured = run.summary(), run.measured
+    kind = str(summary["method"])
     label = Markup("<b>{}</b>").format(words.own(run.label))
     said = [words.text("families.is", run=label, family=words.known(f"families.{kind}", kind))]
-    measured = run.measured
     if measured is None:
         said.append(words.text("families.not_measured"))
-    elif run not in ranked:
+    elif run not in alike:
         said.append(words.text("families.otherwise"))
     else:
-        said += _ranks(words, run, ranked)
+        said += _ranks(words, run, alike)
     if measured:
         speed, evaluations = measured.pictures_per_second, measured.evaluations
         key = "families.speed_once" if evaluations == 1 else "families.speed"
-        values = {"speed": words.number(speed), "evaluations": words.number(evaluations)}
-        said.append(words.text(key, **values))
+        said.append(words.text(key, speed=speed, evaluations=evaluations))
         if likely := measured.likelihood:
-            said.append(
-                words.text(
-                    "families.likelihood",
-                    bits=words.number(likely.bits),
-                    kind=words.known(f"kinds.{likely.kind}", likely.kind),
-                    of=words.known(f"likelihood_of.{likely.of}", likely.of),
-                )
-            )
-    summary = run.summary()
+            known = cells.kinds(words, likely)
+            said.append(words.text("families.likelihood", bits=likely.bits, **known))
     if run.records:
-        time, seen = words.time(summary["seconds"]), words.number(summary["seen"])
-        said.append(words.text("families.training", time=time, seen=seen))
+        time = words.time(summary["seconds"])
+        said.append(words.text("families.training", time=time, seen=summary["seen"]))
     return Markup(" ").join(said)
 
 
-def _ranks(words: Words, run: Facts, ranked: Sequence[Facts]) -> list[Markup]:
+def _ranks(words: Words, run: Facts, alike: Sequence[Facts]) -> list[Markup]:
     """Where a run stands among those that were measured like it, measure by measure."""
+    assert run.measured is not None
     said, corners = [], dict[str, int]()
     for name, corner in (("frechet", ""), ("precision", "quality"), ("recall", "diversity")):
-        rank = verdicts.rank(run, ranked, name)
-        if rank is None or not run.measured:
+        rank = verdicts.rank(run, alike, name)
+        if rank is None:
             continue
-        value = words.number(run.measured.values[name][0])
-        values = {"value": value, "rank": words.number(rank), "count": words.number(len(ranked))}
-        said.append(words.text(f"families.{run.measured.called(name)}", **values))
-        if name == "frechet" and (like := verdicts.not_told_apart(run, ranked)):
-            labels = words.listed(run.label for run in like)
-            said.append(words.text("families.like", runs=labels))
+        value, key = run.measured.values[name][0], f"families.{run.measured.called(name)}"
+        said.append(words.text(key, value=value, rank=rank, count=len(alike)))
+        if name == "frechet" and (like := verdicts.not_told_apart(run, alike)):
+            said.append(words.text("families.like", runs=words.listed(r.label for r in like)))
         if corner:
             corners[corner] = rank
-    speeds = sorted(-r.measured.pictures_per_second for r in ranked if r.measured)
-    if run.measured:
-        corners["speed"] = 1 + speeds.index(-run.measured.pictures_per_second)
-    if len(ranked) > 1 and len(corners) == 3 and len(set(corners.values())) > 1:
-        best, worst = min(corners.values()), max(corners.values())
+    speeds = sorted(-r.measured.pictures_per_second for r in alike if r.measured)
+    corners["speed"] = 1 + speeds.index(-run.measured.pictures_per_second)
+    ranks = set(corners.values())
+    if len(alike) > 1 and len(corners) == 3 and len(ranks) > 1:
         named = {
-            "strong": [
-                words.text(f"families.corners.{c}") for c, r in corners.items() if r == best
-            ],
-            "weak": [words.text(f"families.corners.{c}") for c, r in corners.items() if r == worst],
+            which: words.listed(
+                (words.text(f"families.corners.{c}") for c, r in corners.items() if r == rank),
+                "list_and",
+            )
+            for which, rank in (("strong", min(ranks)), ("weak", max(ranks)))
         }
-        joined = {key: words.listed(names, "list_and") for key, names in named.items()}
-        said.append(words.text("families.corner", **joined))
+        said.append(words.text("families.corner", **named))
     return said

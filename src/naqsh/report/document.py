@@ -4,12 +4,15 @@ Figures and tables get their numbers when they are made, so that making them in 
 page numbers them consecutively. Each comes with the sentence of the running text that refers to it.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from markupsafe import Markup
 
+from naqsh.report.cells import cell
+from naqsh.report.read.facts import Facts
 from naqsh.report.words import Words
 
 
@@ -36,27 +39,41 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """Panels with one number and one caption below them.
+class Numbered:
+    """What figures and tables have in common.
 
     Attributes:
         id: what references point to.
         label: "Figure 3".
         caption: what is seen.
-        panels: side by side as far as they fit.
-        columns: panels in a row, where rows mean something; 0 lets the page choose.
         mention: the sentence of the running text that refers to it.
-        small: whether the panels may be narrow, as images may.
     """
 
     id: str
     label: Markup
     caption: Markup
-    panels: Sequence[Panel]
-    columns: int
     mention: Markup
+
+    @property
+    def name(self) -> str:
+        """The id without its kind."""
+        return self.id.partition("-")[2]
+
+
+@dataclass(frozen=True)
+class Figure(Numbered):
+    """Panels with one number and one caption below them.
+
+    Attributes:
+        panels: side by side as far as they fit.
+        columns: panels in a row, where rows mean something; 0 lets the page choose.
+        small: whether the panels may be narrow, as images may.
+    """
+
+    panels: Sequence[Panel]
+    columns: int = 0
     small: bool = False
-    kind: str = "figure"
+    kind: ClassVar[str] = "figure"
 
 
 @dataclass(frozen=True)
@@ -69,31 +86,23 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Numbered):
     """Rows with one number and one caption above them; the first column names the rows.
 
     Attributes:
-        id: what references point to.
-        label: "Table 2".
-        caption: what is listed.
         head: the columns' names.
         rows: the cells.
         numeric: from which column on cells are set to the right, as numbers are.
         foot: the totals, if any.
-        mention: the sentence of the running text that refers to it.
         wide: whether it has so many columns that the first must stay in sight.
     """
 
-    id: str
-    label: Markup
-    caption: Markup
     head: Sequence[str]
     rows: Sequence[Row]
     numeric: int
-    foot: Row | None
-    mention: Markup
+    foot: Row | None = None
     wide: bool = False
-    kind: str = "table"
+    kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Paragraph:
     """Running text."""
 
     text: Markup
-    kind: str = "paragraph"
+    kind: ClassVar[str] = "paragraph"
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Listing:
 
     title: str
     items: Sequence[Markup]
-    kind: str = "listing"
+    kind: ClassVar[str] = "listing"
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ class Code:
     text: str
     file: str = ""
     uri: str = ""
-    kind: str = "code"
+    kind: ClassVar[str] = "code"
 
 
 Block = Figure | Table | Paragraph | Listing | Code
@@ -137,7 +146,7 @@ class Section:
     @property
     def lead(self) -> Markup:
         """The sentences that refer to the section's figures and tables."""
-        return Markup(" ").join(b.mention for b in self.blocks if isinstance(b, Figure | Table))
+        return Markup(" ").join(b.mention for b in self.blocks if isinstance(b, Numbered))
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ class Maker:
 
     def __init__(self, words: Words) -> None:
         self.words = words
-        self._figures = self._tables = 0
+        self._made = Counter[str]()
 
     def figure(
         self,
@@ -188,12 +197,9 @@ class Maker:
             notes: sentences that follow the caption.
             values: what its texts need.
         """
-        self._figures += 1
-        label = self.words.text("figure", number=self.words.number(self._figures))
-        place = f"figure-{name}" if number is None else f"figure-{name}-{number}"
-        caption = Markup(" ").join([self.words.text(f"figures.{name}.caption", **values), *notes])
-        mention = self.words.text(f"figures.{name}.mention", ref=_link(place, label), **values)
-        return Figure(place, label, caption, panels, columns, mention, small)
+        return Figure(
+            *self._numbered("figure", name, number, notes, values), panels, columns, small
+        )
 
     def table(
         self,
@@ -212,16 +218,98 @@ class Maker:
 
         Where `numeric` is not given, no column is set to the right.
         """
-        self._tables += 1
-        label = self.words.text("table", number=self.words.number(self._tables))
-        place = f"table-{name}" if number is None else f"table-{name}-{number}"
-        caption = Markup(" ").join([self.words.text(f"tables.{name}.caption", **values), *notes])
-        mention = self.words.text(f"tables.{name}.mention", ref=_link(place, label), **values)
+        place = self._numbered("table", name, number, notes, values)
         aligned = len(head) if numeric is None else numeric
-        return Table(
-            place, label, caption, head, rows, aligned, foot, mention, wide or len(head) > 3
-        )
+        return Table(*place, head, rows, aligned, foot, wide or len(head) > 3)
+
+    def beside(
+        self,
+        name: str,
+        head: Sequence[str],
+        columns: Sequence[Mapping[str, Any]],
+        *,
+        titles: Mapping[str, str] | None = None,
+        optional: Container[str] = (),
+        marked: bool = False,
+        **how: Any,
+    ) -> Table:
+        """A table with a column for each of several things, such as runs.
+
+        Args:
+            name: of its texts, ``tables.<name>``.
+            head: what stands above the titles, then what the things are called.
+            columns: what is known of each, by the names of the rows.
+            titles: of the rows, by these names; those of the texts' ``tables.<name>.rows`` if None.
+            optional: rows that are left out where no column has them.
+            marked: whether rows in which the columns differ stand out.
+            how: as for :meth:`table`.
+        """
+        titles = self.words.under(f"tables.{name}.rows") if titles is None else titles
+        rows = []
+        for key, title in titles.items():
+            values = [column.get(key) for column in columns]
+            if key not in optional or any(value is not None for value in values):
+                cells = [cell(self.words, key, value) for value in values]
+                rows.append(Row(key, [title, *cells], marked and len(set(cells)) > 1))
+        return self.table(name, head, rows, **how)
+
+    def listed(
+        self,
+        name: str,
+        found: Sequence[tuple[str, Mapping[str, Any]]],
+        *,
+        numeric: str,
+        titles: Mapping[str, str] | None = None,
+        without: Container[str] = (),
+        **how: Any,
+    ) -> Table:
+        """A table with a row for each of several things.
+
+        Args:
+            name: of its texts, ``tables.<name>``.
+            found: of each its key in the embedded results, and values by the names of the columns.
+            numeric: the first column of numbers.
+            titles: of the columns; those of the texts' ``tables.<name>.columns`` if None.
+            without: columns that are left out.
+            how: as for :meth:`table`.
+        """
+        titles = self.words.under(f"tables.{name}.columns") if titles is None else titles
+        columns = [column for column in titles if column not in without]
+        rows = [Row(key, [cell(self.words, c, known[c]) for c in columns]) for key, known in found]
+        head = [titles[column] for column in columns]
+        return self.table(name, head, rows, numeric=columns.index(numeric), **how)
+
+    def head(self, labels: Sequence[str]) -> list[str]:
+        """The head of a table with a column for each of several things."""
+        return ["", *(labels if len(labels) > 1 else [self.words.text("value")])]
+
+    def paragraph(self, key: str, **values: Any) -> Paragraph:
+        """A text of its own."""
+        return Paragraph(self.words.text(key, **values))
+
+    def _numbered(
+        self, kind: str, name: str, number: int | None, notes: Sequence[Markup], values: Any
+    ) -> tuple[str, Markup, Markup, Markup]:
+        self._made[kind] += 1
+        text, texts = self.words.text, f"{kind}s.{name}"
+        label = text(kind, number=self._made[kind])
+        place = f"{kind}-{name}" if number is None else f"{kind}-{name}-{number}"
+        link = Markup('<a href="#{}">{}</a>').format(place, label)
+        caption = Markup(" ").join([text(f"{texts}.caption", **values), *notes])
+        return place, label, caption, text(f"{texts}.mention", ref=link, **values)
 
 
-def _link(place: str, label: Markup) -> Markup:
-    return Markup('<a href="#{}">{}</a>').format(place, label)
+def listings(said: Iterable[tuple[str, Sequence[Markup]]], *, several: bool) -> list[Block]:
+    """What is said of each of several things, under its label; nothing where nothing is said."""
+    return [Listing(label if several else "", items) for label, items in said if items]
+
+
+def present(made: Sequence[Block | None]) -> list[Block]:
+    """Those pieces that could be made."""
+    return [block for block in made if block is not None]
+
+
+def absent(maker: Maker, runs: Sequence[Facts], what: str) -> list[Block]:
+    """A section without content: empty, or a line that the file it needs could not be used."""
+    lost = any(run.lost(f"{what}.json") for run in runs)
+    return [maker.paragraph(f"{what}.lost")] if lost else []

@@ -5,8 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from naqsh.report import measures
-from naqsh.report.document import Block, Code, Document, Listing, Maker, Paragraph, Section
+from naqsh.report.document import (
+    Block,
+    Code,
+    Document,
+    Maker,
+    Paragraph,
+    Section,
+    listings,
+    present,
+)
 from naqsh.report.draw import plots
 from naqsh.report.read.facts import Facts, Note, studies
 from naqsh.report.results import results
@@ -57,44 +65,21 @@ def sections(maker: Maker, runs: Sequence[Facts], parts: Mapping[str, Make]) -> 
 
 def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
     """The run in one line, and whether it is done."""
-    summary = run.summary()
-    sentences = [words.text("lead.of", run=run.label)] if several else []
-    if summary["count"] is None:
-        sentences.append(
-            words.text("lead.what_only", method=summary["method"], data=summary["data"])
-        )
+    known = run.summary()
+    if known["count"] is None:
+        said = [words.text("lead.what_only", **known)]
     else:
-        sentences.append(
-            words.text(
-                "lead.what",
-                method=summary["method"],
-                data=summary["data"],
-                count=words.number(summary["count"]),
-                shape=words.shape(summary["shape"]),
-                parameters=words.number(summary["parameters"]),
-            )
-        )
+        said = [words.text("lead.what", **known | {"shape": words.shape(known["shape"])})]
     if run.records:
-        sentences.append(
-            words.text(
-                "lead.how_long",
-                epochs=words.number(summary["epochs"]),
-                seen=words.number(summary["seen"]),
-                time=words.time(summary["seconds"]),
-            )
-        )
-    if summary["speed"] is not None:
-        sentences.append(words.text("lead.speed", speed=words.number(summary["speed"])))
-    return Markup(" ").join(sentences)
+        said.append(words.text("lead.how_long", **known, time=words.time(known["seconds"])))
+    if known["speed"] is not None:
+        said.append(words.text("lead.speed", **known))
+    return Markup(" ").join([words.text("lead.of", run=run.label), *said] if several else said)
 
 
 def _glance(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    items = [(run, state(maker.words, run)) for run in runs]
-    table = tables.glance(maker, runs)
-    if not any(state for _, state in items):
-        return [table]
-    listings = [Listing(run.label if len(runs) > 1 else "", state) for run, state in items if state]
-    return [*listings, table]
+    states = [(run.label, state(maker.words, run)) for run in runs]
+    return [*listings(states, several=len(runs) > 1), tables.glance(maker, runs)]
 
 
 def state(words: Words, run: Facts) -> list[Markup]:
@@ -106,7 +91,7 @@ def state(words: Words, run: Facts) -> list[Markup]:
     elif run.checkpoint is None:
         said.append(words.text("state.no_checkpoint"))
     elif not run.finished:
-        said.append(words.text("state.unfinished", step=words.number(run.checkpoint)))
+        said.append(words.text("state.unfinished", step=run.checkpoint))
     for problem in run.problems:
         key = "state.missing" if problem.reason is None else "state.damaged"
         reason = problem.reason and words.foreign(problem.reason)
@@ -121,16 +106,13 @@ def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     found = [study for run in runs for study in studies(run, run.evaluations)]
-    table = measures.measured(maker, runs, found)
+    table = tables.measured(maker, runs, found)
     if table is None and not any(run.likelihoods for run in runs):
         lost = any(run.lost("evaluation.json") for run in runs)
-        return [_paragraph(maker, f"absences.{'lost' if lost else 'early'}.measured")]
-    notes = [
-        Listing(run.label if len(found) > 1 else "", said)
-        for run, measured in found
-        if (said := remarks.beside(maker.words, measured))
-    ]
-    return [*_present([table, measures.likelihood(maker, runs)]), *notes]
+        return [maker.paragraph(f"absences.{'lost' if lost else 'early'}.measured")]
+    notes = [(run.label, remarks.beside(maker.words, measured)) for run, measured in found]
+    made = present([table, tables.likelihood(maker, runs)])
+    return [*made, *listings(notes, several=len(found) > 1)]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -140,31 +122,24 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         *losses.terms(maker, runs),
         tables.results(maker, runs),
     ]
-    return _present(made) or [_absence(maker, runs, "losses")]
+    return present(made) or [_absence(maker, runs, "losses")]
 
 
 def diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """What was noticed in each run."""
-    words = maker.words
-    listings = []
+    words, noticed = maker.words, []
     for run in runs:
         said = [
-            words.text(
-                "diagnosis.note",
-                epoch=words.number(note.epoch),
-                step=words.number(note.step),
-                words=_said(words, note),
-            )
+            words.text("diagnosis.note", epoch=note.epoch, step=note.step, words=_said(words, note))
             for note in run.notes
         ]
-        quiet = "diagnosis.nothing"
+        quiet = "nothing"
         if run.lost("diagnosis.jsonl"):
-            quiet = "diagnosis.lost"
+            quiet = "lost"
         elif not run.records and not run.lost("metrics.jsonl"):
-            quiet = "diagnosis.not_yet"
-        title = run.label if len(runs) > 1 else ""
-        listings.append(Listing(title, said or [words.text(quiet)]))
-    return [_paragraph(maker, "diagnosis.lead"), *listings]
+            quiet = "not_yet"
+        noticed.append((run.label, said or [words.text(f"diagnosis.{quiet}")]))
+    return [maker.paragraph("diagnosis.lead"), *listings(noticed, several=len(runs) > 1)]
 
 
 def _said(words: Words, note: Note) -> Markup:
@@ -184,7 +159,7 @@ def _said(words: Words, note: Note) -> Markup:
 
 def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     gradients = plots.gradients(maker, runs)
-    spread = _present([plots.weights(maker, runs), tables.spreads(maker, runs)])
+    spread = present([plots.weights(maker, runs), tables.spreads(maker, runs)])
     return [
         gradients or _absence(maker, runs, "gradients"),
         *(spread or [_absence(maker, runs, "weights")]),
@@ -198,13 +173,12 @@ def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     if not any(run.data for run in runs):
-        return [_paragraph(maker, "absences.data")]
+        return [maker.paragraph("absences.data")]
     notes = [
-        Listing(run.label if len(runs) > 1 else "", [maker.words.foreign(note) for note in said])
+        (run.label, [maker.words.foreign(note) for note in run.data.get("notes", [])])
         for run in runs
-        if (said := run.data.get("notes"))
     ]
-    return [tables.data(maker, runs), *notes]
+    return [tables.data(maker, runs), *listings(notes, several=len(runs) > 1)]
 
 
 def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -215,31 +189,34 @@ def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """What the runs were run on."""
     known = any(run.environment for run in runs)
-    return [tables.environment(maker, runs) if known else _paragraph(maker, "absences.environment")]
+    return [tables.environment(maker, runs) if known else maker.paragraph("absences.environment")]
 
 
 def networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """Each phase's layers."""
-    return [*tables.networks(maker, runs)] or [_paragraph(maker, "absences.networks")]
+    return [*tables.networks(maker, runs)] or [maker.paragraph("absences.networks")]
 
 
 def again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """Each run's recipe, and the command that trains it again."""
-    words = maker.words
-    blocks: list[Block] = [_paragraph(maker, "again.lead")]
+    blocks: list[Block] = [maker.paragraph("again.lead")]
     for run in runs:
         if len(runs) > 1:
-            blocks.append(Paragraph(words.text("lead.of", run=run.label)))
+            blocks.append(maker.paragraph("lead.of", run=run.label))
         encoded = base64.b64encode(run.recipe_text.encode()).decode()
-        blocks += [
-            Code(tables.command(run)),
-            Code(run.recipe_text, "recipe.yaml", f"data:application/yaml;base64,{encoded}"),
-        ]
+        uri = f"data:application/yaml;base64,{encoded}"
+        blocks += [Code(_command(run)), Code(run.recipe_text, "recipe.yaml", uri)]
     return blocks
 
 
-def _present(made: Sequence[Block | None]) -> list[Block]:
-    return [block for block in made if block is not None]
+def _command(run: Facts) -> str:
+    """What trains the run again, from its recipe saved as ``recipe.yaml``."""
+    ranks = run.environment.get("ranks", 1)
+    many = isinstance(ranks, int) and ranks > 1
+    start = f"torchrun --nproc-per-node {ranks} -m naqsh" if many else "naqsh"
+    device = run.environment.get("device")
+    where = "" if device is None else f" --device {'cpu' if device == 'cpu' else 'cuda'}"
+    return f"{start} train recipe.yaml --out DIR{where}"
 
 
 def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
@@ -248,8 +225,4 @@ def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
         early = not any(run.stages or run.lost("stages.jsonl") for run in runs)
     else:
         early = not any(run.records or run.lost("metrics.jsonl") for run in runs)
-    return _paragraph(maker, f"absences.{'early' if early else 'none'}.{what}")
-
-
-def _paragraph(maker: Maker, key: str) -> Paragraph:
-    return Paragraph(maker.words.text(key))
+    return maker.paragraph(f"absences.{'early' if early else 'none'}.{what}")

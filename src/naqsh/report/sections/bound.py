@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from naqsh.report.document import Block, Figure, Listing, Maker, Panel, Paragraph, Row, Table
+from naqsh.report import cells
+from naqsh.report.document import Block, Figure, Maker, Panel, Table, absent, listings
 from naqsh.report.draw import palette, scatter
 from naqsh.report.draw.panels import labelled, panel_title
-from naqsh.report.read.bound import PARTS, Bounded
+from naqsh.report.read.bound import Bounded
 from naqsh.report.read.facts import Facts, studies
 from naqsh.report.words import Words
 
@@ -18,14 +19,11 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run's bound was taken apart."""
     found = [study for run in runs for study in studies(run, run.bound)]
     if not found:
-        lost = any(run.lost("bound.json") for run in runs)
-        return [Paragraph(maker.words.text("bound.lost"))] if lost else []
+        return absent(maker, runs, "bound")
     runs = runs if len(runs) > 1 else [run for run, _ in found]
-    said = [
-        Listing(run.label if len(runs) > 1 else "", [_shares(maker.words, bound)])
-        for run, bound in found
-    ]
-    return [_by_time(maker, runs, found), _table(maker, found), *said]
+    said = [(run.label, [_shares(maker.words, bound)]) for run, bound in found]
+    listed = listings(said, several=len(runs) > 1)
+    return [_by_time(maker, runs, found), _table(maker, found), *listed]
 
 
 def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
@@ -42,33 +40,19 @@ def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
 
 def _table(maker: Maker, found: Found) -> Table:
     """A column a run: the parts, their sum, the estimate beside it, what they were taken of."""
-    words = maker.words
-    rows = {part: [_mean(words, bound.parts[part]) for _, bound in found] for part in PARTS}
-    rows["kind"] = [_kind(words, bound.kind) for _, bound in found]
-    if any(bound.flow for _, bound in found):
-        absent = words.text("absent")
-        rows["flow"] = [_mean(words, b.flow) if b.flow else absent for _, b in found]
-        rows["flow_kind"] = [_kind(words, b.flow_kind) if b.flow else absent for _, b in found]
-    rows["n"] = [words.data(bound.n) for _, bound in found]
-    rows["reference"] = [Markup.escape(words.own(bound.reference)) for _, bound in found]
-    rows["step"] = [words.data(bound.step) for _, bound in found]
-    head = ["", words.text("value")]
-    if len(found) > 1:
-        head = ["", *[words.own(run.label) for run, _ in found]]
-    made = [
-        Row(name, [words.text(f"tables.bound.rows.{name}"), *cells]) for name, cells in rows.items()
-    ]
-    return maker.table("bound", head, made, numeric=1)
+    columns = []
+    for _, bound in found:
+        means = bound.parts | ({"flow": bound.flow} if bound.flow else {})
+        shown = {name: _mean(maker.words, *mean) for name, mean in means.items()}
+        flow = {"flow": shown.get("flow"), "flow_kind": bound.flow_kind or None}
+        columns.append(vars(bound) | shown | flow)
+    head = maker.head([run.label for run, _ in found])
+    return maker.beside("bound", head, columns, optional=("flow", "flow_kind"), numeric=1)
 
 
-def _mean(words: Words, mean: tuple[float, float]) -> Markup:
-    value, error = mean
-    shown = words.data(value, words.rounded(value))
+def _mean(words: Words, value: float, error: float) -> Markup:
+    shown = cells.rounded(words, value)
     return words.formula("tables.bound.cell", mean=shown, error=words.rounded(error))
-
-
-def _kind(words: Words, kind: str) -> Markup:
-    return words.known(f"kinds.{kind}", kind)
 
 
 def _shares(words: Words, bound: Bounded) -> Markup:

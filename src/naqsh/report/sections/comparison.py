@@ -1,12 +1,13 @@
 """The figures and the table of a comparison, and the ranks that its words are made of."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Key, Maker, Panel, Row, Table
+from naqsh.report import cells
+from naqsh.report.document import Figure, Key, Maker, Panel, Table
 from naqsh.report.draw import palette, scatter
 from naqsh.report.draw.panels import labelled
 from naqsh.report.read import verdicts
@@ -19,6 +20,12 @@ PLANES = (("recall", "precision"), ("coverage", "density"))
 
 MEASURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 """What samples are measured by against real images."""
+
+ROWS = (
+    *MEASURES,
+    *("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory"),
+)
+"""All that stands in the table."""
 
 AREAS = (60.0, 480.0)
 """Areas of the slowest and the fastest run's circles, in square points."""
@@ -81,76 +88,57 @@ def table(
     """Everything that was measured, a row each; the runs stand side by side, real images last."""
     words = maker.words
     known = [_everything(run) for run in runs]
-    shown: dict[str, Callable[[Any], Markup | str]] = {
-        **dict.fromkeys(MEASURES, lambda measure: _interval(words, measure)),
-        "bits": lambda likely: _bits(words, likely),
-        "parameters": words.data,
-        "images": words.data,
-        "seconds": lambda seconds: words.data(seconds, words.time(seconds)),
-        "speed": words.data,
-        "sampling": words.data,
-        "evaluations": words.data,
-        "memory": lambda size: words.data(size, words.bytes(size)),
-    }
-    rows = []
-    for name in shown:
-        best = _best(name, runs, known, same)
-        cells: list[Markup | str] = [
-            words.text(f"tables.everything.rows.{called(name, runs, same)}")
-        ]
-        for n, values in enumerate(known):
-            cell = shown[name](values[name]) if name in values else words.text("absent")
-            wrapped = Markup('<span class="best">{}</span>').format(cell)
-            cells.append(wrapped if n in best else cell)
-        if floor:
-            real = floor.values.get(name)
-            cells.append(_interval(words, real) if real else words.text("absent"))
-        if any(name in values for values in known):
-            rows.append(Row(name, cells))
-    head = [words.text("tables.everything.measure")] + [
-        words.text("tables.everything.run", number=words.number(n), run=run.label)
-        for n, run in enumerate(runs, 1)
-    ]
-    head += [words.text("tables.everything.floor")] if floor else []
+    names = [name for name in ROWS if any(name in values for values in known)]
+    columns = [_column(words, values) for values in known]
+    for name in names:
+        for n in _best(name, runs, known, same):
+            columns[n][name] = Markup('<span class="best">{}</span>').format(columns[n][name])
+    head = [words.text("tables.everything.measure")]
+    for number, run in enumerate(runs, 1):
+        head.append(words.text("tables.everything.run", number=number, run=run.label))
+    if floor:
+        head.append(words.text("tables.everything.floor"))
+        columns.append(_column(words, floor.values))
+    rows = words.under("tables.everything.rows")
+    titles = {name: rows[called(name, runs, same)] for name in names}
     otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
     notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
-    return maker.table("everything", head, rows, numeric=1, wide=True, notes=notes)
+    return maker.beside(
+        "everything", head, columns, titles=titles, numeric=1, wide=True, notes=notes
+    )
+
+
+def _column(words: Words, values: Mapping[str, Any]) -> dict[str, Markup | str]:
+    return {name: _cell(words, name, values[name]) for name in ROWS if name in values}
 
 
 def _everything(run: Facts) -> dict[str, Any]:
     """What is known of a run; a measure comes with its interval."""
     summary, found = run.summary(), run.measured
-    values: dict[str, Any] = {
-        name: summary[name] for name in ("parameters", "seconds", "speed") if summary[name]
-    }
-    if images := _trained_on(run):
-        values["images"] = images
+    values = {name: summary[name] for name in ("parameters", "seconds", "speed")}
+    values["images"] = _trained_on(run)
+    values = {name: value for name, value in values.items() if value}
     if found:
-        values |= found.values
+        rest = {"memory": found.memory, "bits": found.likelihood}
+        values |= found.values | {n: value for n, value in rest.items() if value is not None}
         values |= {"sampling": found.pictures_per_second, "evaluations": found.evaluations}
-        values |= {} if found.memory is None else {"memory": found.memory}
-        values |= {} if found.likelihood is None else {"bits": found.likelihood}
     return values
 
 
-def _interval(words: Words, measure: tuple[float, tuple[float, float] | None]) -> Markup:
-    value, interval = measure
-    if interval is None:
-        return words.data(value)
-    low, high = (words.data(bound) for bound in interval)
-    bounds = words.text("tables.everything.interval", low=low, high=high)
-    return _over(words.data(value), bounds)
-
-
-def _bits(words: Words, likely: Any) -> Markup:
-    kind = words.known(f"kinds.{likely.kind}", likely.kind)
-    of = words.known(f"likelihood_of.{likely.of}", likely.of)
-    return _over(words.data(likely.bits), words.text("tables.everything.bits", kind=kind, of=of))
-
-
-def _over(first: Markup, second: Markup) -> Markup:
-    """Two lines of a cell, the second of lesser weight."""
-    return Markup('{} <span class="aside">{}</span>').format(first, second)
+def _cell(words: Words, name: str, value: Any) -> Markup | str:
+    """A value; what belongs to it stands below it in lesser weight."""
+    if name in MEASURES:
+        value, interval = value
+        if interval is None:
+            return words.data(value)
+        low, high = map(words.data, interval)
+        aside = words.text("tables.everything.interval", low=low, high=high)
+    elif name == "bits":
+        aside = words.text("tables.everything.bits", **cells.kinds(words, value))
+        value = value.bits
+    else:
+        return cells.cell(words, name, value)
+    return Markup('{} <span class="aside">{}</span>').format(words.data(value), aside)
 
 
 def _trained_on(run: Facts) -> int | None:

@@ -2,16 +2,29 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
+from naqsh.report import cells
+from naqsh.report.document import (
+    Block,
+    Figure,
+    Key,
+    Listing,
+    Maker,
+    Panel,
+    Table,
+    absent,
+    listings,
+    present,
+)
 from naqsh.report.draw import figures, images, palette
 from naqsh.report.draw.panels import labelled, picture
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.facts import Curve, Facts, Histogram
 from naqsh.report.words import Words
-from naqsh.runs.records import Choice, Interval, Scorer
+from naqsh.runs.records import Choice, Scorer
 
 GOOD = "good"
 PICTURE_BYTES = 400_000
@@ -29,13 +42,12 @@ Found = Sequence[tuple[str, Detected]]
 
 def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run was asked for anomalies."""
-    everything = _labelled(maker.words, runs)
+    everything = _labelled(runs)
     found = everything[:SHOWN]
     if not found:
-        lost = any(run.lost("detection.json") for run in runs)
-        return [Paragraph(maker.words.text("detection.lost"))] if lost else []
-    made: list[Block | None] = [
-        Paragraph(maker.words.text("detection.lead")),
+        return absent(maker, runs, "detection")
+    made = [
+        maker.paragraph("detection.lead"),
         _roc(maker, found),
         _histograms(maker, found),
         _table(maker, found),
@@ -43,18 +55,15 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         _extremes(maker, found),
         _terms(maker, found),
     ]
-    said = [
-        Listing(label if len(found) > 1 else "", items)
-        for label, detected in found
-        if (items := _limits(maker.words, detected))
-    ]
+    said = [(label, _limits(maker.words, detected)) for label, detected in found]
+    blocks = [*present(made), *listings(said, several=len(found) > 1)]
     if len(everything) > SHOWN:
-        further = [maker.words.own(label) for label, _ in everything[SHOWN:]]
-        said.append(Listing(str(maker.words.text("detection.further")), further))
-    return [*[block for block in made if block is not None], *said]
+        further = [Markup.escape(maker.words.own(label)) for label, _ in everything[SHOWN:]]
+        blocks.append(Listing(maker.words.text("detection.further"), further))
+    return blocks
 
 
-def _labelled(words: Words, runs: Sequence[Facts]) -> list[tuple[str, Detected]]:
+def _labelled(runs: Sequence[Facts]) -> list[tuple[str, Detected]]:
     """All detections, those with known labels first, each by a name of its own."""
     pairs = [(run, detected) for run in runs for detected in run.detected]
     pairs.sort(key=lambda pair: pair[1].deciding.quality is None)
@@ -157,143 +166,108 @@ def _table(maker: Maker, found: Found) -> Table | None:
         return None
     if len(found) == 1:
         detected = found[0][1]
-        columns = ["score", "auroc", "average_precision", "f1", "pixels", "alarms", "flagged"]
-        rows = [Row(name, _cells(words, detected, s)) for name, s in detected.scorers.items()]
-        head = [words.text(f"tables.detection.columns.{column}") for column in columns]
-        return maker.table("detection", head, rows, numeric=1)
-    names = list(dict.fromkeys(name for _, detected in found for name in detected.scorers))
-    rows = []
-    for name in names:
-        scorers = [detected.scorers.get(name) for _, detected in found]
-        cells = [
-            _estimate(words, scorer.quality.auroc, scorer.quality.auroc_interval)
-            if scorer and scorer.quality
-            else words.text("absent")
-            for scorer in scorers
-        ]
-        rows.append(Row(name, [_scorer(words, name), *cells]))
-    head = [words.text("tables.detection.columns.score"), *[words.own(label) for label, _ in found]]
-    return maker.table("detection_of", head, rows, numeric=1)
-
-
-def _cells(words: Words, detected: Detected, scorer: Scorer) -> list[Markup | str]:
-    quality = scorer.quality
-    cells: list[Markup | str] = [_scorer(words, scorer.name)]
-    if quality is None:
-        return [*cells, *[words.text("absent")] * 6]
-    good = detected.of.suspects.kinds.get(GOOD, 0)
-    alarms = scorer.flagged_by_kind.get(GOOD, 0)
-    pixels = quality.pixel_auroc
-    return [
-        *cells,
-        _estimate(words, quality.auroc, quality.auroc_interval),
-        _estimate(words, quality.average_precision, quality.average_precision_interval),
-        words.data(quality.f1.f1, words.rounded(quality.f1.f1)),
-        words.text("absent") if pixels is None else words.data(pixels, words.rounded(pixels)),
-        _of(words, alarms, good),
-        _of(words, scorer.flagged - alarms, detected.of.suspects.count - good),
+        rows = [(name, _measured(words, detected, s)) for name, s in detected.scorers.items()]
+        return maker.listed("detection", rows, numeric="auroc")
+    names = dict.fromkeys(name for _, detected in found for name in detected.scorers)
+    columns = [
+        {
+            name: cells.rounded(words, scorer.quality.auroc, scorer.quality.auroc_interval)
+            for name, scorer in detected.scorers.items()
+            if scorer.quality
+        }
+        for _, detected in found
     ]
+    head = [words.text("tables.detection.columns.score"), *[label for label, _ in found]]
+    titles = {name: _scorer(words, name) for name in names}
+    return maker.beside("detection_of", head, columns, titles=titles, numeric=1)
 
 
-def _of(words: Words, part: int, whole: int) -> Markup:
-    return words.formula("detection.of", part=words.number(part), whole=words.number(whole))
-
-
-def _estimate(words: Words, value: float, interval: Interval) -> Markup:
-    low, high = (words.rounded(bound) for bound in interval)
-    shown = words.data(value, words.rounded(value))
-    return words.text("tables.measured.cell", value=shown, low=low, high=high)
+def _measured(words: Words, detected: Detected, scorer: Scorer) -> dict[str, Any]:
+    """A score's row; what is not known of it has no value."""
+    columns = words.under("tables.detection.columns")
+    quality, known = scorer.quality, dict.fromkeys(columns) | {"score": _scorer(words, scorer.name)}
+    if quality is None:
+        return known
+    suspects = detected.of.suspects
+    good, alarms = suspects.kinds.get(GOOD, 0), scorer.flagged_by_kind.get(GOOD, 0)
+    pixels = quality.pixel_auroc
+    return known | {
+        "auroc": cells.rounded(words, quality.auroc, quality.auroc_interval),
+        "average_precision": cells.rounded(
+            words, quality.average_precision, quality.average_precision_interval
+        ),
+        "f1": cells.rounded(words, quality.f1.f1),
+        "pixels": None if pixels is None else cells.rounded(words, pixels),
+        "alarms": words.formula("detection.of", part=alarms, whole=good),
+        "flagged": words.formula(
+            "detection.of", part=scorer.flagged - alarms, whole=suspects.count - good
+        ),
+    }
 
 
 def _kinds(maker: Maker, found: Found) -> Table | None:
     """AUROC of each kind by what decides, a column a run; one run shows its baseline beside it."""
     words = maker.words
-    columns: list[tuple[Markup | str, Scorer]] = []
-    for label, detected in found:
-        own = _scorer(words, detected.deciding.name)
-        columns.append((own if len(found) == 1 else words.own(label), detected.deciding))
-    pca = found[0][1].scorers.get("pca")
-    if len(found) == 1 and pca and pca is not found[0][1].deciding:
-        columns.append((_scorer(words, "pca"), pca))
-    kinds = list(dict.fromkeys(k for _, s in columns if s.quality for k in s.quality.kinds))
+    columns = [(label, detected.deciding) for label, detected in found]
+    if len(found) == 1:
+        deciding, pca = found[0][1].deciding, found[0][1].scorers.get("pca")
+        scorers = [deciding, pca] if pca and pca is not deciding else [deciding]
+        columns = [(_scorer(words, scorer.name), scorer) for scorer in scorers]
+    known = [
+        {k: cells.rounded(words, v.auroc, v.interval) for k, v in scorer.quality.kinds.items()}
+        if scorer.quality
+        else {}
+        for _, scorer in columns
+    ]
+    kinds = {kind: kind for column in known for kind in column}
     if len(kinds) < 2:
         return None
-    rows = []
-    for kind in kinds:
-        cells: list[Markup | str] = [words.own(kind)]
-        for _, scorer in columns:
-            part = scorer.quality.kinds.get(kind) if scorer.quality else None
-            cells.append(
-                _estimate(words, part.auroc, part.interval) if part else words.text("absent")
-            )
-        rows.append(Row(kind, cells))
     head = [words.text("tables.detection_kinds.kind"), *[title for title, _ in columns]]
-    return maker.table("detection_kinds", head, rows, numeric=1)
+    return maker.beside("detection_kinds", head, known, titles=kinds, numeric=1)
 
 
 def _terms(maker: Maker, found: Found) -> Table:
     """What was examined, by what, against what."""
     words = maker.words
-    rows = {
-        "suspects": [words.own(d.of.suspects.name) for _, d in found],
-        "count": [words.data(d.of.suspects.count) for _, d in found],
-        "normal": [words.own(d.of.normal.name) for _, d in found],
-        "fitted": [words.data(d.of.normal.fitted) for _, d in found],
-        "held_out": [words.data(d.of.normal.held_out) for _, d in found],
-        "decides": [_scorer(words, d.deciding.name) for _, d in found],
-        "maps": [
-            _scorer(words, d.maps_of) if d.maps_of else words.text("absent") for _, d in found
-        ],
-        "false_alarms": [
-            words.data(d.of.false_alarms, words.percent(d.of.false_alarms)) for _, d in found
-        ],
-        "threshold": [words.data(d.deciding.threshold) for _, d in found],
-        "draws": [words.data(d.of.draws) for _, d in found],
-        "step": [words.data(d.of.step) for _, d in found],
-    }
-    head = ["", words.text("value")]
-    if len(found) > 1:
-        head = ["", *[words.own(label) for label, _ in found]]
-    made = [
-        Row(key, [words.text(f"tables.detection_terms.rows.{key}"), *cells])
-        for key, cells in rows.items()
+    columns = [
+        vars(detected.of)
+        | vars(detected.of.normal)
+        | {
+            "suspects": detected.of.suspects.name,
+            "count": detected.of.suspects.count,
+            "normal": detected.of.normal.name,
+            "decides": _scorer(words, detected.deciding.name),
+            "maps": detected.maps_of and _scorer(words, detected.maps_of),
+            "threshold": detected.deciding.threshold,
+        }
+        for _, detected in found
     ]
-    return maker.table("detection_terms", head, made)
+    return maker.beside("detection_terms", maker.head([label for label, _ in found]), columns)
 
 
 def _limits(words: Words, detected: Detected) -> list[Markup]:
     """What the figures do not say by themselves, in words, from what was measured."""
     said = [_choice(words, detected.of.choice)] if detected.of.choice else []
-    less = detected.deciding.quality and detected.deciding.quality.less_pca
-    if less and not detected.deciding.baseline:
-        (low, high), values = less.interval, {"score": _scorer(words, detected.deciding.name)}
+    deciding, warned = detected.deciding, detected.of.likelihood
+    if deciding.quality and deciding.quality.less_pca and not deciding.baseline:
+        low, high = deciding.quality.less_pca.interval
         which = "above" if low > 0 else "below" if high < 0 else "alike"
-        bounds = {"low": words.rounded(low), "high": words.rounded(high)}
-        said.append(words.text(f"detection.against_pca.{which}", **values, **bounds))
-    if warned := detected.of.likelihood:
+        values = {"score": _scorer(words, deciding.name)} | _rounded(words, low=low, high=high)
+        said.append(words.text(f"detection.against_pca.{which}", **values))
+    if warned:
         grey = warned.constants["grey"].likelier_than
-        which = "fooled" if grey > 0.5 else "safe"
-        said.append(
-            words.text(
-                f"detection.grey.{which}",
-                percent=words.percent(grey),
-                normal=words.number(warned.normal),
-            )
-        )
-        if warned.complexity_correlation is not None and warned.brightness_correlation is not None:
-            said.append(
-                words.text(
-                    "detection.correlations",
-                    complexity=words.rounded(warned.complexity_correlation),
-                    brightness=words.rounded(warned.brightness_correlation),
-                )
-            )
+        key = f"detection.grey.{'fooled' if grey > 0.5 else 'safe'}"
+        said.append(words.text(key, percent=words.percent(grey), normal=warned.normal))
+        complexity, brightness = warned.complexity_correlation, warned.brightness_correlation
+        if complexity is not None and brightness is not None:
+            both = _rounded(words, complexity=complexity, brightness=brightness)
+            said.append(words.text("detection.correlations", **both))
     plain = detected.scorers.get("complexity")
     if plain and plain.quality:
         said.append(words.text("detection.size", auroc=words.rounded(plain.quality.auroc)))
+    largest = detected.scorers.get("reconstruction")
+    error = words.rounded(largest.largest) if largest else ""
     for note in detected.of.notes:
-        largest = detected.scorers.get("reconstruction")
-        error = words.rounded(largest.largest) if largest else ""
         key = f"detection.notes.{note}"
         said.append(words.text(key, error=error) if key in words else words.foreign(note))
     return [*said, *(words.foreign(note) for note in detected.of.suspects.notes)]
@@ -305,14 +279,15 @@ def _choice(words: Words, choice: Choice) -> Markup:
     named = {"first": _scorer(words, first), "second": _scorer(words, second)}
     if choice.interval is None or choice.aurocs is None:
         return words.text(f"detection.choice.{choice.unsound or 'few'}", **named)
-    low, high = choice.interval
+    (a, b), (low, high) = choice.aurocs, choice.interval
     return words.text(
         f"detection.choice.{'chosen' if choice.better else 'both'}",
         **named,
+        **_rounded(words, a=a, b=b, low=low, high=high),
         better=_scorer(words, choice.better or first),
-        images=words.number(choice.images),
-        a=words.rounded(choice.aurocs[0]),
-        b=words.rounded(choice.aurocs[1]),
-        low=words.rounded(low),
-        high=words.rounded(high),
+        images=choice.images,
     )
+
+
+def _rounded(words: Words, **values: float) -> dict[str, str]:
+    return {name: words.rounded(value) for name, value in values.items()}

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from naqsh.report.document import Block, Figure, Key, Listing, Maker, Panel, Paragraph, Row, Table
+from naqsh.report import cells
+from naqsh.report.document import Block, Figure, Key, Maker, Panel, Table, absent, listings, present
 from naqsh.report.draw import images, palette, scatter
 from naqsh.report.draw.panels import labelled, panel_title, picture, union
 from naqsh.report.read.facts import Facts, studies
@@ -22,19 +23,15 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """The section; empty where no run's samplers were compared."""
     found = [study for run in runs for study in studies(run, run.sampled)]
     if not found:
-        lost = any(run.lost("samplers.json") for run in runs)
-        return [Paragraph(maker.words.text("samplers.lost"))] if lost else []
+        return absent(maker, runs, "samplers")
     runs = runs if len(runs) > 1 else [run for run, _ in found]
-    made: list[Block | None] = [
+    said = [(run.label, _said(maker.words, sampled)) for run, sampled in found]
+    made = [
         _by_evaluations(maker, runs, found),
         _table(maker, found),
         _pictures(maker, runs, found),
     ]
-    said = [
-        Listing(run.label if len(runs) > 1 else "", _said(maker.words, sampled))
-        for run, sampled in found
-    ]
-    return [*[block for block in made if block is not None], *said]
+    return [*present(made), *listings(said, several=len(runs) > 1)]
 
 
 def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
@@ -80,31 +77,17 @@ def _by_sampler(sampled: Sampled) -> dict[str, list[Point]]:
 
 def _table(maker: Maker, found: Found) -> Table:
     """A row a point; where there are several runs, the first column names them."""
-    words, several = maker.words, len(found) > 1
-    columns = ["run"] if several else []
     called = {sampled.distance for _, sampled in found}
     distance = called.pop() if len(called) == 1 else "frechet"
-    columns += ["sampler", "steps", "evaluations", distance, "pictures_per_second"]
-    rows = [
-        Row(
-            f"{run.label} {point.sampler} {point.steps}",
-            [*([words.own(run.label)] if several else []), *_cells(words, point)],
-        )
-        for run, sampled in found
-        for point in sampled.points
-    ]
-    head = [words.text(f"tables.samplers.columns.{column}") for column in columns]
-    return maker.table("samplers", head, rows, numeric=len(columns) - 4)
-
-
-def _cells(words: Words, point: Point) -> list[Markup | str]:
-    far = words.data(point.frechet, words.rounded(point.frechet))
-    if point.interval:
-        low, high = (words.rounded(bound) for bound in point.interval)
-        far = words.text("tables.measured.cell", value=far, low=low, high=high)
-    speed = words.data(point.pictures_per_second, words.rounded(point.pictures_per_second))
-    evaluations = words.data(point.evaluations)
-    return [words.own(point.sampler), words.data(point.steps), evaluations, far, speed]
+    rows = []
+    for run, sampled in found:
+        for point in sampled.points:
+            speed = cells.rounded(maker.words, point.pictures_per_second)
+            far = cells.rounded(maker.words, point.frechet, point.interval)
+            shown = {"run": run.label, "pictures_per_second": speed, distance: far}
+            rows.append((f"{run.label} {point.sampler} {point.steps}", vars(point) | shown))
+    without = {"fid", "frechet"} - {distance} | (set() if len(found) > 1 else {"run"})
+    return maker.listed("samplers", rows, numeric="steps", without=without)
 
 
 def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:
@@ -121,21 +104,10 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
 
 def _said(words: Words, sampled: Sampled) -> list[Markup]:
     """How it was measured, and what the look for copies found."""
-    measured = words.text(
-        "samplers.how",
-        n=words.number(sampled.n),
-        seed=words.number(sampled.seed),
-        step=words.number(sampled.step),
-        reference=sampled.reference,
-        features=sampled.features,
-    )
-    known = any(point.interval for point in sampled.points)
-    covers = [words.text("samplers.covers", n=words.number(sampled.n))] if known else []
-    shared = [words.text("samplers.options", options=sampled.sampling)] if sampled.sampling else []
-    return [
-        measured,
-        *covers,
-        *shared,
-        *[words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes],
-        *remarks.nearest(words, sampled.nearest),
-    ]
+    said = [words.text("samplers.how", **vars(sampled))]
+    if any(point.interval for point in sampled.points):
+        said.append(words.text("samplers.covers", n=sampled.n))
+    if sampled.sampling:
+        said.append(words.text("samplers.options", options=sampled.sampling))
+    said += [words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes]
+    return [*said, *remarks.nearest(words, sampled.nearest)]

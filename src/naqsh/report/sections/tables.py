@@ -1,13 +1,15 @@
-"""The tables of the page: what is named in the first column, then one column a run."""
+"""The tables of a run's page; where it shows several runs, they have a column or a row each."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from naqsh.io.files import flat
+from naqsh.report import cells
 from naqsh.report.document import Maker, Row, Table
+from naqsh.report.read.evaluation import Measured
 from naqsh.report.read.facts import Facts
 from naqsh.report.sections.losses import NAMED, family, groups
 from naqsh.report.words import Words
@@ -15,33 +17,62 @@ from naqsh.report.words import Words
 CLASSES = 20
 """Most names of classes that are listed."""
 
+Terms = Mapping[str, Mapping[str, float]]
+"""Of each term ``mean`` and ``deviation`` at the end, and of how many ``records``."""
+
+
+def head(maker: Maker, runs: Sequence[Facts]) -> list[str]:
+    """The head of a table with a column a run."""
+    return maker.head([run.label for run in runs])
+
 
 def glance(maker: Maker, runs: Sequence[Facts]) -> Table:
     """Each run in a few numbers."""
-    words = maker.words
     summaries = [run.summary() for run in runs]
-    shown: dict[str, Callable[[Any], Markup | str]] = {
-        "method": str,
-        "data": str,
-        "count": words.data,
-        "shape": words.shape,
-        "planned": words.data,
-        "planned_steps": words.data,
-        "epochs": words.data,
-        "seen": words.data,
-        "steps": words.data,
-        "checkpoint": words.data,
-        "seconds": lambda seconds: words.data(seconds, words.time(seconds)),
-        "speed": words.data,
-        "parameters": words.data,
-        "memory": lambda size: words.data(size, words.bytes(size)),
-    }
-    rows = [
-        Row(key, [words.text(f"tables.glance.rows.{key}"), *cells_of(words, show, summaries, key)])
-        for key, show in shown.items()
-        if key not in ("planned", "planned_steps") or any(s[key] is not None for s in summaries)
-    ]
-    return maker.table("glance", head_of(words, runs), rows)
+    planned = ("planned", "planned_steps")
+    return maker.beside("glance", head(maker, runs), summaries, optional=planned)
+
+
+def measured(
+    maker: Maker, runs: Sequence[Facts], evaluations: Sequence[tuple[Facts, Measured]]
+) -> Table | None:
+    """Each metric with its interval and all that it depends on, a column an evaluation."""
+    words = maker.words
+    names = list(dict.fromkeys(name for _, m in evaluations for name in m.values))
+    if not names:
+        return None
+    called = {name: _called([m for _, m in evaluations], name) for name in names}
+    metrics = {name: words.known(f"metrics.{called[name]}", called[name]) for name in names}
+    titles = {called[name]: metric for name, metric in metrics.items()}
+    for name, metric in metrics.items():
+        titles[f"floor {name}"] = words.text("tables.measured.floor", metric=metric)
+    titles |= words.under("tables.measured.rows")
+    columns = []
+    for _, m in evaluations:
+        column = {called[name]: cells.measure(words, *found) for name, found in m.values.items()}
+        for name, found in (m.floor.values if m.floor else {}).items():
+            column[f"floor {name}"] = cells.measure(words, *found)
+        columns.append(column | vars(m))
+    without = [run for run in runs if not run.evaluations]
+    heads = head(maker, [*[run for run, _ in evaluations], *without])
+    columns += [{} for _ in without]
+    return maker.beside("measured", heads, columns, titles=titles, optional=titles)
+
+
+def _called(found: Sequence[Measured], name: str) -> str:
+    """What a metric is called where all its values are by features that call it so."""
+    names = {m.called(name) for m in found if name in m.values}
+    return names.pop() if len(names) == 1 else name
+
+
+def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
+    """How likely real images are, with the kind of number that says so."""
+    columns = [(run.label, vars(found)) for run in runs for found in run.likelihoods]
+    if not columns:
+        return None
+    columns += [(run.label, {}) for run in runs if not run.likelihoods]
+    heads = maker.head([label for label, _ in columns])
+    return maker.beside("likelihood", heads, [known for _, known in columns])
 
 
 def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
@@ -56,16 +87,14 @@ def results(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     rows = []
     for group in groups(names):
         named, others = _large(group, found)
-        rows += [Row(n, [n, *[_measured(words, terms.get(n)) for terms in found]]) for n in named]
+        rows += [Row(n, [n, *[_end(words, terms.get(n)) for terms in found]]) for n in named]
         if others:
             title = words.text("tables.results.others", family=family(group[0]), count=len(others))
             rows.append(Row("", [title, *[_range(words, terms, others) for terms in found]]))
-    return maker.table("results", head_of(words, runs), rows, numeric=1)
+    return maker.table("results", head(maker, runs), rows, numeric=1)
 
 
-def _large(
-    group: Sequence[str], found: Sequence[dict[str, dict[str, float]]]
-) -> tuple[Sequence[str], Sequence[str]]:
+def _large(group: Sequence[str], found: Sequence[Terms]) -> tuple[Sequence[str], Sequence[str]]:
     """The members of a family that have a row each, the largest in any run, and the others."""
     if not family(group[0]) or len(group) <= NAMED + 1:
         return group, []
@@ -74,7 +103,7 @@ def _large(
     return ranked[:NAMED], ranked[NAMED:]
 
 
-def _range(words: Words, terms: dict[str, dict[str, float]], names: Sequence[str]) -> Markup:
+def _range(words: Words, terms: Terms, names: Sequence[str]) -> Markup:
     """From the least to the largest mean of several terms."""
     means = [terms[name]["mean"] for name in names if name in terms]
     if not means:
@@ -83,7 +112,7 @@ def _range(words: Words, terms: dict[str, dict[str, float]], names: Sequence[str
     return words.text("tables.results.range", low=low, high=high)
 
 
-def _measured(words: Words, term: dict[str, float] | None) -> Markup:
+def _end(words: Words, term: Mapping[str, float] | None) -> Markup:
     if term is None:
         return words.text("absent")
     mean, deviation = words.data(term["mean"]), words.data(term["deviation"])
@@ -94,92 +123,56 @@ def _measured(words: Words, term: dict[str, float] | None) -> Markup:
 
 def spreads(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     """The range of each phase's weights at the stages, and how many lie at its ends."""
-    words = maker.words
     rows = []
     for run in runs:
         for stage in run.stages:
             for phase, spread in stage.weights.items():
-                total = sum(spread.counts)
-                if not total:
-                    continue
-                outer = (spread.counts[0] + spread.counts[-1]) / total
-                numbers = [stage.epoch, spread.edges[0], spread.edges[-1], 100 * outer]
-                cells = [phase, *[words.data(number) for number in numbers]]
-                rows.append(Row("", [run.label, *cells] if len(runs) > 1 else cells))
-    if not rows:
-        return None
-    columns = ["phase", "epoch", "least", "largest", "outer"]
-    columns = ["run", *columns] if len(runs) > 1 else columns
-    head = [words.text(f"tables.spreads.columns.{column}") for column in columns]
-    return maker.table("spreads", head, rows, numeric=len(columns) - 4)
+                if total := sum(spread.counts):
+                    ends = {"least": spread.edges[0], "largest": spread.edges[-1]}
+                    outer = (spread.counts[0] + spread.counts[-1]) / total
+                    where = {"run": run.label, "phase": phase, "epoch": stage.epoch}
+                    rows.append(("", where | ends | {"outer": 100 * outer}))
+    without = () if len(runs) > 1 else ("run",)
+    return maker.listed("spreads", rows, numeric="epoch", without=without) if rows else None
 
 
 def data(maker: Maker, runs: Sequence[Facts]) -> Table:
     """What was trained on, and how it was brought to shape."""
-    words = maker.words
-    known = [run.data for run in runs]
-    shown: dict[str, Callable[[Any], Markup | str]] = {
-        "name": str,
-        "fingerprint": str,
-        "count": words.data,
-        "shape": words.shape,
-        "classes": lambda names: _classes(words, names),
-    }
-    rows = [
-        Row(key, [words.text(f"tables.data.rows.{key}"), *cells_of(words, show, known, key)])
-        for key, show in shown.items()
+    known = [
+        run.data | {"classes": _classes(maker.words, run.data["classes"])} if run.data else {}
+        for run in runs
     ]
-    return maker.table("data", head_of(words, runs), rows)
+    return maker.beside("data", head(maker, runs), known)
 
 
 def _classes(words: Words, names: list[str]) -> Markup:
-    listed = words.listed(map(str, names[:CLASSES]))
     count = words.data(len(names))
-    if len(names) > CLASSES:
-        return words.text("tables.data.many_classes", count=count, names=listed)
-    return words.text("tables.data.classes", count=count, names=listed) if names else count
+    which = "many_classes" if len(names) > CLASSES else "classes"
+    listed = words.listed(map(str, names[:CLASSES]))
+    return words.text(f"tables.data.{which}", count=count, names=listed) if names else count
 
 
 def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
     """Each phase's layers; a network that several runs share is shown once."""
-    words = maker.words
     shared: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         for phase, layers in run.networks.items():
             shared.setdefault((phase, json.dumps(layers)), []).append(run.label)
-    tables = []
-    for number, ((phase, text), labels) in enumerate(shared.items(), start=1):
+    words, tables = maker.words, []
+    for number, ((phase, text), names) in enumerate(shared.items(), start=1):
         layers = json.loads(text)
-        rows = [
-            Row(
-                layer["name"],
-                [
-                    layer["name"],
-                    layer["kind"],
-                    words.plain("absent")
-                    if layer["output"] is None
-                    else words.shape(layer["output"]),
-                    words.data(layer["parameters"]),
-                ],
-            )
-            for layer in layers
-        ]
         total = words.data(sum(layer["parameters"] for layer in layers))
         foot = Row("total", [words.text("tables.networks.total"), "", "", total])
-        columns = ["layer", "kind", "output", "parameters"]
-        head = [words.text(f"tables.networks.columns.{column}") for column in columns]
-        name = "networks" if len(runs) == 1 else "networks_of"
-        named = words.listed(labels)
         tables.append(
-            maker.table(
-                name,
-                head,
-                rows,
+            maker.listed(
+                "networks" if len(runs) == 1 else "networks_of",
+                [(layer["name"], layer | {"layer": layer["name"]}) for layer in layers],
+                titles=words.under("tables.networks.columns"),
+                numeric="output",
                 number=number,
-                numeric=2,
                 foot=foot,
                 phase=phase,
-                runs=named,
+                runs=words.listed(names),
             )
         )
     return tables
@@ -187,57 +180,25 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
 
 def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> Table:
     """Every number of the recipes; rows in which runs differ stand out."""
-    words = maker.words
-    recipes = [flat(run.recipe) for run in runs]
-    rows = []
-    for name in dict.fromkeys(name for recipe in recipes for name in recipe):
-        cells = [
-            words.value(recipe[name]) if name in recipe else words.text("absent")
-            for recipe in recipes
-        ]
-        rows.append(Row(name, [name, *cells], marked=len(set(cells)) > 1))
-    name = "hyperparameters_of" if len(runs) > 1 else "hyperparameters"
-    return maker.table(name, head_of(words, runs), rows)
+    return _settings(maker, runs, "hyperparameters", [flat(run.recipe) for run in runs])
 
 
 def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
     """Versions and hardware."""
-    words = maker.words
     known = [
         {key: run.about[key] for key in ("naqsh", "format") if key in run.about} | run.environment
         for run in runs
     ]
-    rows = []
-    for name in dict.fromkeys(name for values in known for name in values):
-        key = f"tables.environment.rows.{name}"
-        title = words.text(key) if key in words else name
-        cells = cells_of(words, words.value, known, name)
-        rows.append(Row(name, [title, *cells], marked=len(set(cells)) > 1))
-    name = "environment_of" if len(runs) > 1 else "environment"
-    return maker.table(name, head_of(words, runs), rows)
+    return _settings(maker, runs, "environment", known)
 
 
-def command(run: Facts) -> str:
-    """What trains the run again, from its recipe saved as ``recipe.yaml``."""
-    ranks = run.environment.get("ranks", 1)
-    many = isinstance(ranks, int) and ranks > 1
-    start = f"torchrun --nproc-per-node {ranks} -m naqsh" if many else "naqsh"
-    device = run.environment.get("device")
-    where = "" if device is None else f" --device {'cpu' if device == 'cpu' else 'cuda'}"
-    return f"{start} train recipe.yaml --out DIR{where}"
-
-
-def head_of(words: Words, runs: Sequence[Facts]) -> list[str]:
-    """The head of a table with a column a run."""
-    return ["", *[run.label for run in runs]] if len(runs) > 1 else ["", words.text("value")]
-
-
-def cells_of(
-    words: Words,
-    show: Callable[[Any], Markup | str],
-    known: Sequence[dict[str, Any]],
-    key: str,
-) -> list[Markup | str]:
-    """A row's cells: a value of each of several things, as it is shown."""
-    values = [plain.get(key) for plain in known]
-    return [words.text("absent") if value is None else show(value) for value in values]
+def _settings(
+    maker: Maker, runs: Sequence[Facts], name: str, known: Sequence[Mapping[str, Any]]
+) -> Table:
+    """Values by names that may have no text, as a user would write them."""
+    words = maker.words
+    shown = [{key: words.value(value) for key, value in column.items()} for column in known]
+    keys = dict.fromkeys(key for column in known for key in column)
+    titles = {key: words.known(f"tables.{name}.rows.{key}", key) for key in keys}
+    several = f"{name}_of" if len(runs) > 1 else name
+    return maker.beside(several, head(maker, runs), shown, titles=titles, marked=True)
