@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from columns import with_every_column
 from naqsh.api import Run
@@ -18,52 +17,15 @@ from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Optimizer
 from naqsh.core.spec import MethodSpec
-from naqsh.core.world import World
 from naqsh.data import DataSet, to_float
-from naqsh.io.files import write_text
 from naqsh.methods import gan
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
 from naqsh.runs.folder import RunFolder
 from naqsh.training.estimate import estimate
 from naqsh.training.launch import build
-from naqsh.training.loop import Trainer
 from naqsh.training.rows import fixed
-
-CLASSES = ("dark", "bright")
-CPU = torch.device("cpu")
-
-
-def tiny_data(channels: int, count: int = 24) -> DataSet:
-    """Bright and dark noisy discs, 16x16."""
-    random = np.random.default_rng(0)
-    labels = np.arange(count) % 2
-    row, column = np.mgrid[:16, :16] - 7.5
-    disc = (row**2 + column**2 < 30) * (60 + 150 * labels[:, None, None])
-    pixels = disc[:, None] + random.integers(0, 40, (count, channels, 16, 16))
-    return DataSet.of("discs", pixels.astype(np.uint8), labels, CLASSES)
-
-
-def tiny(recipe: Recipe, **changes: object) -> Recipe:
-    """The recipe with few steps of small batches and small networks."""
-    recipe = dataclasses.replace(recipe, method=recipe.method.tiny())
-    small: dict[str, object] = {"training.batch": 8, "training.steps": 6, "training.warmup": 0}
-    return recipe.override(small | {name.replace("__", "."): v for name, v in changes.items()})
-
-
-def trainer(recipe: Recipe, data: DataSet, folder: Path) -> Trainer:
-    """A trainer on the CPU that writes into `folder`."""
-    run = RunFolder(folder)
-    run.grids.mkdir(parents=True, exist_ok=True)
-    run.checkpoints.mkdir(exist_ok=True)
-    write_text(run.recipe, recipe.to_yaml())
-    method = build(recipe, data.layout)
-    return Trainer(recipe, method, data, run, World(0, 1, CPU), display_quiet=True)
-
-
-def state(method: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of all that a method remembers."""
-    return {name: tensor.clone() for name, tensor in method.state_dict().items()}
+from small import differences, state, trainer
 
 
 def seen(method: Method, data: DataSet) -> Batch:
@@ -71,12 +33,6 @@ def seen(method: Method, data: DataSet) -> Batch:
     assert data.labels is not None
     images = to_float(torch.from_numpy(data.images[:8]), *method.value_range)
     return Batch(images, torch.from_numpy(data.labels[:8]), Noise(3, 8))
-
-
-def differences(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
-    """The names whose tensors are not equal to the bit."""
-    assert a.keys() == b.keys()
-    return {name for name in a if not torch.equal(a[name], b[name])}
 
 
 def check_losses(recipe: Recipe, data: DataSet, _: Path) -> None:
@@ -125,7 +81,7 @@ def may_stand_still(spec: MethodSpec) -> set[str]:
     return set()
 
 
-def frozen_state(method: Method) -> dict[str, Tensor]:
+def frozen_state(method: Method) -> dict[str, torch.Tensor]:
     """A copy of all that the frozen parts hold, buffers included."""
     return {
         f"{name}.{key}": tensor
@@ -181,7 +137,7 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     for _ in range(3):
         halted.step()
     halted.run = None  # type: ignore[assignment,method-assign]  # it never goes on
-    save(halted)
+    halted.save()
     resumed = trainer(short, data, folder / "halted")
     resumed.run()
     assert resumed.state.step == straight.state.step == 6
@@ -191,11 +147,6 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     assert not differences(state(resumed.average.method), state(straight.average.method))
     fresh = state(build(short, data.layout))
     assert differences(state(straight.method), fresh)
-
-
-def save(halted: Trainer) -> None:
-    """Write the checkpoint of a trainer whose `run` was not called."""
-    halted.save()
 
 
 def check_sampling(recipe: Recipe, data: DataSet, _: Path) -> None:

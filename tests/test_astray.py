@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from contract import tiny, tiny_data, trainer
 from naqsh import data
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
@@ -18,6 +17,7 @@ from naqsh.recipes import by_name
 from naqsh.runs.folder import RunFolder
 from naqsh.training import astray
 from naqsh.training.astray import RARE, Watch, look
+from small import tiny, tiny_data, trainer
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from contract import CHECKS, tiny, tiny_data
+from contract import CHECKS
 from naqsh import data, recipes
 from naqsh.core.frozen import Frozen
 from naqsh.core.spec import Parent
 from naqsh.recipes.recipe import REGISTRY, Recipe
 from naqsh.training.launch import build
+from small import tiny, tiny_data
 
 PLUGINS = {"gaussian-pixels-digits": "gaussian_pixels", "shifted-digits": "shifted"}
 """Recipes of modules in tests/plugins."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from contract import tiny, tiny_data, trainer
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.methods.controlvae import Controller, ControlVAE, Spec
 from naqsh.recipes import by_name
+from small import tiny, tiny_data, trainer
 
 SHAPE = (1, 16, 16)
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from analytic import Gaussian, Learnt
-from contract import CLASSES, tiny, tiny_data, trainer
 from naqsh import recipes
 from naqsh.api import Run
 from naqsh.core.abilities import Encodes, HasLogProb, Reconstructs, Samples, Shows, Validates
@@ -43,6 +42,7 @@ from naqsh.runs import checkpoint, tensors
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.loading import load
 from naqsh.training.launch import build
+from small import CLASSES, tiny, tiny_data, trainer
 
 SHAPE = (1, 8, 8)
 

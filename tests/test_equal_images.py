@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from contract import tiny, tiny_data, trainer
 from naqsh import data
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
@@ -20,6 +19,7 @@ from naqsh.recipes.recipe import Training
 from naqsh.runs.folder import RunFolder
 from naqsh.training.advice import advice
 from naqsh.training.log import NotFinite
+from small import tiny, tiny_data, trainer
 
 RANDOM = np.random.default_rng(0)
 ONE = RANDOM.integers(0, 256, (1, 1, 16, 16), dtype=np.uint8)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import naqsh
-from contract import tiny, tiny_data, trainer
 from naqsh import data, metrics, recipes
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
@@ -22,6 +21,7 @@ from naqsh.runs import kept
 from naqsh.studies import evaluation
 from naqsh.studies import measure as measuring
 from naqsh.studies.floor import floor
+from small import tiny, tiny_data, trainer
 
 
 @pytest.fixture(scope="module")

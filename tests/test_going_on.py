@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from contract import tiny, tiny_data, trainer
 from naqsh import api, report
 from naqsh.api import Run
 from naqsh.core.errors import NaqshError
@@ -20,6 +19,7 @@ from naqsh.runs.folder import RunFolder
 from naqsh.training import changes, diagnosis, loop
 from naqsh.training.diagnosis import Diagnosis, Watcher
 from naqsh.training.log import Pending
+from small import tiny, tiny_data, trainer
 
 TIMES = ("seconds", "speed")
 FILES = ("metrics.jsonl", "diagnosis.jsonl", "stages.jsonl")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from contract import tiny, tiny_data, trainer
 from naqsh.recipes import by_name
+from small import tiny, tiny_data, trainer
 
 
 @pytest.mark.parametrize("name", ["vae-digits", "gan-digits", "ddpm-digits"])

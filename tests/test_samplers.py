@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import naqsh
-from contract import trainer
 from naqsh import data
 from naqsh.cli import main
 from naqsh.core.abilities import Samples
@@ -26,6 +25,7 @@ from naqsh.runs import kept
 from naqsh.runs.sampling import sample_options
 from naqsh.studies import bound, samplers
 from naqsh.studies.evaluation import draw
+from small import trainer
 
 TINY = {
     "training.batch": 16,

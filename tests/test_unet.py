@@ -9,7 +9,8 @@ from torch import Tensor
 
 from naqsh.core.noise import Noise
 from naqsh.networks.embeddings import Sinusoidal
-from naqsh.networks.unet import Down, ResidualBlock, SelfAttention, UNet, Up, group_norm
+from naqsh.networks.unet import UNet
+from naqsh.networks.unet_blocks import Down, ResidualBlock, SelfAttention, Up, group_norm
 
 
 def small(**changes: object) -> UNet:

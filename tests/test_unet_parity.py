@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from naqsh.networks.unet import Down, Stage, UNet, Up
+from naqsh.networks.unet import UNet
+from naqsh.networks.unet_blocks import Down, Stage, Up
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed: extra parity")
 

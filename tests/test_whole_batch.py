@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract import tiny, tiny_data, trainer
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.methods import vae
 from naqsh.recipes import by_name
 from naqsh.recipes.recipe import Recipe
+from small import tiny, tiny_data, trainer
 
 SGD = {"method.optimizer.kind": "sgd", "method.optimizer.lr": 1e-4, "training.precision": "float32"}
 LIKE = {
