@@ -73,8 +73,8 @@ KINDS: dict[str, list[Bijection]] = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_undone_and_of_autograds_determinant(name: str) -> None:
-    layers = stirred(KINDS[name], 0.1 if "pictures" in name else 0.3)
-    dimensions = SIZE if "pictures" in name else 6 + ("additive" in name)
+    layers = stirred(KINDS[name], 0.1 if "images" in name else 0.3)
+    dimensions = SIZE if "images" in name else 6 + ("additive" in name)
     x = Noise(1, 3).normal(dimensions).double() * 2
     z, log_factors = through(layers, x)
     assert float((z - x).abs().median().detach()) > 0.1
