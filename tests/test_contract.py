@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract import CHECKS
+from contract import CHECKS, data_for
 from naqsh import data, recipes
 from naqsh.core.frozen import Frozen
 from naqsh.core.spec import Parent
@@ -48,7 +48,7 @@ def on_a_parent(recipe: Recipe) -> Recipe:
 @pytest.mark.parametrize("name", [*recipes.all_recipes(), *PLUGINS])
 def test_contract(name: str, check: str, recipe: Recipe, tmp_path: Path) -> None:
     channels = data.CATALOG[recipe.data.name].shape[0]
-    CHECKS[check](tiny(recipe), tiny_data(channels), tmp_path)
+    CHECKS[check](tiny(recipe), data_for(recipe, channels), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["shifted-digits"])

@@ -1,4 +1,4 @@
-"""Sums over the processes that train together, with gradients, for what methods measure."""
+"""What methods ask of the processes that train together: sums with gradients, and all images."""
 
 from typing import Any
 
@@ -11,6 +11,20 @@ def count() -> int:
     """How many processes train together; 1 without ``torchrun``."""
     joined = dist.is_available() and dist.is_initialized()
     return dist.get_world_size() if joined else 1
+
+
+def number() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if count() > 1 else 0
+
+
+def joined(values: Tensor) -> Tensor:
+    """The ranks' `values`, each of one shape, one after the other; without gradient."""
+    if count() == 1:
+        return values
+    every = [torch.empty_like(values) for _ in range(count())]
+    dist.all_gather(every, values.contiguous())
+    return torch.cat(every)
 
 
 def total(values: Tensor) -> Tensor:

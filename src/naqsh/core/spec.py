@@ -23,12 +23,14 @@ class Layout:
         classes: the names of the labels; empty where there are none.
         caption: numbers in the embedding of a caption; 0 where there are no captions.
         second: (C, H, W) of the images of a second domain; None where there is none.
+        paired: whether each image has a partner in the second domain.
     """
 
     shape: Shape
     classes: tuple[str, ...] = ()
     caption: int = 0
     second: Shape | None = None
+    paired: bool = False
 
 
 Precision = Literal["auto", "float32", "bfloat16"]

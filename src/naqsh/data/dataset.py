@@ -123,7 +123,7 @@ class DataSet:
         """Which columns its batches have."""
         caption = 0 if self.captions is None else self.captions.shape[2]
         second = None if self.second is None else self.second.shape[1:]
-        return Layout(self.shape, self.classes, caption, second)
+        return Layout(self.shape, self.classes, caption, second, self.paired)
 
     @property
     def counts(self) -> tuple[int, ...]:

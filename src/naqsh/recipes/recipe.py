@@ -81,7 +81,8 @@ class Training:
         batch: images a phase sees in one step, over all ranks.
         accumulate: parts a batch is cut into, to save memory; gradients are summed over them.
         seed: every random number of the run derives from it.
-        schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine.
+        schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine;
+            constant-linear is constant over the first half, then a line to 0.
         warmup: steps over which the learning rates rise evenly from 0.
         clip_norm: largest norm of a phase's gradient; None leaves it alone.
         ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
@@ -96,7 +97,7 @@ class Training:
     batch: int = 64
     accumulate: int = 1
     seed: int = 0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "constant-linear"] = "constant"
     warmup: int = 0
     clip_norm: float | None = None
     ema: float | None = None

@@ -231,6 +231,7 @@ def header(
     texts |= {"shape": json.dumps(layout.shape), "classes": json.dumps(layout.classes)}
     texts |= {"caption": json.dumps(layout.caption)} if layout.caption else {}
     texts |= {"second": json.dumps(layout.second)} if layout.second else {}
+    texts |= {"paired": json.dumps(layout.paired)} if layout.paired else {}
     return texts | ({COUNTS: json.dumps(list(counts))} if counts else {})
 
 

@@ -59,6 +59,7 @@ def read_header(path: Path) -> Header:
             tuple(str(name) for name in from_json(texts["classes"])),
             _whole(from_json(texts.get("caption", "0"))),
             _shape(from_json(texts["second"])) if "second" in texts else None,
+            from_json(texts.get("paired", "false")) is True,
         )
         counts = checkpoint.counts(texts, len(layout.classes))
         step = _step(texts)

@@ -9,6 +9,7 @@ def lr_factor(training: Training, step: int, total: int) -> float:
     """What the learning rates are multiplied by in step `step` of `total`, from 0 to 1.
 
     It rises evenly over the warm-up, then stays, or falls to 0 by a line or half a cosine wave.
+    By "constant-linear" it stays over half of what is left then, and falls by a line over the rest.
     """
     if step < training.warmup:
         return (step + 1) / training.warmup
@@ -17,4 +18,6 @@ def lr_factor(training: Training, step: int, total: int) -> float:
         return 1 - done
     if training.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
+    if training.schedule == "constant-linear":
+        return min(1.0, 2 * (1 - done))
     return 1.0
