@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.metrics.evaluate import METRICS, measure
 from naqsh.metrics.extractors import FunctionFeatures
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.kernel import kernel_distance
 from naqsh.metrics.manifold import density_coverage, precision_recall
+from naqsh.metrics.registry import called
 from naqsh.metrics.result import Caution, Measure, compare
 
 FEW = Caution("biased", 4000, 8192)

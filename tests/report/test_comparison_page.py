@@ -210,6 +210,26 @@ def test_the_interval_of_a_mean_over_trainings_is_students(values):
     assert interval == pytest.approx(tuple(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_measure_of_elsewhere_is_ranked_as_its_file_says(tmp_path, better):
+    places = []
+    for n, value in enumerate((0.2, 0.4)):
+        place = make_run(tmp_path / f"run-{n}", records=5, plain=True, stages=1, seed=n)
+        content = _evaluation([9.0, 0.1, 0.5, 0.5, 1.0, 0.5, 10.0, 1])
+        toy = content["measures"][0] | {"name": "above", "value": value, "interval": None}
+        content["measures"].append(toy | {"kind": "above", "better": better})
+        (place / "evaluation.json").write_text(json.dumps(content))
+        places.append(place)
+    found = comparison.read(places).runs
+    assert verdicts.ranked(found)[-1] == "above"
+    ranks = [verdicts.rank(run, found, "above") for run in found]
+    assert ranks == ([1, 2] if better == "lower" else [2, 1])
+    page = Page(report.write_comparison(places, tmp_path / "p.html").read_text(encoding="utf-8"))
+    rows = page.rows("table-everything")
+    values = [json.loads(e.get("value")) for cell in rows["above"] for e in cell.all("data")]
+    assert values == [0.2, 0.4]
+
+
 def test_several_trainings_of_a_recipe_stand_as_one(folder, tmp_path):
     names = list(FAMILIES)[:3]
     for number, name in enumerate(names):

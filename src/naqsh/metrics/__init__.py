@@ -4,7 +4,7 @@ Everything here takes and gives tensors (numpy arrays are taken too) and knows n
 """
 
 from naqsh.metrics.classifier import ClassifierFeatures, load_classifier, save_classifier
-from naqsh.metrics.evaluate import METRICS, measure, named, require_enough
+from naqsh.metrics.evaluate import measure, named, require_enough
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
@@ -14,6 +14,7 @@ from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
 from naqsh.metrics.moments import Moments
 from naqsh.metrics.nearness import Nearness, nearest, nearness
+from naqsh.metrics.registry import METRICS, Tables, Value, declare
 from naqsh.metrics.result import CAUTIONS, COVERS, Caution, Measure, compare
 from naqsh.metrics.score import classifier_score
 from naqsh.metrics.speed import Speed, sampling_speed
@@ -41,9 +42,12 @@ __all__ = [
     "Nearness",
     "Pixels",
     "Speed",
+    "Tables",
+    "Value",
     "by_name",
     "classifier_score",
     "compare",
+    "declare",
     "density_coverage",
     "difference",
     "extract",

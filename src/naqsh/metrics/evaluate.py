@@ -1,28 +1,13 @@
 """Several metrics of one pair of feature tables, each as a `Measure`."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from naqsh.core.distances import PUBLISHED, called, kind
 from naqsh.core.errors import NaqshError, one_of
+from naqsh.metrics import measures as measures  # declares what is known
+from naqsh.metrics import registry
 from naqsh.metrics._arrays import Array, as_pair
-from naqsh.metrics.frechet import frechet_distance_features
-from naqsh.metrics.influence import Influence
-from naqsh.metrics.kernel import kernel_influence
-from naqsh.metrics.manifold import manifold
+from naqsh.metrics.registry import DECLARED, METRICS, Declared, Tables, Value, called, kind
 from naqsh.metrics.result import Caution, Measure
-from naqsh.metrics.uncertainty import frechet_infinity, frechet_influence
-
-METRICS = ("frechet", "kernel", "pr", "dc")
-"""What :func:`measure` knows: Frechet distance (and its extrapolation), kernel distance, precision
-and recall, density and coverage. ``fid`` and ``kid`` are taken for the first two, which are called
-so by Inception's features alone."""
-
-ALSO = {"precision": "pr", "recall": "pr", "density": "dc", "coverage": "dc", "fréchet": "frechet"}
-"""Further words for them."""
-
-LEAST_EXTRAPOLATED = 6
-"""Images, at least, for an extrapolation; with fewer there is none."""
 
 
 def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
@@ -39,12 +24,12 @@ def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
     known = (*METRICS, *more, "all")
     if not given:
         raise NaqshError(f"no metric is named; known: {', '.join(known)}")
-    wanted = []
+    wanted, words = [], registry.words()
     for name in given:
-        lower = name.lower()
-        wanted.append(kind(ALSO.get(lower, lower)))
+        lower = kind(name.lower())
+        wanted.append(words.get(lower, lower))
         if wanted[-1] not in known:
-            raise one_of("metric", name, (*known, *PUBLISHED.values(), *ALSO))
+            raise one_of("metric", name, (*known, *registry.published(), *words))
     return wanted
 
 
@@ -88,31 +73,24 @@ def measure(
         asked = set(METRICS)
     real, generated = as_pair(real, generated, 1)
     require_enough(asked, len(real), len(generated), reference, k)
-    found: dict[str, tuple[float, Influence | None]] = {}
-    if "frechet" in asked:
-        influence = frechet_influence(real, generated)
-        found["frechet"] = frechet_distance_features(real, generated), influence
-        if min(len(real), len(generated)) >= LEAST_EXTRAPOLATED:
-            found["frechet_infinity"] = frechet_infinity(real, generated, seed), None
-    if "kernel" in asked:
-        found["kernel"] = kernel_influence(real, generated)
-    if asked & {"pr", "dc"}:
-        pairs = manifold(real, generated, k)
-        wanted = {"pr": ("precision", "recall"), "dc": ("density", "coverage")}
-        found |= {n: pairs[n] for word in ("pr", "dc") if word in asked for n in wanted[word]}
+    tables = Tables(real, generated, k, seed)
     depends = (len(real), len(generated), features, fingerprint, reference)
-    return [
-        Measure(
-            called(name, features),
-            value,
-            *depends,
-            None if influence is None else _error(influence),
-            _notes(name, found, len(real), len(generated), real.shape[1]),
-            reference_fingerprint,
-            influence,
-        )
-        for name, (value, influence) in found.items()
-    ]
+    found = []
+    for declared in DECLARED.values():
+        value = declared.compute(tables) if declared.metric in asked else None
+        if value is not None:
+            found.append(
+                Measure(
+                    called(declared.name, features),
+                    value.value,
+                    *depends,
+                    None if value.influence is None else value.influence.error,
+                    _notes(declared, value, tables),
+                    reference_fingerprint,
+                    value.influence,
+                )
+            )
+    return found
 
 
 def require_enough(
@@ -128,35 +106,18 @@ def require_enough(
         k: neighbours of precision, recall, density and coverage.
     """
     asked = set(METRICS) if "all" in asked else set(asked)
-    least = {"frechet": 2, "kernel": 4, "pr": k + 1, "dc": k + 1}
-    for name in METRICS:
-        if name in asked and min(generated if real is None else real, generated) < least[name]:
+    fewest = min(generated if real is None else real, generated)
+    for declared in DECLARED.values():
+        least = k + 1 if declared.least is None else declared.least
+        if declared.metric in asked and fewest < least:
             raise NaqshError(
-                f"{name} needs at least {least[name]} images on each side, and there are "
+                f"{declared.metric} needs at least {least} images on each side, and there are "
                 f"{generated} generated" + ("" if real is None else f" and {real} of {reference}")
             )
 
 
-def _error(influence: Influence) -> float:
-    """Over the side that a measure is a mean over: of recall and coverage the real images."""
-    side = influence.generated if influence.generated.any() else influence.real
-    return float(side.std(ddof=1) / math.sqrt(len(side)))
-
-
-def _notes(
-    name: str, found: Mapping[str, tuple[float, Influence | None]], n: int, m: int, d: int
-) -> tuple[Caution, ...]:
-    """What small samples do to a metric, said rather than hidden."""
-    fewest = min(n, m)
-    wide = d if fewest < d else None
-    if name == "kernel":
+def _notes(declared: Declared, value: Value, tables: Tables) -> tuple[Caution, ...]:
+    """What small samples do to a measure, said rather than hidden."""
+    if declared.caution is None or not value.cautious:
         return ()
-    if name == "frechet_infinity":
-        return (Caution("extrapolation", fewest, wide),)
-    if name != "frechet":
-        return (Caution("equal_n", fewest, wide),)
-    value, influence = found[name]
-    limit, _ = found.get("frechet_infinity", (-math.inf, None))
-    # Too large by more than its noise, as far as the extrapolation tells.
-    biased = wide or influence is None or value - limit > _error(influence)
-    return (Caution("biased", fewest, wide),) if biased else ()
+    return (Caution(declared.caution, tables.fewest, tables.wide),)

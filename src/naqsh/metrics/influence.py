@@ -48,6 +48,12 @@ class Influence(NamedTuple):
         """Over draws of the generated images, the reference held fixed."""
         return math.sqrt(_variance_of_mean(self.generated))
 
+    @property
+    def error(self) -> float:
+        """Over the side that a measure is a mean over: of recall and coverage the real images."""
+        side = self.generated if self.generated.any() else self.real
+        return float(side.std(ddof=1) / math.sqrt(len(side)))
+
 
 class Difference(NamedTuple):
     """A difference of two generators' measures against one reference.

@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from naqsh.core.distances import kind, title
 from naqsh.core.errors import NaqshError
 from naqsh.core.measured import Caution as Few
+from naqsh.core.printable import short
 from naqsh.io.texts import texts
+from naqsh.metrics import registry
 from naqsh.metrics.influence import Influence, wilson
-
-LOWER_IS_BETTER = frozenset({"frechet", "frechet_infinity", "kernel"})
-# Their expected value does not depend on n; that of all others does.
-UNBIASED = frozenset({"frechet_infinity", "kernel"})
-
+from naqsh.metrics.registry import kind, title
 
 KINDS = "cautions.kinds."
 CAUTIONS = {key.removeprefix(KINDS): said for key, said in texts().items() if key.startswith(KINDS)}
 """What few images do to a metric, in the words of a report."""
-
-
-SHARES = {"precision": "n_generated", "recall": "n_real", "coverage": "n_real"}
-"""Measures that are shares, and of how many images where their error says nothing (0 or 1)."""
 
 COVERS = (
     "intervals: another n images of the same model against this reference; of recall and "
@@ -29,6 +22,11 @@ COVERS = (
 )
 """What an interval says: the expected value at this n, not what infinitely many images would give
 (`influence.py`)."""
+
+
+TOLD = ("interval", "kind", "better")
+"""What files say of a measure that follows from its name: the interval, its name whatever the
+features, and which way is better, where comparisons rank by it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Measure:
 
     Attributes:
         name: of the metric, for example ``"frechet"``; ``"fid"`` by Inception's features alone
-            (`naqsh.core.distances`).
+            (`naqsh.metrics.registry`).
         value: the number.
         n_real: real images behind it.
         n_generated: generated images behind it.
@@ -82,13 +80,15 @@ class Measure:
         """
         if self.standard_error is None:
             return None
-        if self.name in SHARES:
+        declared = registry.get(self.name)
+        if declared and declared.share_of:
             spread = self.value * (1 - self.value)
             known = spread > 0 and self.standard_error > 0
-            n = spread / self.standard_error**2 if known else getattr(self, SHARES[self.name])
+            # Of 0 and 1 the error says nothing.
+            n = spread / self.standard_error**2 if known else getattr(self, declared.share_of)
             return wilson(self.value, n)
         low, high = (self.value + z * self.standard_error for z in (-1.96, 1.96))
-        return (max(0.0, low) if kind(self.name) in ("frechet", "density") else low), high
+        return (max(0.0, low) if declared and declared.nonnegative else low), high
 
     def __str__(self) -> str:
         parts = [f"{title(self.name, self.features)} {self.value:.4g}"]
@@ -99,10 +99,12 @@ class Measure:
         return "; ".join([*parts, *map(str, self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, the interval among them for readers of the file."""
+        """Plain values for JSON; among them, for readers of the file, :data:`TOLD`."""
         plain = asdict(replace(self, influence=None))
         del plain["influence"]
-        return plain | {"interval": self.interval}
+        declared = registry.get(self.name)
+        told = {"better": declared.better} if declared and declared.ranked else {}
+        return plain | {"interval": self.interval, "kind": kind(self.name)} | told
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
@@ -111,7 +113,7 @@ class Measure:
         Raises:
             NaqshError: keys are missing or unknown.
         """
-        given = {key: value for key, value in values.items() if key != "interval"}
+        given = {key: value for key, value in values.items() if key not in TOLD}
         try:
             notes = tuple(Caution(**note) for note in given.get("notes", ()))
             return cls(**(given | {"notes": notes}))
@@ -122,7 +124,7 @@ class Measure:
     def better_than(self, other: "Measure") -> bool:
         """Whether this value is the better one; raises as :func:`compare`."""
         difference = compare(self, other)
-        return difference < 0 if kind(self.name) in LOWER_IS_BETTER else difference > 0
+        return difference < 0 if _declared(self).better == "lower" else difference > 0
 
     def __lt__(self, other: "Measure") -> bool:
         return compare(self, other) < 0
@@ -151,12 +153,21 @@ def compare(a: Measure, b: Measure) -> float:
             "measure both against the same reference"
         )
     counts = (a.n_real, a.n_generated), (b.n_real, b.n_generated)
-    if counts[0] != counts[1] and kind(a.name) not in UNBIASED:
+    if counts[0] != counts[1] and not _declared(a).unbiased:
         raise NaqshError(
             f"{a.name} depends on the numbers of images, and {counts[0]} and {counts[1]} (real, "
             "generated) differ; measure both with the same n, or compare kernel distances"
         )
     return a.value - b.value
+
+
+def _declared(measure: Measure) -> registry.Declared:
+    """Its declaration; NaqshError where it is of a package that is not there."""
+    if found := registry.get(measure.name):
+        return found
+    raise NaqshError(
+        f"{short(measure.name)} is no measure known here; import the package that declares it"
+    )
 
 
 def _references_differ(a: Measure, b: Measure) -> bool:

@@ -55,7 +55,7 @@ def build(found: Comparison, words: Words) -> Document:
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
         "floor": found.floor and asdict(found.floor),
         "trainings": {
-            run.label: {name: verdicts.trainings(run, name) for name in comparing.MEASURES}
+            run.label: {name: verdicts.trainings(run, name) for name in verdicts.ranked(runs)}
             for run in runs
             if run.trainings
         },
@@ -124,7 +124,8 @@ def cautions(words: Words, found: Comparison) -> list[Markup]:
 
 def _unknown(words: Words, alike: Sequence[Facts]) -> list[Markup]:
     """The measures by which nothing stands out, since no difference is known."""
-    unknown = [n for n in comparing.MEASURES if len(alike) > 1 and not verdicts.best(n, alike)]
+    known = verdicts.ranked(alike) if len(alike) > 1 else []
+    unknown = [name for name in known if not verdicts.best(name, alike)]
     if not unknown:
         return []
     names = [comparing.called(name, alike, [True] * len(alike)) for name in unknown]

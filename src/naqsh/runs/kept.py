@@ -16,8 +16,8 @@ Beside what was found, ``remarks`` says what must be known of the real images.
 from collections.abc import Mapping
 from typing import Any
 
-from naqsh.core.distances import called
 from naqsh.runs.folder import RunFolder
+from naqsh.runs.records.measured import OLDER
 from naqsh.runs.results import Result, Store
 
 MEASURE = {"metric": "name", "n": "n_generated", "n_real": "n_real", "features": "features"}
@@ -53,7 +53,8 @@ def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:
             and ``seed``.
     """
     of: dict[str, Any] = {key: measure.get(name) for key, name in MEASURE.items()}
-    of["metric"] = called(of["metric"], of["features"])  # older files called every distance FID
+    if of["features"] != "inception":  # older files called every distance FID
+        of["metric"] = OLDER.get(of["metric"], (of["metric"],))[0]
     found = {name: value for name, value in measure.items() if name not in MEASURE.values()}
     return Result({**of, **common}, found)
 

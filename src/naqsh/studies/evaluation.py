@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from naqsh import data as datasets
 from naqsh import metrics
 from naqsh.core.abilities import HasLogProb, Samples
-from naqsh.core.distances import kind
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
@@ -21,6 +20,7 @@ from naqsh.data import splits
 from naqsh.io import places
 from naqsh.io import png as pictures
 from naqsh.metrics import Likelihood, Nearness
+from naqsh.metrics.registry import kind
 from naqsh.runs import influences, kept
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained

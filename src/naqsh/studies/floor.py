@@ -16,17 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import data, metrics
-from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.io import places
 from naqsh.io.files import make_folder, write_json
 from naqsh.io.foreign import read_json
 from naqsh.io.values import MISFIT
-from naqsh.metrics import FeatureExtractor, Measure
+from naqsh.metrics import FeatureExtractor, Measure, registry
 from naqsh.runs.trained import Trained
-
-GIVES = {"frechet": "frechet", "kernel": "kernel", "pr": "recall", "dc": "coverage"}
-"""A measure that is there where a metric was taken, by its kind."""
 
 SEED = 0
 """Of the choice of images, whatever the seed of a run or of its samples is."""
@@ -86,8 +82,8 @@ def floor(
     }
     place = _place(of)
     known = _kept(place, of)
-    there = {measure.name for measure in known}
-    missing = [name for name in names if called(GIVES[name], features.name) not in there]
+    there = {declared.metric for m in known if (declared := registry.get(m.name))}
+    missing = [name for name in names if name not in there]
     if missing:
         found = metrics.measure(
             missing,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from naqsh import data, metrics
-from naqsh.core.distances import PUBLISHED, title
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
 from naqsh.data.dataset import Split
@@ -15,6 +14,7 @@ from naqsh.data.holdout import NoTestSplit
 from naqsh.io import places
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
+from naqsh.metrics.registry import get, title
 from naqsh.runs.trained import open_trained
 from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.floor import Floor
@@ -267,7 +267,8 @@ def renamed(asked: Iterable[str], measures: Iterable[Measure]) -> list[str]:
     words = {name.lower() for name in asked}
     return [
         f"by features {measure.features} this is a {title(measure.name)}; "
-        f"{title(PUBLISHED[measure.name])} is by Inception's alone"
+        f"{known.published[1]} is by Inception's alone"
         for measure in measures
-        if measure.name in ("frechet", "kernel") and PUBLISHED[measure.name] in words
+        if (known := get(measure.name)) and known.published and measure.name == known.name
+        if known.published[0] in words
     ]

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from naqsh import metrics
 from naqsh.core.abilities import HasSamplers, Samples
-from naqsh.core.distances import called, kind, title
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.progress import silent
 from naqsh.data.dataset import Split
 from naqsh.io import png as pictures
 from naqsh.metrics import FeatureExtractor, Nearness
+from naqsh.metrics.registry import called, kind, title
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.sampling import sample_options

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from naqsh.core.distances import called, kind
 from naqsh.core.measured import Caution, Speed
 from naqsh.core.measured import Likelihood as Likely
 from naqsh.report.read import nearness
@@ -36,6 +35,8 @@ class Measured:
         features: by which both were measured, with the start of their fingerprint.
         values: each metric, by its kind (``frechet`` also where it is called FID), with the 95 %
             interval, where it has one.
+        names: what each metric is called by these features: FID is of Inception's alone.
+        better: which way is better, of the metrics that comparisons rank by.
         notes: what a reader must know to trust the numbers, with the metrics it is about.
         pictures_per_second: of sampling.
         evaluations: of the network, per image.
@@ -56,6 +57,8 @@ class Measured:
     reference: str
     features: str
     values: dict[str, tuple[float, tuple[float, float] | None]]
+    names: dict[str, str]
+    better: dict[str, records.Better]
     notes: dict[Caution, tuple[str, ...]]
     pictures_per_second: float
     evaluations: float
@@ -70,11 +73,12 @@ class Measured:
         """All of it as plain data."""
         notes = [vars(note) | {"metrics": names} for note, names in self.notes.items()]
         values = {self.called(name): value for name, value in self.values.items()}
-        return asdict(replace(self, notes={})) | {"notes": notes, "values": values}
+        plain = asdict(replace(self, notes={})) | {"notes": notes, "values": values}
+        return {name: value for name, value in plain.items() if name not in ("names", "better")}
 
     def called(self, name: str) -> str:
         """What a metric is called by the features of this evaluation."""
-        return called(name, str(self.of["features"]))
+        return self.names.get(name, name)
 
 
 OTHERS = ("likelihood", "speed", "nearest", "floor")
@@ -126,6 +130,7 @@ def _evaluation(
         (str(r.of["metric"]), records.read(records.Found, r.found, str(r.of["metric"])))
         for r in group
     ]
+    known = [(*records.known(name, one), name, one) for name, one in found]
     named = [(note, name) for name, one in found for note in one.notes]
     speeds = [records.read(Speed, r.found) for r in others["speed"] if r.fits(**drawn)]
     near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
@@ -144,7 +149,9 @@ def _evaluation(
         of.n_real,
         of.reference,
         features(of),
-        {kind(name): (one.value, one.interval) for name, one in found},
+        {kind: (one.value, one.interval) for kind, _, _, one in known},
+        {kind: name for kind, _, name, _ in known},
+        {kind: better for kind, better, _, _ in known if better},
         {note: tuple(n for same, n in named if same == note) for note, _ in named},
         speeds[-1].pictures_per_second,
         speeds[-1].evaluations_per_picture,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from naqsh.core.distances import kind
 from naqsh.runs import records
 
 
@@ -25,5 +24,5 @@ def by_kind(kept: records.Floor | None) -> Floor | None:
     """What a record holds, each measure by its kind."""
     if kept is None:
         return None
-    values = {kind(measure.name): (measure.value, measure.interval) for measure in kept.measures}
+    values = {records.known(m.name, m)[0]: (m.value, m.interval) for m in kept.measures}
     return Floor(kept.split, kept.n, values)

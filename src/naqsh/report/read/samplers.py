@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from naqsh.core.distances import called, kind
 from naqsh.core.measured import Caution
 from naqsh.report.read import nearness
 from naqsh.report.read.evaluation import features, options
@@ -48,6 +47,7 @@ class Sampled:
         points: by sampler, then by steps.
         notes: what a reader must know to trust the distances.
         nearest: the look for copies, once it was made.
+        distance: what the distance of its points is called by these features.
     """
 
     of: dict[str, Any]
@@ -60,18 +60,16 @@ class Sampled:
     points: tuple[Point, ...]
     notes: tuple[Caution, ...]
     nearest: nearness.Nearest | None
+    distance: str
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data; a distance is called what it is by these features."""
         points = [asdict(point) for point in self.points]
         for point in points:
             point[self.distance] = point.pop("frechet")
-        return asdict(self) | {"points": points}
-
-    @property
-    def distance(self) -> str:
-        """What the distance of its points is called."""
-        return called("frechet", self.of["features"])
+        plain = asdict(self) | {"points": points}
+        del plain["distance"]
+        return plain
 
 
 def parse(found: Sequence[Result]) -> list[Sampled]:
@@ -102,6 +100,7 @@ def _study(group: Sequence[Result]) -> Sampled:
         points,
         tuple(dict.fromkeys(note for point in kept for note in _distance(point).notes)),
         near[-1] if near else None,
+        _distance(kept[0]).name,
     )
 
 
@@ -112,7 +111,7 @@ def _order(samplers: Sequence[str]) -> Callable[[Point], tuple[int, int]]:
 
 
 def _distance(point: records.Point) -> records.Measure:
-    found = [measure for measure in point.measures if kind(measure.name) == "frechet"]
+    found = [m for m in point.measures if records.known(m.name, m)[0] == "frechet"]
     if len(found) != 1:
         raise ValueError("a point needs one Frechet distance")
     return found[0]

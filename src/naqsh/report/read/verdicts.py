@@ -23,12 +23,6 @@ import numpy as np
 
 from naqsh.report.read.facts import Facts
 
-LOWER = {"frechet", "kernel"}
-"""Measures of which less is better."""
-
-HIGHER = {"precision", "recall", "density", "coverage"}
-"""Measures of which more is better."""
-
 FASTER = {"sampling"}
 """What is faster is better, and is known without an interval. Time of training is no merit where
 all had the same."""
@@ -110,7 +104,7 @@ def best(name: str, runs: Sequence[Facts]) -> set[int]:
     there = [n for n, run in enumerate(runs) if _has(run, name)]
     if len(there) < 2:
         return set()
-    sign = 1 if name in LOWER else -1
+    sign = _sign(runs[there[0]], name)
     first = min(there, key=lambda n: sign * value(runs[n], name))
     apart = {n: difference(runs[n], runs[first], name) for n in there if n != first}
     if any(found is None for found in apart.values()):
@@ -128,9 +122,19 @@ def rank(run: Facts, ranked: Sequence[Facts], name: str) -> int | None:
     """The place of a run by a measure, 1 being the best; None where it has none."""
     if not _has(run, name):
         return None
-    sign = 1 if name in LOWER else -1
+    sign = _sign(run, name)
     values = [sign * value(other, name) for other in ranked if _has(other, name)]
     return 1 + sum(other < sign * value(run, name) for other in values)
+
+
+def ranked(runs: Sequence[Facts]) -> list[str]:
+    """The measures of these runs that comparisons rank by."""
+    return list(dict.fromkeys(name for run in runs if run.measured for name in run.measured.better))
+
+
+def _sign(run: Facts, name: str) -> int:
+    """1 where less is better."""
+    return 1 if run.measured and run.measured.better.get(name) == "lower" else -1
 
 
 def _reference(run: Facts) -> object:

@@ -18,14 +18,8 @@ from naqsh.report.words import Words
 PLANES = (("recall", "precision"), ("coverage", "density"))
 """Pairs of measures: how much of the data is covered, and how good the images are."""
 
-MEASURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
-"""What samples are measured by against real images."""
-
-ROWS = (
-    *MEASURES,
-    *("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory"),
-)
-"""All that stands in the table."""
+ROWS = ("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory")
+"""What stands in the table below the measures."""
 
 AREAS = (60.0, 480.0)
 """Areas of the slowest and the fastest run's circles, in square points."""
@@ -88,8 +82,9 @@ def table(
     """Everything that was measured, a row each; the runs stand side by side, real images last."""
     words = maker.words
     known = [_everything(run) for run in runs]
-    names = [name for name in ROWS if any(name in values for values in known)]
-    columns = [_column(words, values) for values in known]
+    all_rows = (*verdicts.ranked(runs), *ROWS)
+    names = [name for name in all_rows if any(name in values for values in known)]
+    columns = [_column(words, names, values) for values in known]
     for name in names:
         for n in _best(name, runs, known, same):
             columns[n][name] = Markup('<span class="best">{}</span>').format(columns[n][name])
@@ -98,9 +93,13 @@ def table(
         head.append(words.text("tables.everything.run", number=number, run=run.label))
     if floor:
         head.append(words.text("tables.everything.floor"))
-        columns.append(_column(words, floor.values))
+        columns.append(_column(words, names, floor.values))
     rows = words.under("tables.everything.rows")
-    titles = {name: rows[called(name, runs, same)] for name in names}
+    titles = {
+        name: rows.get(named, words.own(named))
+        for name in names
+        for named in [called(name, runs, same)]
+    }
     otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
     notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
     return maker.beside(
@@ -108,8 +107,10 @@ def table(
     )
 
 
-def _column(words: Words, values: Mapping[str, Any]) -> dict[str, Markup | str]:
-    return {name: _cell(words, name, values[name]) for name in ROWS if name in values}
+def _column(
+    words: Words, names: Sequence[str], values: Mapping[str, Any]
+) -> dict[str, Markup | str]:
+    return {name: _cell(words, name, values[name]) for name in names if name in values}
 
 
 def _everything(run: Facts) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def _everything(run: Facts) -> dict[str, Any]:
 
 def _cell(words: Words, name: str, value: Any) -> Markup | str:
     """A value; what belongs to it stands below it in lesser weight."""
-    if name in MEASURES:
+    if isinstance(value, tuple):
         value, interval = value
         if interval is None:
             return words.data(value)
@@ -154,7 +155,7 @@ def _best(
 ) -> set[int]:
     """The columns that stand out in a row."""
     alike = [n for n, is_alike in enumerate(same) if is_alike]
-    if name in MEASURES:
+    if name in verdicts.ranked(runs):
         found = verdicts.best(name, [runs[n] for n in alike])
         return {alike[n] for n in found}
     if name not in verdicts.FASTER:
@@ -166,4 +167,4 @@ def _best(
 def called(name: str, runs: Sequence[Facts], same: Sequence[bool]) -> str:
     """What a metric is called by the features that the compared runs were measured by."""
     found = [run.measured for run, alike in zip(runs, same, strict=True) if alike and run.measured]
-    return found[0].called(name) if found else name
+    return next((m.called(name) for m in found if name in m.values), name)

@@ -28,6 +28,7 @@ from naqsh.runs.records.detection import (
     Suspects,
 )
 from naqsh.runs.records.measured import (
+    Better,
     Bound,
     BoundOf,
     Conditions,
@@ -40,11 +41,13 @@ from naqsh.runs.records.measured import (
     Nearest,
     Point,
     Step,
+    known,
 )
 from naqsh.runs.records.schema import checked, plain, read
 
 __all__ = [
     "Best",
+    "Better",
     "Bound",
     "BoundOf",
     "Choice",
@@ -73,6 +76,7 @@ __all__ = [
     "Step",
     "Suspects",
     "checked",
+    "known",
     "plain",
     "read",
 ]

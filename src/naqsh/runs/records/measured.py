@@ -4,13 +4,30 @@ A file of results (`naqsh.runs.results`) is a list of conditions and of what was
 here stand the types of both.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from naqsh.core.measured import Caution
 from naqsh.io import codec
 
 Interval = tuple[float, float]
+
+Better = Literal["lower", "higher"]
+
+OLDER: Mapping[str, tuple[str, Better | None]] = {
+    "frechet": ("frechet", "lower"),
+    "frechet_infinity": ("frechet_infinity", None),
+    "kernel": ("kernel", "lower"),
+    "fid": ("frechet", "lower"),
+    "fid_infinity": ("frechet_infinity", None),
+    "kid": ("kernel", "lower"),
+    "precision": ("precision", "higher"),
+    "recall": ("recall", "higher"),
+    "density": ("density", "higher"),
+    "coverage": ("coverage", "higher"),
+}
+"""Kind and better way of what files held when they did not say them. No measure is added here."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,8 @@ class Found:
         notes: what few images do to it.
         standard_error: of the value, where it has one.
         remarks: what must be known of the real images, in English.
+        kind: its name, whatever the features: ``frechet`` for ``fid``; empty in files of before.
+        better: which way is better, where comparisons rank by it.
     """
 
     value: float
@@ -66,6 +85,8 @@ class Found:
     notes: tuple[Caution, ...]
     standard_error: float | None = None
     remarks: tuple[str, ...] = field(default=(), metadata=codec.SPARSE)
+    kind: str = field(default="", metadata=codec.SPARSE)
+    better: Better | None = field(default=None, metadata=codec.SPARSE)
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,13 @@ class Measure:
     notes: tuple[Caution, ...] = ()
     reference_fingerprint: str | None = None
     interval: Interval | None = None
+    kind: str = field(default="", metadata=codec.SPARSE)
+    better: Better | None = field(default=None, metadata=codec.SPARSE)
+
+
+def known(name: str, found: Found | Measure) -> tuple[str, Better | None]:
+    """Kind and better way of a measure, also where an older file does not say them."""
+    return (found.kind, found.better) if found.kind else OLDER.get(name, (name, None))
 
 
 @dataclass(frozen=True)

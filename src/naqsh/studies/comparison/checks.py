@@ -7,10 +7,10 @@ from pathlib import Path
 
 from naqsh import data
 from naqsh.core.abilities import Samples
-from naqsh.core.distances import called
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import join
 from naqsh.metrics import FeatureExtractor
+from naqsh.metrics.registry import called
 from naqsh.runs import kept, records
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.records import Plan

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import report
-from naqsh.core.distances import kind
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.core.machine import Machine
 from naqsh.core.printable import shown
 from naqsh.core.progress import silent
 from naqsh.core.world import join
 from naqsh.io.files import make_folder, write_text
+from naqsh.metrics.registry import DECLARED, kind
 from naqsh.report.words import Words
 from naqsh.runs import kept, records
 from naqsh.runs.folder import RunFolder
@@ -33,9 +33,6 @@ from naqsh.studies.comparison import plan as planning
 from naqsh.studies.comparison.plan import Member
 from naqsh.training.launch import train
 from naqsh.training.log import Counter
-
-MEASURES = {"frechet", "kernel", "precision", "recall", "density", "coverage"}
-"""What an evaluation must hold to be taken for one of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -214,10 +211,11 @@ class _Work:
             for result in kept.evaluations(run.folder).find(**wanted)
             if steps.get(result.of["weights"]) == result.of["step"]
         ]
+        needed = {measure.name for measure in DECLARED.values() if measure.ranked}
         for result in reversed(found):
             own = {name: result.of[name] for name in ("seed", "weights", "step")}
             alike = [other for other in found if other.fits(**own)]
-            if {kind(other.of["metric"]) for other in alike} >= MEASURES:
+            if {kind(other.of["metric"]) for other in alike} >= needed:
                 return alike
         return []
 

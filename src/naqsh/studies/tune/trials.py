@@ -14,10 +14,10 @@ from typing import Any
 
 from naqsh import data
 from naqsh.core.abilities import Samples, Validates
-from naqsh.core.distances import called, title
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.io.files import make_folder, write_bytes, write_json, write_text
 from naqsh.io.foreign import plain_name
+from naqsh.metrics.registry import called, title
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.trained import Trained, open_trained
