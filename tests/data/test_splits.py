@@ -54,15 +54,6 @@ def test_names_of_splits(
         assert all(name in found.notes[0] for name in names if found.notes)
 
 
-@pytest.mark.parametrize("form", ["{}A {}B", "{}_a {}_b", "{}-A {}-B"])
-def test_domains_are_classes(tmp_path: Path, picture: Picture, form: str) -> None:
-    write(picture, form.format("train", "train").split(), each=4)
-    write(picture, form.format("Test", "Test").split(), each=2)
-    train, test = taken(tmp_path), taken(tmp_path, "test")
-    assert train.classes == test.classes == ("A", "B")
-    assert (train.labels.tolist(), test.labels.tolist()) == ([0] * 4 + [1] * 4, [0, 0, 1, 1])
-
-
 @pytest.mark.parametrize(
     "names",
     [

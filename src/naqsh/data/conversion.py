@@ -67,6 +67,8 @@ def brought_to(
 ) -> DataSet:
     """A data set at another size or number of channels; itself where neither changes.
 
+    A second domain is brought to them too.
+
     Args:
         data: with 1 or 3 channels.
         size: side in pixels, or None.
@@ -74,19 +76,31 @@ def brought_to(
         smooth: the filter, see :func:`naqsh.data.pixels.fit`.
     """
     shape = target(data.shape, size, channels)
-    if shape == data.shape:
+    second = data.second
+    others = () if second is None else second.shape[1:]
+    if shape == data.shape and (
+        second is None or target(second.shape[1:], size, channels) == others
+    ):
         return data
 
-    def pieces() -> Pieces:
-        rows = max(1, _PIECE // max(prod(data.shape), prod(shape)))
-        for start in range(0, len(data), rows):
-            yield pixels.converted(data.images[start : start + rows], size, channels, smooth)
+    def made(images: NDArray[np.uint8], labels: NDArray[np.int64] | None, of: str) -> cache.Stored:
+        own = target(images.shape[1:], size, channels)
 
-    place = cache.key("brought", data.fingerprint, shape, smooth)
-    whole = (len(data), *shape)
-    made = stored(f"resizing {data.name}", whole, data.labels, pieces, place, "1")
-    plain = DataSet(data.name, made.images, data.labels, data.classes, made.fingerprint, data.notes)
-    return plain.with_columns(data.second, data.paired, data.captions, data.texts)
+        def pieces() -> Pieces:
+            rows = max(1, _PIECE // max(prod(images.shape[1:]), prod(own)))
+            for start in range(0, len(images), rows):
+                yield pixels.converted(images[start : start + rows], size, channels, smooth)
+
+        place = cache.key("brought", of, own, smooth)
+        return stored(f"resizing {data.name}", (len(images), *own), labels, pieces, place, "1")
+
+    first = made(data.images, data.labels, data.fingerprint)
+    plain = DataSet(
+        data.name, first.images, data.labels, data.classes, first.fingerprint, data.notes
+    )
+    if second is not None:
+        second = made(second, None, f"{data.fingerprint} second").images
+    return plain.with_columns(second, data.paired, data.captions, data.texts, data.domains)
 
 
 def target(

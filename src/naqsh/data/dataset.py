@@ -34,6 +34,7 @@ class DataSet:
         notes: what must be known of them, a sentence each; see :mod:`naqsh.data.notes`.
         second: images of a second domain, uint8 with shape (M, C', H', W'), or None.
         paired: whether image k of the second domain belongs to image k of the first (then M is N).
+        domains: the names of the two domains; empty where there is one.
         captions: embeddings of K captions of each image, float32 with shape (N, K, d), or None.
         texts: the K captions of each of the N images as sentences; empty where there are none.
     """
@@ -48,6 +49,7 @@ class DataSet:
     paired: bool = False
     captions: NDArray[np.float32] | None = None
     texts: tuple[tuple[str, ...], ...] = ()
+    domains: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class DataSet:
         paired: bool = False,
         captions: NDArray[np.floating] | None = None,
         texts: Sequence[Sequence[str]] = (),
+        domains: tuple[str, ...] = (),
     ) -> "DataSet":
         """A data set of arrays at hand, with its fingerprint taken; see the attributes.
 
@@ -73,7 +76,7 @@ class DataSet:
                 raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
             labels = labels.astype(np.int64)
         whole = cls(name, images, labels, classes, fingerprint_of(images, labels))
-        return whole.with_columns(second, paired, captions, texts)
+        return whole.with_columns(second, paired, captions, texts, domains)
 
     def with_columns(
         self,
@@ -81,8 +84,11 @@ class DataSet:
         paired: bool = False,
         captions: NDArray[np.floating] | None = None,
         texts: Sequence[Sequence[str]] = (),
+        domains: tuple[str, ...] = (),
     ) -> "DataSet":
         """This set with further columns, which its fingerprint then covers; see the attributes.
+
+        Two domains without names are called A and B. Names are not in the fingerprint.
 
         Raises:
             ValueError: an array has another type or length than it must have.
@@ -107,10 +113,16 @@ class DataSet:
             captions=captions,
             texts=sentences,
             fingerprint=digest,
+            domains=() if second is None else domains or ("A", "B"),
         )
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def epoch(self) -> int:
+        """Positions of the stream in an epoch: the images of the larger domain."""
+        return len(self) if self.second is None else max(len(self), len(self.second))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -154,6 +166,7 @@ class DataSet:
             self.paired,
             None if self.captions is None else self.captions[index],
             [self.texts[i] for i in index] if self.texts else (),
+            self.domains,
         )
 
     def hold_out(self, fraction: float, seed: int) -> tuple["DataSet", "DataSet"]:

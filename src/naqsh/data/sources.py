@@ -6,9 +6,10 @@ from pathlib import Path
 
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
-from naqsh.data import arrays, folders, listing, named, notes
+from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
+from naqsh.data.derived import with_second
 from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
 from naqsh.io import places
@@ -31,6 +32,7 @@ def load(
     range: tuple[float, float] | None = None,
     good: str | None = None,
     skip_broken: bool = False,
+    second: str | None = None,
 ) -> DataSet:
     """Load a data set.
 
@@ -59,6 +61,7 @@ def load(
         good: of a folder with good and faulty images, the sub-folder of good ones, which alone are
             trained on; the test split keeps all.
         skip_broken: leave out images of a folder that cannot be read, with a note of their number.
+        second: how a second domain is made of the images; see :mod:`naqsh.data.derived`.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -75,7 +78,8 @@ def load(
     options = arrays.Options(key, labels, range)
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good)
-        return named.read(Wanted(CATALOG[source], split, size, channels, home, download))
+        found = named.read(Wanted(CATALOG[source], split, size, channels, home, download))
+        return found if second is None else with_second(found, second)
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -88,9 +92,7 @@ def load(
         _only_for(source, key=key, labels=labels)
     else:
         _only_for(source, good=good)
-    divided = holdout > 0 and not (
-        listing.has_test(path) if is_folder else arrays.has_test(path, options)
-    )
+    divided = holdout > 0 and not (_has_test(path) if is_folder else arrays.has_test(path, options))
     part: Split = "train" if divided else split
     if is_folder:
         found = _of_folder(path, part, good, folders.Options(size, channels, range, skip_broken))
@@ -98,11 +100,20 @@ def load(
         found = _of_array(path, part, size, channels, options)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
+    if second is not None:
+        found = with_second(found, second)
     equal = notes.of_equal(found.name, found.images)
     return replace(found, notes=notes.say((*found.notes, *equal)))
 
 
+def _has_test(folder: Path) -> bool:
+    two = domain_folders.find(folder)
+    return listing.has_test(folder) if two is None else two.test is not None
+
+
 def _of_folder(path: Path, split: Split, good: str | None, options: folders.Options) -> DataSet:
+    if good is None and (two := domain_folders.find(path)):
+        return domains.read(two, split, options)
     found = folders.read(path, split, options, good)
     files = found.listing
     name = whole(path.resolve().name)

@@ -27,12 +27,36 @@ _TRUTH = re.compile(r"truth|(^|[\W_])(gts?|masks?|labels?|annot[a-z]*|seg[a-z]*)
 
 def role(name: str) -> tuple[str, str] | None:
     """The split that a folder's name stands for and its domain, ``"A"``, ``"B"`` or ``""``."""
-    plain = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    plain = _plain(name)
     if plain in _ROLE_OF:
         return _ROLE_OF[plain], ""
     if plain[-1:] in ("a", "b") and plain[:-1] in _ROLE_OF:
         return _ROLE_OF[plain[:-1]], plain[-1].upper()
+    # In front, only what is set off: `B_test` and `A train`, but no `atrain`.
+    if re.match(r"[ab][\W_]", name, re.IGNORECASE) and plain[1:] in _ROLE_OF:
+        return _ROLE_OF[plain[1:]], plain[0].upper()
     return None
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, without what only sets words off."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def letter(name: str) -> str | None:
+    """The domain that a folder's name stands for, ``"A"`` or ``"B"``: `A`, `b`, `domain_B`."""
+    plain = _plain(name).removeprefix("domain")
+    return plain.upper() if plain in ("a", "b") else None
+
+
+def two_domains(names: Iterable[str]) -> dict[str, str] | None:
+    """The letters of the folders of two domains, by their names; None where these are others.
+
+    Folders of masks, and one named AB for images of both side by side, may lie beside them.
+    """
+    found = {name: own for name in names if (own := letter(name))}
+    rest = (n for n in names if n not in found and not holds_truth(n) and _plain(n) != "ab")
+    return found if sorted(found.values()) == ["A", "B"] and not any(rest) else None
 
 
 def holds_truth(name: str) -> bool:

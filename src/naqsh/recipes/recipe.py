@@ -24,6 +24,9 @@ from naqsh.io.files import flat
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
+_LATER = {"training": {"init_from": None, "init_sha256": None}, "data": {"second": None}}
+"""What recipes got later, unset: fingerprints of before there were these stand."""
+
 LARGEST = 10_000_000
 """The largest whole number of a method: no network is so wide or deep."""
 
@@ -44,6 +47,7 @@ class Data:
         range: the values that are black and white, as 0,1; None takes those of the type.
         good: sub-folder of the good images, which alone are trained on where others are faulty.
         skip_broken: leave out images of a folder that cannot be read, instead of refusing them.
+        second: make a second domain of the images: half of them inverted or coloured.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Data:
     range: tuple[float, float] | None = None
     good: str | None = None
     skip_broken: bool = False
+    second: Literal["inverted", "coloured"] | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
@@ -151,9 +156,10 @@ class Recipe:
     def fingerprint(self) -> str:
         """Twelve hex digits that recipes share exactly when all their hyperparameters are equal."""
         plain = self.to_dict()
-        for name in ("init_from", "init_sha256"):  # fingerprints of before there were these stand
-            if plain["training"][name] is None:
-                del plain["training"][name]
+        for part, names in _LATER.items():
+            for name, unset in names.items():
+                if plain[part][name] == unset:
+                    del plain[part][name]
         for field in dataclasses.fields(self.method):  # as do those of before a field was renamed
             if old := field.metadata.get("formerly"):
                 plain["method"][old] = plain["method"].pop(field.name)

@@ -70,6 +70,7 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         range=recipe.data.range,
         good=recipe.data.good,
         skip_broken=recipe.data.skip_broken,
+        second=recipe.data.second,
     )
 
 

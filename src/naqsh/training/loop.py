@@ -89,7 +89,7 @@ class Trainer:
             self.held_out = held_out if isinstance(method, Validates) else None
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
-        self.plan = stages.plan(training, len(self.data), self.batches.per_step)
+        self.plan = stages.plan(training, self.data.epoch, self.batches.per_step)
         self.state = checkpoint.State()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
         images, per_step = len(self.data), self.batches.per_step
@@ -269,7 +269,7 @@ class Trainer:
 
         def total(recipe: Recipe) -> int:
             per_step = self.batches.per_step // self.training.batch * recipe.training.batch
-            return stages.plan(recipe.training, len(self.data), per_step).total
+            return stages.plan(recipe.training, self.data.epoch, per_step).total
 
         changed = changes.of_recipe(before, self.recipe, self.state.step, total)
 
