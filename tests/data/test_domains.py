@@ -96,7 +96,7 @@ def test_letters_of_an_alphabet_are_classes(tmp_path: Path, picture: Picture, pl
         ({"trainA": 3, "trainB": 3, "testA": 3}, "no images of domain B in its test split"),
         ({"trainA": 3, "trainB": 1}, "1 image of domain B in its train split"),
         ({"A/train": 3, "B/train": 3, "A/test": 3}, "no images of domain B in its test split"),
-        ({"testA": 3, "testB": 3}, "no images of domain A in its train split"),
+        ({"testA": 3, "testB": 3}, "has a test split and no other"),
         ({"trainA": 3, "trainB/val": 3}, "name of a split but lies below"),
         ({"A": 2, "A/train": 3, "B/train": 3}, "beside its splits"),
         ({"A/train": 3, "A/more": 1, "B/train": 3}, "more, which is none"),

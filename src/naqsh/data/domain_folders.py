@@ -49,8 +49,10 @@ class Domains:
     notes: tuple[str, ...]
 
     def of(self, split: str) -> tuple[Files, Files]:
-        """The files of one split; raises NoTestSplit where there is none for the test."""
+        """The files of one split; raises NaqshError where there is no such split."""
         if split == "train":
+            if self.test and not any(self.train):
+                raise NaqshError(f"{self.folder} has a test split and no other")
             return self.train
         if self.test is None:
             raise no_test_split(str(self.folder))
