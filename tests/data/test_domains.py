@@ -108,7 +108,7 @@ def test_what_is_almost_two_domains(
 ) -> None:
     write(picture, counts)
     (tmp_path / "in/testB").mkdir(exist_ok=True)  # a folder without images makes no domain
-    split = "test" if "test split" in complaint else "train"
+    split = "test" if "its test split" in complaint else "train"
     with pytest.raises(NaqshError, match=complaint) as told:
         taken(tmp_path, split)
     assert "\n" not in str(told.value)
