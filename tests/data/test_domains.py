@@ -37,8 +37,11 @@ ENDS += [
     "trainA trainB valA valB",
     "Train A,Train B,Test A,Test B",
 ]
-BELOW = ["train/A train/B test/A test/B", "Train/a Train/b val/a val/b"]
-BELOW += ["A/train B/train A/test B/test", "a/Train b/Train a/Validation b/Validation"]
+BELOW = ["train/A train/B test/A test/B", "Train/A Train/B val/A val/B"]
+BELOW += [
+    "A/train B/train A/test B/test",
+    "DomainA/Training DomainB/Training DomainA/Valid DomainB/Valid",
+]
 BELOW += ["train/domain_A train/domain_B test/domain_A test/domain_B"]
 
 
@@ -77,7 +80,9 @@ def test_two_domains_without_a_test_split(tmp_path: Path, picture: Picture) -> N
     assert (len(alone), alone.second) == (4, None)
 
 
-@pytest.mark.parametrize("places", ["A B C", "A", "a A", "trainA/x a b", "train/A train/B train/C"])
+@pytest.mark.parametrize(
+    "places", ["A B C", "A", "a A", "a b", "trainA/x a b", "train/A train/B train/C"]
+)
 def test_letters_of_an_alphabet_are_classes(tmp_path: Path, picture: Picture, places: str) -> None:
     write(picture, dict.fromkeys(places.split(), 3))
     if "trainA" in places:

@@ -132,7 +132,7 @@ def test_what_lies_beside_splits_is_said(tmp_path: Path, picture: Picture) -> No
 
 
 def test_a_test_split_alone_is_not_trained_on(tmp_path: Path, picture: Picture) -> None:
-    write(picture, ["eval/cat", "eval/dog"])
+    write(picture, ["eval/a", "eval/b"])
     with pytest.raises(NaqshError, match=r"has a test split \(eval\) and no other"):
         taken(tmp_path)
     assert len(taken(tmp_path, "test")) == 6

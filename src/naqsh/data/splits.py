@@ -44,9 +44,10 @@ def _plain(name: str) -> str:
 
 
 def letter(name: str) -> str | None:
-    """The domain that a folder's name stands for, ``"A"`` or ``"B"``: `A`, `b`, `domain_B`."""
-    plain = _plain(name).removeprefix("domain")
-    return plain.upper() if plain in ("a", "b") else None
+    """The domain that a folder's name stands for: `A`, `domain_B`, but not `a`, which is a class."""
+    plain = name.strip("_- ") if len(_plain(name)) == 1 else _plain(name)
+    found = re.fullmatch(r"domain([ab])|([AB])", plain)
+    return "".join(filter(None, found.groups())).upper() if found else None
 
 
 def two_domains(names: Iterable[str]) -> dict[str, str] | None:
