@@ -44,10 +44,9 @@ def _plain(name: str) -> str:
 
 
 def letter(name: str) -> str | None:
-    """The domain that a folder's name stands for: `A`, `domain_B`, but not `a`, which is a class."""
-    plain = name.strip("_- ") if len(_plain(name)) == 1 else _plain(name)
-    found = re.fullmatch(r"domain([ab])|([AB])", plain)
-    return "".join(filter(None, found.groups())).upper() if found else None
+    """The domain that a folder's name stands for: `A`, `domain_b`; `a` alone is a class."""
+    found = re.fullmatch(r"domain[\W_]*([ab])", name, re.IGNORECASE)
+    return found[1].upper() if found else name if name in ("A", "B") else None
 
 
 def two_domains(names: Iterable[str]) -> dict[str, str] | None:
