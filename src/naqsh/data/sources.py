@@ -32,7 +32,7 @@ def load(
     range: tuple[float, float] | None = None,
     good: str | None = None,
     skip_broken: bool = False,
-    second: str | None = None,
+    second: str = "none",
 ) -> DataSet:
     """Load a data set.
 
@@ -61,7 +61,8 @@ def load(
         good: of a folder with good and faulty images, the sub-folder of good ones, which alone are
             trained on; the test split keeps all.
         skip_broken: leave out images of a folder that cannot be read, with a note of their number.
-        second: how a second domain is made of the images; see :mod:`naqsh.data.derived`.
+        second: how a second domain is made of the images, see :mod:`naqsh.data.derived`; "none"
+            makes none.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -79,7 +80,7 @@ def load(
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good)
         found = named.read(Wanted(CATALOG[source], split, size, channels, home, download))
-        return found if second is None else with_second(found, second)
+        return found if second == "none" else with_second(found, second)
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -100,7 +101,7 @@ def load(
         found = _of_array(path, part, size, channels, options)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
-    if second is not None:
+    if second != "none":
         found = with_second(found, second)
     equal = notes.of_equal(found.name, found.images)
     return replace(found, notes=notes.say((*found.notes, *equal)))

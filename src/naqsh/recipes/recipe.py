@@ -24,7 +24,7 @@ from naqsh.io.files import flat
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
-_LATER = {"training": {"init_from": None, "init_sha256": None}, "data": {"second": None}}
+_LATER = {"training": {"init_from": None, "init_sha256": None}, "data": {"second": "none"}}
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
 LARGEST = 10_000_000
@@ -47,7 +47,7 @@ class Data:
         range: the values that are black and white, as 0,1; None takes those of the type.
         good: sub-folder of the good images, which alone are trained on where others are faulty.
         skip_broken: leave out images of a folder that cannot be read, instead of refusing them.
-        second: make a second domain of the images: half of them inverted or coloured.
+        second: make a second domain of half of the images, inverted or coloured.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Data:
     range: tuple[float, float] | None = None
     good: str | None = None
     skip_broken: bool = False
-    second: Literal["inverted", "coloured"] | None = None
+    second: Literal["none", "inverted", "coloured"] = "none"
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
