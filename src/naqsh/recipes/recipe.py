@@ -24,7 +24,10 @@ from naqsh.io.files import flat
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
-_LATER = {"training": {"init_from": None, "init_sha256": None}, "data": {"second": "none"}}
+_LATER: dict[str, dict[str, str | None]] = {
+    "training": {"init_from": None, "init_sha256": None},
+    "data": {"second": "none"},
+}
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
 LARGEST = 10_000_000
