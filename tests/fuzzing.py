@@ -29,7 +29,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.io.files import append_line
 from naqsh.recipes.recipe import Recipe
 from naqsh.report import notebook
-from naqsh.report.draw import figures, scatter
+from naqsh.report.draw import figures
 from naqsh.studies import bound as bounds
 from naqsh.studies import comparison, detection, samplers, tune
 from naqsh.studies.detection.baselines import Residual
@@ -102,8 +102,7 @@ def quick() -> Iterator[None]:
 
 
 DRAWN = {
-    figures: ("lines", "histograms", "ridges", "roc"),
-    scatter: ("points", "lines"),
+    figures: ("lines", "joined", "roc", "points", "histograms", "ridges"),
 }
 
 

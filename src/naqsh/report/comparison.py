@@ -153,12 +153,10 @@ def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """Each run's totals on axes of their own: losses of different methods cannot be compared."""
     made = []
-    for number, run in enumerate(runs):
-        totals = losses.minimised(run)
-        if totals:
+    for run in runs:
+        if totals := losses.minimised(run):
             lines = list(totals.items())
-            panel = panels.plot(maker, f"losses-{number}", run.label, lines, [])
-            made.append(panels.titled(panel, run.label, lines))
+            made.append(panels.plot(maker, "losses", run.label, lines, whole=True))
     if not made:
         return [maker.paragraph("absences.none.losses")]
     found = [(run, losses.minimised(run)) for run in runs]

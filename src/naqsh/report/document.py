@@ -31,11 +31,15 @@ class Key:
 
 @dataclass(frozen=True)
 class Panel:
-    """One part of a figure: an SVG or an image under its title, if any, and its legend."""
+    """One part of a figure: an SVG or an image under its title, if any, and its legend.
+
+    An image may be `reduced`: compressed with loss or made smaller.
+    """
 
     title: str
     content: Markup
     legend: Sequence[Key] = ()
+    reduced: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,11 @@ class Maker:
     def __init__(self, words: Words) -> None:
         self.words = words
         self._made = Counter[str]()
+
+    def unique(self, name: str) -> str:
+        """The name with a number, another one at each call."""
+        self._made[name] += 1
+        return f"{name}-{self._made[name]}"
 
     def figure(
         self,

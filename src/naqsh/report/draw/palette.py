@@ -7,6 +7,8 @@ References:
     Color Universal Design (Okabe and Ito, 2008): the six hues, without black and yellow.
 """
 
+import numpy as np
+
 INK = "#1c1c1e"
 """What text and axes of a figure are drawn in; becomes the page's own text colour."""
 
@@ -16,10 +18,12 @@ FAINT = "#9b9ba3"
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DARK = ("#4fa9e0", "#ff8f4a", "#35c79d", "#e6a0c6", "#f2bd4b", "#9ad4f8")
 
-DASHES = (("-", "solid"), ("--", "dashed"), (":", "dotted"))
-"""Line styles, by matplotlib's name and CSS's; each repeats all colours."""
+DASHES = ("-", "--", ":")
+"""Line styles, as matplotlib writes them; each repeats all colours."""
 
-TARGET = ("--", "dashed")
+CSS = {"-": "solid", "--": "dashed", ":": "dotted"}
+
+TARGET = "--"
 """The line style of what a series aims at, in the series' own colour."""
 
 
@@ -28,8 +32,8 @@ def colour(number: int) -> str:
     return LIGHT[number % len(LIGHT)]
 
 
-def dash(number: int) -> tuple[str, str]:
-    """The line style of the `number`-th series, by matplotlib's name and CSS's."""
+def dash(number: int) -> str:
+    """The line style of the `number`-th series."""
     return DASHES[number // len(LIGHT) % len(DASHES)]
 
 
@@ -39,15 +43,9 @@ def ramp(count: int) -> list[str]:
     All are of middling brightness, readable on light and dark.
     """
     stops = ((0x2B, 0x7F, 0xD4), (0x8F, 0x62, 0xC9), (0xD0, 0x55, 0x7F), (0xE0, 0x84, 0x10))
-    colours = []
-    for number in range(count):
-        place = (len(stops) - 1) * number / max(count - 1, 1)
-        first = min(int(place), len(stops) - 2)
-        pairs = zip(stops[first], stops[first + 1], strict=True)
-        colours.append(
-            "#" + "".join(f"{round(a + (b - a) * (place - first)):02x}" for a, b in pairs)
-        )
-    return colours
+    places = np.linspace(0, len(stops) - 1, count)
+    parts = [np.interp(places, range(len(stops)), part) for part in zip(*stops, strict=True)]
+    return ["#" + bytes(colour).hex() for colour in np.rint(parts).astype(np.uint8).T]
 
 
 def css(colours: str) -> str:

@@ -1,6 +1,7 @@
 """What the figures share: lines of one run or of several on one panel, titles and notes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -19,9 +20,40 @@ HELD_OUT = "validation"
 FAR = 20.0
 """How many times its end a curve begins at, for its axis to be logarithmic."""
 
-Curves = Sequence[tuple[str, Curve]]
 Found = Sequence[tuple[Facts, Mapping[str, Curve]]]
 """Some of each run's curves."""
+
+
+def panel(
+    maker: Maker,
+    name: str,
+    title: str,
+    draw: Callable[..., str],
+    series: Sequence[Any],
+    *axes: str,
+    legend: Sequence[Key] | None = None,
+    titled: bool = True,
+    **how: Any,
+) -> Panel:
+    """What a function of :mod:`figures` makes of some series, with a legend.
+
+    Args:
+        maker: gives the language and the ids.
+        name: that the ids begin with.
+        title: stands above the panel, and is heard by those who hear the page.
+        draw: the function.
+        series: what it is to draw.
+        axes: what the axes are called.
+        legend: the entries of all series if None.
+        titled: whether the title is seen.
+        how: further arguments of the function.
+    """
+    drawn = draw(series, *axes, words=maker.words, name=maker.unique(name), **how)
+    content = Markup('<svg role="img" aria-label="{}"{}').format(
+        spoken(title), Markup(drawn.removeprefix("<svg"))
+    )
+    legend = [one.key for one in series] if legend is None else legend
+    return Panel(title if titled else "", content, legend)
 
 
 def of_runs(maker: Maker, found: Found, terms: Sequence[str]) -> list[tuple[str, Curve]]:
@@ -35,33 +67,46 @@ def of_runs(maker: Maker, found: Found, terms: Sequence[str]) -> list[tuple[str,
     return lines
 
 
-def plot(maker: Maker, name: str, title: str, lines: Curves, order: Sequence[str]) -> Panel:
-    """One panel; `order` fixes the colours of runs, terms are coloured as they come."""
-    numbers, dashes = list(range(len(lines))), [palette.dash(n) for n in range(len(lines))]
-    if order:
+def plot(
+    maker: Maker,
+    name: str,
+    title: str,
+    lines: Sequence[tuple[str, Curve]],
+    order: Sequence[str] = (),
+    *,
+    whole: bool = False,
+) -> Panel:
+    """One panel of curves over training.
+
+    Args:
+        maker: gives the language and the ids.
+        name: that the ids begin with.
+        title: of the panel.
+        lines: curves by their labels.
+        order: the runs' labels, where there are several: it fixes the colours; otherwise terms are
+            coloured as they come, a single one needs no legend, and several are named by theirs.
+        whole: whether title and legend stand there nonetheless.
+    """
+    series: list[figures.Line] = []
+    for number, (label, curve) in enumerate(lines):
         # A label that is no run's stands behind its run's and takes its colour.
-        own = [label in order for label, _ in lines]
-        labels = [lines[n if own[n] else n - 1][0] for n in range(len(lines))]
-        numbers = [order.index(label) for label in labels]
-        dashes = [
-            palette.dash(n) if mine else palette.TARGET
-            for n, mine in zip(numbers, own, strict=True)
-        ]
-    series = [
-        figures.Line(curve, palette.colour(number), dash[0])
-        for number, dash, (_, curve) in zip(numbers, dashes, lines, strict=True)
-    ]
-    log = falls_far([curve for _, curve in lines])
-    drawn = figures.lines(series, "epochs", words=maker.words, name=name, log=log)
-    legend = [
-        Key(label, palette.css(palette.colour(number)), dash[1])
-        for number, dash, (label, _) in zip(numbers, dashes, lines, strict=True)
-    ]
-    if order:
-        return Panel(title, labelled(drawn, title), legend)
-    # One run: a single term needs no legend, and several are named by theirs.
-    single = len(lines) == 1
-    return Panel(title if single else "", labelled(drawn, title), () if single else legend)
+        aim = bool(order) and label not in order
+        place = order.index(label) if label in order else number
+        colour = series[-1].colour if aim else palette.colour(place)
+        dash = palette.TARGET if aim else palette.dash(place)
+        series.append(figures.Line(curve, colour, dash, label))
+    whole, single = whole or bool(order), len(lines) == 1
+    return panel(
+        maker,
+        name,
+        title,
+        figures.lines,
+        series,
+        "epochs",
+        legend=None if whole or not single else (),
+        titled=whole or single,
+        log=falls_far([curve for _, curve in lines]),
+    )
 
 
 def falls_far(curves: Sequence[Curve]) -> bool:
@@ -72,33 +117,36 @@ def falls_far(curves: Sequence[Curve]) -> bool:
     return max(values) > FAR * max(curve.values[-1] for curve in curves if curve.values)
 
 
-def titled(panel: Panel, title: str, lines: Curves) -> Panel:
-    """A panel of one run's terms under the run's name, with a legend though it has one line."""
-    legend = panel.legend or [Key(lines[0][0], palette.css(palette.colour(0)))]
-    return Panel(title, panel.content, legend)
-
-
-def labelled(drawn: str, title: str) -> Markup:
-    """The SVG with a name for those who hear the page."""
-    head, rest = drawn.split("<svg", 1)
-    text = spoken(title)
-    return Markup('{}<svg role="img" aria-label="{}"{}').format(Markup(head), text, Markup(rest))
-
-
 def spoken(title: str) -> str:
     """A title without tags, for an attribute."""
     return title.striptags() if isinstance(title, Markup) else title
 
 
-def picture(maker: Maker, title: str, image: images.Inline | None, wanted: bool = True) -> Markup:
-    """A grid of images; where it is wanted and there is none, a line that says so."""
+def picture(
+    maker: Maker,
+    title: str,
+    path: Path | None,
+    budget: int,
+    *,
+    titled: bool = True,
+    wanted: bool = True,
+) -> Panel:
+    """A grid of images in at most `budget` bytes; where a wanted one is missing, it says so."""
+    seen = title if titled else ""
+    image = images.inline(path, budget) if path else None
     if image is None:
         missing = maker.words.text("figures.grids.missing") if wanted else ""
-        return Markup('<p class="missing">{}</p>').format(missing)
+        return Panel(seen, Markup('<p class="missing">{}</p>').format(missing))
     alt = maker.words.text("figures.grids.alt", title=Markup.escape(spoken(title)))
-    return Markup('<img src="{}" width="{}" height="{}" alt="{}">').format(
+    shown = Markup('<img src="{}" width="{}" height="{}" alt="{}">').format(
         image.uri, image.width, image.height, alt
     )
+    return Panel(seen, shown, reduced=image.reduced)
+
+
+def reduced(maker: Maker, panels: Sequence[Panel]) -> list[Markup]:
+    """That images of a figure were compressed with loss, where they were."""
+    return [maker.words.text("figures.grids.reduced")] if any(p.reduced for p in panels) else []
 
 
 def stage_title(maker: Maker, stage: Stage | None) -> Markup:

@@ -1,20 +1,22 @@
 """The figures of images, of what goes on inside the networks, and of speed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Key, Maker, Panel
-from naqsh.report.draw import figures, images, palette
+from naqsh.report.document import Figure, Maker, Panel
+from naqsh.report.draw import figures, palette
 from naqsh.report.draw.curves import window
 from naqsh.report.draw.panels import (
     columns,
-    labelled,
     of_phase,
     of_runs,
+    panel,
     panel_title,
     picture,
     plot,
+    reduced,
     smooth,
     stage_title,
     union,
@@ -34,32 +36,27 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     files = sum(stage.grid is not None for run in runs for stage in run.stages)
     if not files:
         return None
-    panels, reduced = [], False
+    panels = []
     for row in range(rows):
         for run in runs:
             stage = run.stages[row] if row < len(run.stages) else None
-            grid = stage and stage.grid
-            image = images.inline(grid, GRID_BYTES // files) if grid else None
-            reduced = reduced or (image is not None and image.reduced)
-            title = stage_title(maker, stage)
-            if len(runs) > 1:
-                title = maker.words.text("figures.of_run", run=run.label, what=title)
-            panels.append(Panel(title, picture(maker, title, image, stage is not None)))
-    notes = [maker.words.text("figures.grids.reduced")] if reduced else []
+            title = panel_title(maker, runs, run, stage_title(maker, stage))
+            grid = stage.grid if stage else None
+            wanted = stage is not None
+            panels.append(picture(maker, title, grid, GRID_BYTES // files, wanted=wanted))
+    notes = reduced(maker, panels)
     return maker.figure("grids", panels, columns=columns(runs), small=True, notes=notes)
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """The images of each run's last stage."""
-    files = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
-    made, reduced = [], False
-    for run, stage in files:
-        image = images.inline(stage.grid, GRID_BYTES // len(files)) if stage.grid else None
-        reduced = reduced or (image is not None and image.reduced)
+    found = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
+    panels = []
+    for run, stage in found:
         title = panel_title(maker, runs, run, stage_title(maker, stage))
-        made.append(Panel(title, picture(maker, title, image)))
-    notes = [maker.words.text("figures.grids.reduced")] if reduced else []
-    return maker.figure("last_grids", made, small=True, notes=notes) if made else None
+        panels.append(picture(maker, title, stage.grid, GRID_BYTES // len(found)))
+    notes = reduced(maker, panels)
+    return maker.figure("last_grids", panels, small=True, notes=notes) if panels else None
 
 
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
@@ -67,12 +64,11 @@ def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
     last = [run.stages[-1].shown if run.stages else {} for run in runs]
     made: list[Figure] = []
     for kind in union(last):
-        panels = []
-        for run, files in zip(runs, last, strict=True):
-            if kind in files:
-                image = images.inline(files[kind], GRID_BYTES // 8)
-                title = run.label if len(runs) > 1 else ""
-                panels.append(Panel(title, picture(maker, title, image)))
+        panels = [
+            picture(maker, run.label if len(runs) > 1 else "", files[kind], GRID_BYTES // 8)
+            for run, files in zip(runs, last, strict=True)
+            if kind in files
+        ]
         what, name = f"shown.{kind}", f"shown_names.{kind}"
         text = maker.words.text(what if what in maker.words else "shown.other", kind=kind)
         named = maker.words.known(name, kind)
@@ -93,9 +89,8 @@ def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
             continue
         y_range = (min(positive) / 1.5, max(positive) * 1.5)
         for run, curves in own:
-            name = f"gradients-{len(panels)}"
             title = panel_title(maker, runs, run, phase)
-            panels.append(_layers(maker, title, curves, name, y_range))
+            panels.append(_layers(maker, title, curves, y_range))
     averaged = any(window(len(c.values)) > 1 for _, curves in found for c in curves.values())
     notes = [maker.words.text("figures.gradients.mean")] if averaged else []
     if any(len(of_phase(curves, phase)) > LEGEND for _, curves in found for phase in phases):
@@ -104,25 +99,19 @@ def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def _layers(
-    maker: Maker,
-    title: str,
-    curves: Mapping[str, Curve],
-    name: str,
-    y_range: tuple[float, float],
+    maker: Maker, title: str, curves: Mapping[str, Curve], y_range: tuple[float, float]
 ) -> Panel:
     colours = palette.ramp(len(curves))
-    series = [figures.Line(c, colour) for c, colour in zip(curves.values(), colours, strict=True)]
-    drawn = figures.lines(
-        series, "epochs", words=maker.words, name=name, log=True, raw=False, y_range=y_range
-    )
-    legend = [
-        Key(layer.partition(".")[2].removesuffix(".weight"), colour)
-        for layer, colour in zip(curves, colours, strict=True)
+    series = [
+        figures.Line(curve, colour, label=layer.partition(".")[2].removesuffix(".weight"))
+        for (layer, curve), colour in zip(curves.items(), colours, strict=True)
     ]
+    legend = [line.key for line in series]
     if len(legend) > LEGEND:
         last = len(legend) - 1
         legend = [legend[round(number * last / (LEGEND - 1))] for number in range(LEGEND)]
-    return Panel(title, labelled(drawn, title), legend)
+    how: dict[str, Any] = {"log": True, "raw": False, "y_range": y_range}
+    return panel(maker, "gradients", title, figures.lines, series, "epochs", legend=legend, **how)
 
 
 def weights(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
@@ -130,20 +119,12 @@ def weights(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     panels: list[Panel] = []
     for phase in union(stage.weights for run in runs for stage in run.stages):
         for run in runs:
-            stages = [stage for stage in run.stages if phase in stage.weights]
-            colours = [palette.colour(number) for number in range(len(stages))]
-            drawn = figures.histograms(
-                [(s.weights[phase], colour) for s, colour in zip(stages, colours, strict=True)],
-                "weight",
-                words=maker.words,
-                name=f"weights-{len(panels)}",
-            )
-            legend = [
-                Key(stage_title(maker, stage), palette.css(colour))
-                for stage, colour in zip(stages, colours, strict=True)
+            spreads = [
+                figures.Spread(stage.weights[phase], palette.colour(n), stage_title(maker, stage))
+                for n, stage in enumerate(s for s in run.stages if phase in s.weights)
             ]
             title = panel_title(maker, runs, run, phase)
-            panels.append(Panel(title, labelled(drawn, title), legend))
+            panels.append(panel(maker, "weights", title, figures.histograms, spreads, "weight"))
     return maker.figure("weights", panels, columns=columns(runs)) if panels else None
 
 
@@ -155,5 +136,5 @@ def speed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
         return None
     order = [run.label for run in runs] if len(runs) > 1 else []
     lines = of_runs(maker, found, [name]) if order else [(name, found[0][1][name])]
-    panel = plot(maker, "speed", Markup.escape(name), lines, order)
-    return maker.figure("speed", [panel], notes=smooth(maker, found))
+    panels = [plot(maker, "speed", Markup.escape(name), lines, order)]
+    return maker.figure("speed", panels, notes=smooth(maker, found))

@@ -8,8 +8,8 @@ import io
 import re
 from collections.abc import Callable
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from naqsh.report.draw import palette
 
@@ -47,12 +47,13 @@ def apply(rule: str, text: str, name: str) -> str:
     return re.sub(pattern, by, text, flags=re.DOTALL)
 
 
-def svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element to stand inside a page; its ids begin with `name`."""
+def svg(axes: Axes, name: str) -> str:
+    """The figure of some axes as an SVG element for a page; its ids begin with `name`."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     # Figure.savefig would draw twice: once to lay out, which fixed margins need not.
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
+    canvas = FigureCanvasSVG(axes.get_figure(root=True))
+    canvas.print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     for rule in RULES:
         text = apply(rule, text, name)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Maker, Panel, Table, absent, listings
-from naqsh.report.draw import palette, scatter
-from naqsh.report.draw.panels import labelled, panel_title
+from naqsh.report.document import Block, Figure, Maker, Table, absent, listings
+from naqsh.report.draw import figures, palette
+from naqsh.report.draw.panels import panel, panel_title
 from naqsh.report.read.bound import Bounded
-from naqsh.report.read.facts import Facts, studies
+from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.words import Words
 
 Found = Sequence[tuple[Facts, Bounded]]
@@ -28,13 +28,14 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
     """Two panels a run: times of different schedules share no axis."""
-    words, panels = maker.words, []
+    panels = []
     for number, (run, bound) in enumerate(found):
         for name, values in (("terms", bound.terms), ("errors", bound.errors)):
-            line = scatter.Line(bound.times, values, palette.colour(number))
-            drawn = scatter.lines([line], "time", name, words=words, name=f"bound-{number}-{name}")
-            title = panel_title(maker, runs, run, words.text(f"figures.bound.{name}"))
-            panels.append(Panel(title, labelled(drawn, title)))
+            line = figures.Line(Curve(bound.times, values), palette.colour(number))
+            title = panel_title(maker, runs, run, maker.words.text(f"figures.bound.{name}"))
+            panels.append(
+                panel(maker, "bound", title, figures.joined, [line], "time", name, legend=())
+            )
     return maker.figure("bound", panels, columns=2)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Figure, Key, Maker, Panel, Table
-from naqsh.report.draw import palette, scatter
-from naqsh.report.draw.panels import labelled
+from naqsh.report.document import Figure, Maker, Table
+from naqsh.report.draw import figures, palette
+from naqsh.report.draw.panels import panel
 from naqsh.report.read import verdicts
 from naqsh.report.read.facts import Facts, section
 from naqsh.report.read.floor import Floor
@@ -37,43 +37,41 @@ def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figur
     low, span = min(speeds.values()), (max(speeds.values()) - min(speeds.values())) or 1.0
     areas = {n: AREAS[0] + (AREAS[1] - AREAS[0]) * (s - low) / span for n, s in speeds.items()}
     made = []
-    for number, (x, y) in enumerate(PLANES):
-        series, legend = [], []
+    for x, y in PLANES:
+        series = []
         for n, area in areas.items():
             values = runs[n].measured.values  # type: ignore[union-attr]
             if x in values and y in values:
-                sign, colour = maker.words.number(n + 1), palette.colour(n)
-                series.append(scatter.Point(values[x][0], values[y][0], sign, colour, area))
-                legend.append(_key(runs[n], sign, colour))
+                series.append(_point(maker, runs, n, values[x][0], values[y][0], area=area))
         if series:
-            drawn = scatter.points(series, x, y, words=maker.words, name=f"trilemma-{number}")
             title = maker.words.text(f"figures.trilemma.{x}")
-            made.append(Panel(title, labelled(drawn, title), legend))
+            made.append(panel(maker, "trilemma", title, figures.points, series, x, y))
     return maker.figure("trilemma", made) if made else None
 
 
 def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
     """The Frechet distance against the time that an image takes."""
-    series, legend = [], []
+    series = []
     for n, run in enumerate(runs):
         found = run.measured
-        if not (same[n] and found and "frechet" in found.values and found.pictures_per_second > 0):
-            continue
-        sign, colour = maker.words.number(n + 1), palette.colour(n)
-        value, interval = found.values["frechet"]
-        seconds = 1 / found.pictures_per_second
-        series.append(scatter.Point(seconds, value, sign, colour, interval=interval))
-        legend.append(_key(run, sign, colour))
+        if same[n] and found and "frechet" in found.values and found.pictures_per_second > 0:
+            value, interval = found.values["frechet"]
+            seconds = 1 / found.pictures_per_second
+            series.append(_point(maker, runs, n, seconds, value, interval=interval))
     if not series:
         return None
-    axis = called("frechet", runs, same)
-    drawn = scatter.points(series, "seconds", axis, words=maker.words, name="cost", log_x=True)
-    panel = Panel("", labelled(drawn, maker.words.plain(f"axes.{axis}")), legend)
-    return maker.figure("cost", [panel])
+    axes = "seconds", called("frechet", runs, same)
+    title = maker.words.plain(f"axes.{axes[1]}")
+    made = panel(maker, "cost", title, figures.points, series, *axes, titled=False, log_x=True)
+    return maker.figure("cost", [made])
 
 
-def _key(run: Facts, sign: str, colour: str) -> Key:
-    return Key(run.label, palette.css(colour), sign=sign)
+def _point(
+    maker: Maker, runs: Sequence[Facts], n: int, x: float, y: float, **how: Any
+) -> figures.Point:
+    """A run where it stands in a plane, by its number."""
+    sign = maker.words.number(n + 1)
+    return figures.Point(x, y, palette.colour(n), runs[n].label, sign, **how)
 
 
 def table(

@@ -10,17 +10,15 @@ from naqsh.report import cells
 from naqsh.report.document import (
     Block,
     Figure,
-    Key,
     Listing,
     Maker,
-    Panel,
     Table,
     absent,
     listings,
     present,
 )
-from naqsh.report.draw import figures, images, palette
-from naqsh.report.draw.panels import labelled, picture
+from naqsh.report.draw import figures, palette
+from naqsh.report.draw.panels import panel, picture
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.facts import Curve, Facts, Histogram
 from naqsh.report.words import Words
@@ -89,53 +87,54 @@ def _scorer(words: Words, name: str) -> Markup:
 def _roc(maker: Maker, found: Found) -> Figure | None:
     """One run: all of its scores, baselines dashed. Several: what decides in each."""
     words = maker.words
-    series: list[tuple[str, Scorer]] = []
     if len(found) == 1:
         scorers = found[0][1].scorers
-        series = [(str(_scorer(words, name)), scorer) for name, scorer in scorers.items()]
+        series = [(_scorer(words, name), scorer) for name, scorer in scorers.items()]
     else:
-        for label, detected in found:
-            what = _scorer(words, detected.deciding.name)
-            series.append(
-                (str(words.text("figures.of_run", run=label, what=what)), detected.deciding)
-            )
+        series = [
+            (_title(maker, found, label, _scorer(words, one.deciding.name)), one.deciding)
+            for label, one in found
+        ]
         pca = found[0][1].scorers.get("pca")
-        series += [(str(_scorer(words, "pca")), pca)] if pca else []
-    lines, legend = [], []
+        series += [(_scorer(words, "pca"), pca)] if pca else []
+    lines = []
     for number, (label, scorer) in enumerate(series):
         if scorer.quality:
-            roc = scorer.quality.roc
+            roc = Curve([*scorer.quality.roc.false], [*scorer.quality.roc.true])
             dash = palette.TARGET if scorer.baseline else palette.DASHES[0]
-            colour = palette.colour(number)
-            lines.append(figures.Line(Curve([*roc.false], [*roc.true]), colour, dash[0]))
-            legend.append(Key(label, palette.css(colour), dash[1]))
+            lines.append(figures.Line(roc, palette.colour(number), dash, label))
     if not lines:
         return None
-    title = words.text("figures.roc.title")
-    drawn = figures.roc(lines, "false_alarms", "found", words=words, name="roc")
-    return maker.figure("roc", [Panel("", labelled(drawn, title), legend)])
+    title, axes = words.text("figures.roc.title"), ("false_alarms", "found")
+    return maker.figure(
+        "roc", [panel(maker, "roc", title, figures.roc, lines, *axes, titled=False)]
+    )
 
 
 def _histograms(maker: Maker, found: Found) -> Figure:
     words, panels = maker.words, []
-    for number, (label, detected) in enumerate(found):
+    for label, detected in found:
         scorer = detected.deciding
         edges, counts = scorer.histogram.edges, scorer.histogram.counts
         # The normal ones first: those held out, and the good ones among those examined.
         kinds = sorted(counts, key=lambda kind: (kind != "", kind != GOOD, kind))[:KINDS]
         spreads = [
-            (_kind(words, kind), Histogram(edges, counts[kind]), _colour(kind)) for kind in kinds
+            figures.Spread(Histogram(edges, counts[kind]), _colour(kind), _kind(words, kind))
+            for kind in kinds
         ]
-        title = _scorer(words, scorer.name)
-        if len(found) > 1:
-            title = words.text("figures.of_run", run=label, what=title)
+        title = _title(maker, found, label, _scorer(words, scorer.name))
         # A threshold beyond the outermost bins has no place among them.
         inside = edges[0] <= scorer.threshold <= edges[-1]
-        mark = scorer.threshold if inside else None
-        name = f"scores-{number}"
-        drawn = figures.ridges(spreads, "score", words=words, name=name, mark=mark)
-        panels.append(Panel(title, labelled(drawn, title)))
+        how: dict[str, Any] = {"mark": scorer.threshold if inside else None, "legend": ()}
+        panels.append(panel(maker, "scores", title, figures.ridges, spreads, "score", **how))
     return maker.figure("scores", panels)
+
+
+def _title(maker: Maker, found: Found, label: str, what: Markup) -> Markup:
+    """What a panel shows, and of which detection where there are several."""
+    if len(found) == 1:
+        return what
+    return maker.words.text("figures.of_run", run=label, what=what)
 
 
 def _colour(kind: str) -> str:
@@ -148,14 +147,16 @@ def _kind(words: Words, kind: str) -> str:
 
 
 def _extremes(maker: Maker, found: Found) -> Figure | None:
-    words, panels = maker.words, []
-    for label, detected in found:
-        for name, path in detected.pictures.items():
-            image = images.inline(path, PICTURE_BYTES)
-            title = words.text(f"detection.pictures.{name}")
-            if len(found) > 1:
-                title = words.text("figures.of_run", run=label, what=title)
-            panels.append(Panel(title, picture(maker, title, image)))
+    panels = [
+        picture(
+            maker,
+            _title(maker, found, label, maker.words.text(f"detection.pictures.{name}")),
+            path,
+            PICTURE_BYTES,
+        )
+        for label, detected in found
+        for name, path in detected.pictures.items()
+    ]
     return maker.figure("extremes", panels, columns=1) if panels else None
 
 

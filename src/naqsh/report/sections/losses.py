@@ -13,6 +13,7 @@ together is told by names alone, since a report knows no method:
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -24,9 +25,9 @@ from naqsh.report.draw.panels import (
     Found,
     end,
     epochs,
-    labelled,
     of_phase,
     of_runs,
+    panel,
     panel_title,
     plot,
     smooth,
@@ -89,12 +90,12 @@ def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
         return None
     order = [run.label for run in runs] if len(runs) > 1 else []
     panels, drawn = [], []
-    for number, name in enumerate(names):
+    for name in names:
         pairs = [(run, _pair(curves, name)) for run, curves in everything if name in curves]
         lines = [line for pair in pairs for line in of_runs(maker, [pair], list(pair[1]))]
         if not order:
             lines = list(pairs[0][1].items())
-        panels.append(plot(maker, f"held-out-{number}", end(name), lines, order))
+        panels.append(plot(maker, "held-out", end(name), lines, order))
         drawn += pairs
     return maker.figure("held_out", panels, notes=smooth(maker, drawn))
 
@@ -133,52 +134,46 @@ def _panels(maker: Maker, name: str, found: Found, grouped: Sequence[Sequence[st
     order = [run.label for run, _ in found] if len(found) > 1 else []
     panels: list[Panel] = []
     for group in grouped:
-        place = f"{name}-{len(panels)}"
         if family(group[0]) and len(group) > 1:
-            panels += _families(maker, place, found, group)
+            panels += _families(maker, name, found, group)
         elif not order:
             lines = [(term, found[0][1][term]) for term in group]
-            panels.append(plot(maker, place, ", ".join(group), lines, []))
+            panels.append(plot(maker, name, ", ".join(group), lines))
         else:
             together = [group] if end(group[-1]) in TARGETS else [[term] for term in group]
             panels += [
-                plot(maker, f"{place}-{n}", terms[0], of_runs(maker, found, terms), order)
-                for n, terms in enumerate(together)
+                plot(maker, name, terms[0], of_runs(maker, found, terms), order)
+                for terms in together
             ]
     return panels
 
 
-def _families(maker: Maker, place: str, found: Found, group: Sequence[str]) -> list[Panel]:
+def _families(maker: Maker, name: str, found: Found, group: Sequence[str]) -> list[Panel]:
     """A panel a run of a family's members on common axes, the largest at the end named."""
     runs = [run for run, _ in found]
     values = [v for _, curves in found for n in group if n in curves for v in curves[n].values]
     margin = 0.03 * (max(values) - min(values)) or 1.0
     y_range = (min(values) - margin, max(values) + margin)
     panels = []
-    for number, (run, curves) in enumerate(found):
+    for run, curves in found:
         ranked = rank({name: curves[name] for name in group if name in curves})
         if not ranked:
             continue
         cut = NAMED if len(ranked) > NAMED + 1 else len(ranked)
         named, others = ranked[:cut], ranked[cut:]
-        series = [figures.Line(curves[name], palette.FAINT, faint=True) for name in others]
-        series += [
-            figures.Line(curves[name], palette.colour(n), palette.dash(n)[0])
-            for n, name in reversed(list(enumerate(named)))
+        faint = [figures.Line(curves[term], palette.FAINT, faint=True) for term in others]
+        shown = [
+            figures.Line(curves[term], palette.colour(n), palette.dash(n), end(term))
+            for n, term in enumerate(named)
         ]
-        name = f"{place}-{number}"
-        drawn = figures.lines(
-            series, "epochs", words=maker.words, name=name, raw=False, y_range=y_range
-        )
-        legend = [
-            Key(end(name), palette.css(palette.colour(n)), palette.dash(n)[1])
-            for n, name in enumerate(named)
-        ]
+        legend = [line.key for line in shown]
         if others:
-            count = maker.words.number(len(others))
-            legend.append(Key(maker.words.text("figures.others", count=count), palette.FAINT))
+            named_so = maker.words.text("figures.others", count=len(others))
+            legend.append(Key(named_so, palette.FAINT))
         title = panel_title(maker, runs, run, f"{family(group[0])}…")
-        panels.append(Panel(title, labelled(drawn, title), legend))
+        series = [*faint, *reversed(shown)]
+        how: dict[str, Any] = {"legend": legend, "raw": False, "y_range": y_range}
+        panels.append(panel(maker, name, title, figures.lines, series, "epochs", **how))
     return panels
 
 

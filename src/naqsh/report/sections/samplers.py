@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Key, Maker, Panel, Table, absent, listings, present
-from naqsh.report.draw import images, palette, scatter
-from naqsh.report.draw.panels import labelled, panel_title, picture, union
-from naqsh.report.read.facts import Facts, studies
+from naqsh.report.document import Block, Figure, Maker, Table, absent, listings, present
+from naqsh.report.draw import figures, palette
+from naqsh.report.draw.panels import panel, panel_title, picture, union
+from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.samplers import Point, Sampled
 from naqsh.report.sections import remarks
 from naqsh.report.words import Words
@@ -38,33 +38,23 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
     """A panel a run, a line a sampler; a sampler has one colour on all panels."""
     names = union(_by_sampler(sampled) for _, sampled in found)
     panels = []
-    for number, (run, sampled) in enumerate(found):
-        series, legend = [], []
+    for run, sampled in found:
+        series = []
         for name, points in _by_sampler(sampled).items():
             # Some samplers are the same in exact arithmetic, or nearly: lines lie on each other.
             place = names.index(name)
             colour, dash = palette.colour(place), palette.DASHES[place % len(palette.DASHES)]
             points = sorted(points, key=lambda point: point.evaluations)
-            series.append(
-                scatter.Line(
-                    [point.evaluations for point in points],
-                    [point.frechet for point in points],
-                    colour,
-                    dash[0],
-                    [point.interval for point in points],
-                )
-            )
-            legend.append(Key(name, palette.css(colour), dash[1]))
-        drawn = scatter.lines(
-            series,
-            "evaluations",
-            sampled.distance,
-            words=maker.words,
-            name=f"samplers-{number}",
-            log_x=True,
-        )
+            curve = Curve([p.evaluations for p in points], [p.frechet for p in points])
+            intervals = [point.interval for point in points]
+            series.append(figures.Line(curve, colour, dash, name, intervals=intervals))
         title = panel_title(maker, runs, run, maker.words.text("figures.samplers.title"))
-        panels.append(Panel(title if len(runs) > 1 else "", labelled(drawn, title), legend))
+        axes, titled = ("evaluations", sampled.distance), len(runs) > 1
+        panels.append(
+            panel(
+                maker, "samplers", title, figures.joined, series, *axes, titled=titled, log_x=True
+            )
+        )
     return maker.figure("samplers", panels)
 
 
@@ -96,9 +86,8 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
     for run, sampled in found:
         if sampled.nearest and sampled.nearest.picture:
             title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
-            image = images.inline(run.path / sampled.nearest.picture, PICTURE_BYTES)
-            shown = picture(maker, title, image)
-            panels.append(Panel(title if len(runs) > 1 else "", shown))
+            file, titled = run.path / sampled.nearest.picture, len(runs) > 1
+            panels.append(picture(maker, title, file, PICTURE_BYTES, titled=titled))
     return maker.figure("nearest", panels, columns=1) if panels else None
 
 
