@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from naqsh.studies.comparison.work import Compared
     from naqsh.studies.detection import Detection
     from naqsh.studies.evaluated import Evaluation
+    from naqsh.studies.translated import Translated
 
 
 def open(path: Path | str, weights: str = "last") -> "Run":
@@ -225,11 +226,9 @@ class Run(Trained):
                 "one, or with save_translations"
             )
         translating.require_size(method, sizes[0][1], sizes[0][0], "an image")
-        with ranks.join(device) as world:
-            made = translating.each(
-                method, enumerate(found), [to], batch=batch, device=str(world.device)
-            )
-            return torch.stack([stages[0] for _, stages in made])
+        place = ranks.place(device)
+        made = translating.each(method, enumerate(found), [to], batch=batch, device=place)
+        return torch.stack([stages[0] for _, stages in made])
 
     def save_translations(
         self, source: Path | str, to: str | None = None, *, device: str = "auto", **options: Any
@@ -242,8 +241,7 @@ class Run(Trained):
             device: where they are translated.
             options: what else that function takes, such as `out` or `folder`.
         """
-        with ranks.join(device) as world:
-            return translations.save(self, source, to, device=str(world.device), **options)
+        return translations.save(self, source, to, device=ranks.place(device), **options)
 
     def _repr_html_(self) -> str:
         steps = self.folder.steps()
@@ -270,8 +268,11 @@ class Run(Trained):
         data_home: Path | str | None = None,
         progress: Progress | None = None,
         **options: Any,
-    ) -> "Evaluation":
+    ) -> "Evaluation | Translated":
         """Measure samples against real images; ``evaluation.json`` in the run's folder grows.
+
+        Of a method that translates every direction is measured, into ``translation.json``: see
+        :func:`naqsh.studies.translation.study`, which then takes the options.
 
         Args:
             metrics: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the
@@ -286,9 +287,11 @@ class Run(Trained):
         Raises:
             NaqshError: as :func:`naqsh.studies.evaluation.evaluate`, or there is no such device.
         """
-        from naqsh.studies import evaluation
+        from naqsh.studies import evaluation, translation
 
         machine = Machine(ranks.place(device), batch, seed, data_home, progress or silent)
+        if translating.alone(self.method):
+            return translation.study(self, metrics, machine, **options)
         return evaluation.evaluate(self, metrics, machine, **options)
 
     def detect(

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from naqsh.cli import helping
 from naqsh.cli.machine import add_machine, at_work
@@ -16,6 +16,10 @@ from naqsh.cli.parsing import (
     verb,
     whole_numbers,
 )
+from naqsh.core.errors import NaqshError
+
+if TYPE_CHECKING:
+    from naqsh.api import Run
 
 
 def add_evaluate(verbs: Any) -> None:
@@ -26,7 +30,10 @@ def add_evaluate(verbs: Any) -> None:
         "Measure a run's samples against real images, and the speed of sampling.",
         "  naqsh evaluate runs/gan-digits\n"
         "  naqsh evaluate runs/gan-mnist --metrics frechet kernel --n 10000\n"
-        "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000",
+        "  naqsh evaluate runs/ddpm-mnist --sampler ancestral --steps 1000\n"
+        "a run that translates is measured both ways on the test images of both domains: kernel "
+        "and Fréchet distance beside what copying and real images come to, the way back, and noise "
+        "before it; RUN/translation.json is written",
     )
     add_run(parser, "; RUN/evaluation.json is written")
     parser.add_argument(
@@ -64,12 +71,14 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import api as run
-    from naqsh.runs import sampling
+    from naqsh.runs import sampling, translating
     from naqsh.studies import evaluation
     from naqsh.studies import measure as measuring
 
     trained = run.open(options.run, options.weights)
     only(named, sampling.sample_names(trained.method), options)
+    if translating.alone(trained.method):
+        return _translated(trained, options)
     with at_work(options) as machine:
         result = evaluation.evaluate(
             trained,
@@ -99,6 +108,28 @@ def _evaluate(options: argparse.Namespace, named: dict[str, str]) -> int:
         said.append(f"no floor: {result.no_floor}")
     for note in (*said, *result.notes, *(result.nearness.notes if result.nearness else ())):
         print(f"note: {note}")
+    return 0
+
+
+def _translated(trained: "Run", options: argparse.Namespace) -> int:
+    """Measure a method that translates, each direction."""
+    from naqsh.studies import translation
+
+    if options.reference != "test":
+        raise NaqshError(
+            "translations are measured against the test images of the other domain: leave "
+            "--reference out"
+        )
+    with at_work(options) as machine:
+        found = translation.study(
+            trained,
+            options.metrics,
+            machine,
+            features=options.features,
+            n=options.n,
+            data=options.data,
+        )
+    print(json.dumps(found.to_dict(), indent=1) if options.json else found)
     return 0
 
 

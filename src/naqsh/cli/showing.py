@@ -13,6 +13,7 @@ FEATURES = {
     "mnist": "a small classifier of MNIST; weights come with the package",
     "inception": "Inception-v3 as in pytorch-fid; weights are downloaded at first use, 92 MB",
     "pixels": "the pixels themselves; a baseline",
+    "random": "filters that were never trained: colours and textures of any images; no weights",
     "classifier:RUN": "a classifier of yours, from `naqsh train classifier-mnist --data …`",
 }
 

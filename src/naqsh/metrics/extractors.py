@@ -9,8 +9,9 @@ from torch import Tensor
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.metrics import classifier
 from naqsh.metrics.features import FeatureExtractor
+from naqsh.metrics.untrained import RandomFeatures
 
-NAMES = ("digits", "inception", "mnist", "pixels")
+NAMES = ("digits", "inception", "mnist", "pixels", "random")
 """What :func:`by_name` knows."""
 
 
@@ -68,6 +69,8 @@ def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
     """
     if name == "pixels":
         return Pixels()
+    if name == "random":
+        return RandomFeatures(device)
     if name in classifier.SHIPPED:
         return classifier.shipped(name, device)
     if name == "inception":

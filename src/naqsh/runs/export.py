@@ -127,8 +127,9 @@ def _files(run: RunFolder) -> list[Path]:
     """
     place = run.checkpoint(_newest(run))
     logs = (run.about, run.networks, run.metrics, run.diagnosis, run.stages)
-    results = (run.evaluation, run.samplers, run.bound, run.path / "detection.json", run.best)
-    single = [*logs, *results, run.weights(int(place.name)), place / STATE]
+    results = (run.evaluation, run.samplers, run.bound, run.translation)
+    others = (run.path / "detection.json", run.best, run.weights(int(place.name)), place / STATE)
+    single = [*logs, *results, *others]
     found = [file for file in single if file.is_file()]
     found += sorted(run.path.glob("nearest*.png"))
     for folder in (run.grids, run.detections, run.path / "detection", run.path / influences.FOLDER):

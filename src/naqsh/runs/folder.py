@@ -11,6 +11,7 @@
 ``evaluation.json``        what `naqsh evaluate` measured, each result by what it is of (`kept`)
 ``samplers.json``          what `naqsh samplers` measured, once it has; images beside it
 ``bound.json``             what `naqsh bound` measured, once it has
+``translation.json``       what `naqsh evaluate` measured of a method that translates
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
@@ -66,6 +67,7 @@ class RunFolder:
         self.evaluation = self.path / "evaluation.json"
         self.samplers = self.path / "samplers.json"
         self.bound = self.path / "bound.json"
+        self.translation = self.path / "translation.json"
         self.detections = self.path / "detections"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from naqsh import methods
-from naqsh.core.abilities import Translates
+from naqsh.core.abilities import Samples, Translates
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.spec import Layout
@@ -54,6 +56,11 @@ def _able() -> list[str]:
             if any(issubclass(c, Method) and hasattr(c, "translate") for c in classes):
                 found.append(name)
     return found
+
+
+def alone(method: Method) -> bool:
+    """Whether a method translates and makes no images from noise."""
+    return isinstance(method, Translates) and not isinstance(method, Samples)
 
 
 def direction(method: Translates, to: str | None) -> str:
@@ -154,6 +161,28 @@ def each(
         finished = [stage.cpu() for stage in stages[1:]]
         for number, (name, _) in enumerate(together):
             yield name, [stage[number] for stage in finished]
+
+
+def batches(
+    method: Translates, images: NDArray[np.uint8], batch: int, device: str | torch.device
+) -> Iterator[tuple[slice, Tensor]]:
+    """Stored images of one size, some at a time, on a device; the method is moved there.
+
+    Args:
+        method: that is to translate them.
+        images: uint8 with shape (N, C, H, W).
+        batch: images at a time; of more than :data:`BATCH`, so many.
+        device: where the method computes.
+
+    Returns:
+        which rows, and these images as float32 in [0, 1].
+    """
+    assert isinstance(method, Method)
+    method.to(device)
+    count = min(batch, BATCH)
+    for first in range(0, len(images), count):
+        rows = slice(first, min(first + count, len(images)))
+        yield rows, _unit(torch.from_numpy(np.array(images[rows])).to(device))
 
 
 def _of_one_size(

@@ -4,11 +4,12 @@ Training and studies write records by :func:`plain`; the report, and whoever els
 reads them by :func:`read`. What someone else or a later version has written beside is passed over,
 and what does not fit is one line that names it. Nothing here needs PyTorch.
 
-==============  =================================================
-``measured``    ``evaluation.json``, ``samplers.json``, ``bound.json``
-``detection``   ``detection.json``
-``comparison``  ``comparison.json``
-==============  =================================================
+===============  =====================================================
+``measured``     ``evaluation.json``, ``samplers.json``, ``bound.json``
+``detection``    ``detection.json``
+``comparison``   ``comparison.json``
+``translation``  ``translation.json``
+===============  =====================================================
 """
 
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
@@ -44,6 +45,7 @@ from naqsh.runs.records.measured import (
     known,
 )
 from naqsh.runs.records.schema import checked, plain, read
+from naqsh.runs.records.translation import Disturbed, Translation, TranslationOf
 
 __all__ = [
     "Best",
@@ -55,6 +57,7 @@ __all__ = [
     "Conditions",
     "Constant",
     "Detection",
+    "Disturbed",
     "Drawn",
     "Entry",
     "Floor",
@@ -75,6 +78,8 @@ __all__ = [
     "Spread",
     "Step",
     "Suspects",
+    "Translation",
+    "TranslationOf",
     "checked",
     "known",
     "plain",
