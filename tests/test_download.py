@@ -380,3 +380,94 @@ def test_a_named_set_is_downloaded_once(server, tmp_path, monkeypatch):
         assert np.array_equal(mnist.images[:, 0], images)
     assert sorted(served) == sorted(packed)
     assert (tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz").is_file()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def serve(server, monkeypatch, tmp_path):
+    """Puts an archive on the server, as that of a set of two domains; gives what was asked for."""
+    monkeypatch.delenv("NAQSH_DATA_HOME", raising=False)
+    monkeypatch.setenv("NAQSH_CACHE", str(tmp_path / "cache"))
+    asked: list[str] = []
+
+    def put(content: bytes, checksum: str | None = None, size: int | None = None) -> list[str]:
+        def answer(self: Handler) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        monkeypatch.setattr(Handler, "do_GET", answer)
+        url = server.url("x").replace("file.bin", "horse2zebra.zip")
+        checksum = checksum or hashlib.sha256(content).hexdigest()
+        file = File("horse2zebra.zip", (url,), f"sha256:{checksum}", size or len(content))
+        entry = CATALOG["horse2zebra"]
+        few = {"train": 2, "test": 2, "second": (3, 2), "shape": (3, 9, 9), "files": (file,)}
+        monkeypatch.setitem(CATALOG, "horse2zebra", Entry(**{**vars(entry), **few}))
+        return asked
+
+    return put
+
+
+def jpegs(counts: dict[str, int]) -> dict[str, bytes]:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    files = {}
+    for part, count in counts.items():
+        for number in range(count):
+            out = io.BytesIO()
+            seed = sum(part.encode()) + number
+            pixels = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).save(out, "JPEG")
+            files[f"horse2zebra/{part}/{number}_{part}.jpg"] = out.getvalue()
+    return files
+
+
+WHOLE = {"trainA": 2, "trainB": 3, "testA": 2, "testB": 2}
+
+
+def test_a_set_of_two_domains_is_downloaded_and_unpacked_once(serve, tmp_path):
+    asked = serve(zip_of({"horse2zebra/": b"", "readme.txt": b"x", **jpegs(WHOLE)}))
+    for split, counts in {"train": (2, 3), "test": (2, 2)}.items():
+        for _ in range(2):
+            found = load("horse2zebra", split=split, home=tmp_path)
+            assert (len(found), len(found.second)) == counts
+            assert (found.name, found.domains) == ("horse2zebra", ("horse", "zebra"))
+    assert len(asked) == 1
+    place = tmp_path / "horse2zebra/horse2zebra"
+    assert sorted(p.name for p in place.iterdir()) == ["testA", "testB", "trainA", "trainB"]
+    assert len(list(place.rglob("*.jpg"))) == 9
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("files", "how", "complaint"),
+    [
+        (jpegs(WHOLE), {"checksum": "0" * 64}, "sent other bytes than the published ones"),
+        (jpegs(WHOLE), {"size": 900}, "sends more than the 900 bytes"),
+        ({"../trainA/0.jpg": b"x", **jpegs(WHOLE)}, {}, "refused"),
+        (jpegs({"trainA": 2, "trainB": 2}), {}, "no archive of horse2zebra: it has 2 images in tr"),
+        ({"horse2zebra/trainA/0.jpg": bytes(10**5)}, {"size": 40_000}, "more than"),
+    ],
+)
+def test_an_archive_of_two_domains_that_is_not_it(serve, tmp_path, files, how, complaint):
+    serve(zip_of(files), **how)
+    with pytest.raises(NaqshError, match=complaint) as told:
+        load("horse2zebra", home=tmp_path)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.rglob("*.jpg"))
+    assert not (tmp_path / "horse2zebra/horse2zebra").exists()

@@ -138,12 +138,30 @@ def test_links_to_the_other_split_are_left_out(tmp_path: Path, picture: Picture)
     assert len(taken(tmp_path, "test")) == 2
 
 
+@pytest.mark.parametrize("inside", ["summer2winter", "summer2winter_yosemite", "summer2winter/x"])
+def test_a_named_set_is_found_at_home(tmp_path: Path, picture: Picture, inside: str) -> None:
+    inside = inside.replace("/x", "/summer2winter_yosemite")
+    for part, count in {"trainA": 3, "trainB": 2, "testA": 2, "testB": 2}.items():
+        for number in range(count):
+            picture(f"home/{inside}/{part}/{number}.jpg", size=(12, 12), seed=number)
+    for split in ("train", "test"):
+        found = load("summer2winter", split=split, home=tmp_path / "home", download=False, size=8)
+        assert (found.name, found.domains) == (
+            "summer2winter (another split, of 12 px)",
+            ("summer", "winter"),
+        )
+        assert (found.shape, found.notes) == ((3, 8, 8), ())
+    with pytest.raises(NaqshError, match=r"'apple2orange' needs apple2orange\.zip"):
+        load("apple2orange", home=tmp_path / "home", download=False)
+
+
 def test_the_real_horse2zebra(real_home: Path) -> None:
-    place = real_home / "horse2zebra"
-    if not place.is_dir():
+    if not (real_home / "horse2zebra").is_dir():
         pytest.skip("real data: NAQSH_DATA_HOME has no horse2zebra")
-    found = load(str(place), split="test", size=16)
-    assert (len(found), len(found.second)) == (120, 140)
+    for split, counts in {"train": (1067, 1334), "test": (120, 140)}.items():
+        found = load("horse2zebra", split=split, size=16, home=real_home, download=False)
+        assert (len(found), len(found.second)) == counts
+        assert found.name in ("horse2zebra", "horse2zebra (of 144 px)")
 
 
 @pytest.mark.parametrize("kind", ["inverted", "coloured"])

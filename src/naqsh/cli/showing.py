@@ -63,8 +63,12 @@ def _data() -> str:
     rows = {}
     for name, entry in CATALOG.items():
         channels, height, width = entry.shape
-        size = f"{entry.train:,} + {entry.test:,} of {height}x{width}x{channels}"
-        rows[name] = f"{size}, {len(entry.classes)} classes, {entry.licence}; {entry.how}"
+        counts, kinds = f"{entry.train:,} + {entry.test:,}", f"{len(entry.classes)} classes"
+        if entry.domains:
+            counts = f"{counts} and {' + '.join(f'{n:,}' for n in entry.second)}"
+            kinds = f"two domains ({' and '.join(entry.domains)})"
+        size = f"{counts} of {height}x{width}x{channels}"
+        rows[name] = f"{size}, {kinds}, {entry.licence}; {entry.how}"
     title = "Data sets, for `--data`, besides any folder of images, .npz or .npy file"
     return f"{title}\n\n{aligned(rows, max(map(len, rows)))}"
 

@@ -13,6 +13,9 @@ References:
     Digits: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998.
     Capsule: MVTec AD, A Comprehensive Real-World Dataset for Unsupervised Anomaly Detection
     (Bergmann et al., 2019), CVPR, https://www.mvtec.com/company/research/datasets/mvtec-ad
+    Horses and zebras, and the other sets of two domains: Unpaired Image-to-Image Translation using
+    Cycle-Consistent Adversarial Networks (Zhu et al., 2017), ICCV, arXiv:1703.10593. Their authors
+    publish no checksums; these and the counts are those of TensorFlow Datasets (`cycle_gan`).
 """
 
 from dataclasses import dataclass
@@ -34,6 +37,9 @@ class Entry:
         how: how it is had, in one line.
         reader: the module of `naqsh.data.sets` that reads it.
         files: what is downloaded; empty where nothing is.
+        domains: the names of its two domains; empty where it has one. Then `train` and `test` are
+            of the first.
+        second: training and test images of the second.
     """
 
     name: str
@@ -45,6 +51,8 @@ class Entry:
     how: str
     reader: str
     files: tuple[File, ...] = ()
+    domains: tuple[str, ...] = ()
+    second: tuple[int, int] = (0, 0)
 
 
 def _idx_files(
@@ -59,6 +67,34 @@ def _idx_files(
     return tuple(
         File(name, tuple(base + name for base in bases), "md5:" + checksum, size)
         for name, checksum, size in zip(names, checksums, sizes, strict=True)
+    )
+
+
+def _two_domains(
+    name: str,
+    first: tuple[int, int],
+    second: tuple[int, int],
+    file: tuple[str, str, int],
+) -> Entry:
+    """An entry for a set of CycleGAN's paper; `file` is its archive: stem, SHA-256 and size."""
+    stem, checksum, size = file
+    bases = (
+        "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/",
+        "https://people.eecs.berkeley.edu/~taesung_park/CycleGAN/datasets/",
+    )
+    urls = tuple(f"{base}{stem}.zip" for base in bases)
+    return Entry(
+        name=name,
+        reader="cyclegan",
+        shape=(3, 256, 256),
+        train=first[0],
+        test=first[1],
+        classes=(),
+        licence="for research; no licence is stated by its authors",
+        how=f"downloaded at first use, {size / 1e6:.0f} MB",
+        files=(File(f"{stem}.zip", urls, f"sha256:{checksum}", size),),
+        domains=tuple(name.split("2")),
+        second=second,
     )
 
 
@@ -204,6 +240,46 @@ _ENTRIES = (
         licence="CC BY-NC-SA 4.0",
         how="MVTec AD, for `naqsh detect`: trained on good ones alone; not downloaded, since its "
         "authors ask for a form: put the folder `capsule` into NAQSH_DATA_HOME",
+    ),
+    _two_domains(
+        "horse2zebra",
+        (1067, 120),
+        (1334, 140),
+        (
+            "horse2zebra",
+            "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+            116_867_962,
+        ),
+    ),
+    _two_domains(
+        "apple2orange",
+        (995, 266),
+        (1019, 248),
+        (
+            "apple2orange",
+            "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8",
+            78_456_409,
+        ),
+    ),
+    _two_domains(
+        "summer2winter",
+        (1231, 309),
+        (962, 238),
+        (
+            "summer2winter_yosemite",
+            "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9",
+            132_640_856,
+        ),
+    ),
+    _two_domains(
+        "monet2photo",
+        (1072, 121),
+        (6287, 751),
+        (
+            "monet2photo",
+            "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04",
+            305_231_073,
+        ),
     ),
 )
 

@@ -26,6 +26,11 @@ class Wanted:
         """Images that the published split has."""
         return self.entry.train if self.split == "train" else self.entry.test
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are put."""
+        return (self.home or _downloads()) / self.entry.name
+
     def found(self, *names: str) -> Path | None:
         """The first of the named files that is on the disk, in the first home that has one."""
         for base in homes(self.home):
@@ -44,7 +49,7 @@ class Wanted:
         if path := self.found(*names):
             return path
         file = next(file for file in self.entry.files if file.name == names[0])
-        folder = (self.home or _downloads()) / self.entry.name
+        folder = self.folder
         why = "downloading is off"
         if self.may_download:
             try:

@@ -152,7 +152,7 @@ def find(folder: Path, names: Iterable[str]) -> Splits | None:
 
 
 def _note(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> str | None:
-    if set(train) <= {"train"} and set(test) <= {"test"}:
+    if {*train, *test} <= {"train", "test", "trainA", "trainB", "testA", "testB"}:
         return None
     told = [f"the training split is {_list(train)}"] if train else ["there is no training split"]
     told += [f"the test split {_list(test)}"] if test else ["there is no test split"]
