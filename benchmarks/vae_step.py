@@ -26,7 +26,7 @@ from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.networks import vae as networks
 from naqsh.runs.folder import RunFolder
-from naqsh.training.launch import build
+from naqsh.training.building import build
 from naqsh.training.loop import Trainer
 
 TARGET = 1.0

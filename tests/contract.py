@@ -23,8 +23,8 @@ from naqsh.networks import instance
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
 from naqsh.runs.folder import RunFolder
+from naqsh.training.building import build
 from naqsh.training.estimate import estimate
-from naqsh.training.launch import build
 from naqsh.training.rows import fixed
 from small import differences, state, tiny_data, trainer
 

@@ -12,7 +12,7 @@ from naqsh.data import DataSet
 from naqsh.io.files import write_text
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.folder import RunFolder
-from naqsh.training.launch import build
+from naqsh.training.building import build
 from naqsh.training.loop import Trainer
 
 CLASSES = ("dark", "bright")

@@ -19,7 +19,7 @@ from naqsh.io.foreign import read_lines
 from naqsh.runs import checkpoint, loading, origin, tensors
 from naqsh.runs import folder as runfolder
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch
+from naqsh.training import building
 from running import differences, everything
 
 TINY = {"training.batch": 16, "training.steps": 4}  # as the run `finished` was trained
@@ -184,7 +184,7 @@ DAMAGE = {
 def parts(finished):
     """A method and its optimisers, to restore into."""
     recipe = run.open(finished).recipe
-    method = launch.build(recipe, Layout((1, 16, 16), tuple("0123456789")))
+    method = building.build(recipe, Layout((1, 16, 16), tuple("0123456789")))
     return method, {p.name: p.optimizer.build(p.modules[0].parameters()) for p in method.phases()}
 
 

@@ -12,7 +12,7 @@ from naqsh import data, recipes
 from naqsh.core.frozen import Frozen
 from naqsh.core.spec import Parent
 from naqsh.recipes.recipe import REGISTRY, Recipe
-from naqsh.training.launch import build
+from naqsh.training.building import build
 from small import tiny, tiny_data
 
 PLUGINS = {"gaussian-pixels-digits": "gaussian_pixels", "shifted-digits": "shifted"}

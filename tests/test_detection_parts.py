@@ -63,7 +63,7 @@ def test_a_flow_gives_everything_back():
     """Its reconstruction error is rounding for noise too; that says nothing of anomalies."""
     from naqsh import recipes
     from naqsh.studies.detection.figures import is_rounding
-    from naqsh.training.launch import build
+    from naqsh.training.building import build
 
     try:
         recipe = recipes.by_name("maf-digits")

@@ -41,7 +41,7 @@ from naqsh.metrics import sampling_speed
 from naqsh.runs import checkpoint, tensors
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.loading import load
-from naqsh.training.launch import build
+from naqsh.training.building import build
 from small import CLASSES, tiny, tiny_data, trainer
 
 SHAPE = (1, 8, 8)

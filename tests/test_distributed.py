@@ -19,7 +19,7 @@ from naqsh.core.spec import Layout
 from naqsh.core.world import GlobalBatchNorm, World, join, synchronise_batch_norm
 from naqsh.io.foreign import read_lines
 from naqsh.runs.folder import RunFolder
-from naqsh.training import launch, loop
+from naqsh.training import building, loop
 from running import PATIENCE, differences, everything, ranks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork")
@@ -234,7 +234,7 @@ def test_two_ranks_train_as_one_on_the_same_batch(name, trained):
     two, one = (everything(folder / name) for folder in trained)
     assert two.keys() == one.keys()
     recipe = run.open(trained[1] / name).recipe
-    start = launch.build(recipe, Layout((1, 16, 16), tuple("0123456789"))).state_dict()
+    start = building.build(recipe, Layout((1, 16, 16), tuple("0123456789"))).state_dict()
     moved = 0.0
     for key, value in one.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():

@@ -140,9 +140,9 @@ def test_a_longer_run_says_so_and_how_the_rates_jump(folder: Path) -> None:
     train(folder, 12)
     longer, rate = notes(folder)
     assert (longer["rule"], longer["step"]) == ("longer", 6)
-    assert longer["words"] == "the run is trained on: training.steps was 6 and is 12"
+    assert longer["words"] == "The run is trained on: training.steps was 6 and is 12."
     # Step 6, the last of the first plan: (1 + cos(5/6 pi)) / 2; by the second (1 + cos(5/12 pi))/2.
-    words = "the learning rates had come to 7% of their full value and go on at 63%"
+    words = "The learning rates had come to 7% of their full value and go on at 63%."
     assert (rate["rule"], rate["words"]) == ("rate", words)
     history = read_json(folder / "run.json")["history"]
     assert [entry["step"] for entry in history] == [0, 6]
@@ -162,7 +162,7 @@ def test_an_edited_recipe_is_compared_with_that_of_the_weights(folder: Path) -> 
     told = {note["metric"]: note for note in notes(folder)}
     assert told["method.critic.lr"]["words"] == (
         "method.critic.lr was 0.0002 in the weights and is 0.02 from here on: recipe.yaml was "
-        "changed by hand"
+        "changed by hand."
     )
     assert told["training.steps"]["rule"] == "longer"
     assert {note["step"] for note in told.values()} == {6}

@@ -18,7 +18,7 @@ from naqsh.flows.method import FlowMethod
 from naqsh.flows.normalise import ActNorm, BatchNormFlow
 from naqsh.methods import iaf, maf
 from naqsh.recipes import by_name
-from naqsh.training.launch import build
+from naqsh.training.building import build
 
 SHAPE = (3, 4, 2)
 SMALL = {"blocks": 2, "hidden": (12, 12)}

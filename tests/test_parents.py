@@ -15,7 +15,7 @@ from naqsh.core.frozen import Frozen
 from naqsh.core.method import Phase
 from naqsh.core.optimizers import SGD
 from naqsh.recipes.recipe import REGISTRY, from_yaml
-from naqsh.training import launch
+from naqsh.training import building
 
 TINY = {"method.width": 1, "training.batch": 8, "training.steps": 4}
 
@@ -103,7 +103,7 @@ def tuned(out: str, **changes: object) -> naqsh.Run:
 def test_training_begins_with_the_weights_of_another_run(parent, capsys):
     still = {"method.generator.lr": 1e-12, "method.critic.lr": 1e-12}
     made = tuned("second", **still)
-    fresh = launch.build(made.recipe, naqsh.data.load("digits").layout).state_dict()
+    fresh = building.build(made.recipe, naqsh.data.load("digits").layout).state_dict()
     for name, value in weights(parent).items():
         if value.dim() > 1:
             got = made.method.state_dict()[name]
@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_left_fresh_and_said(parent, alone):
         TINY | {"method.latent": 7, "training.init_from": "first"}
     )
     wide = parents.completed(wide, None)
-    method = launch.build(wide, naqsh.data.load("digits").layout)
+    method = building.build(wide, naqsh.data.load("digits").layout)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     (said,) = parents.load(wide, method)
     fresh = [n for n, v in method.state_dict().items() if v.shape != weights(parent)[n].shape]
@@ -137,4 +137,4 @@ def test_what_does_not_fit_is_left_fresh_and_said(parent, alone):
     other = recipes.by_name("vae-digits").override({"training.init_from": "first"})
     other = parents.completed(other, None)
     with pytest.raises(NaqshError, match="nothing of first fits vae-digits"):
-        parents.load(other, launch.build(other, naqsh.data.load("digits").layout))
+        parents.load(other, building.build(other, naqsh.data.load("digits").layout))

@@ -18,7 +18,7 @@ from naqsh.methods.vae import VAE, Spec
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import Bernoulli, Gaussian
 from naqsh.recipes import by_name
-from naqsh.training.launch import build
+from naqsh.training.building import build
 
 SHAPE = (1, 16, 16)
 

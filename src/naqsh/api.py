@@ -72,12 +72,13 @@ def train(
         NaqshError: anything that cannot be done as asked, in one line.
         naqsh.core.errors.Interrupted: a signal came; the same call resumes.
     """
+    changes: dict[str, Any] = dict(overrides or {})
+    changes |= {} if epochs is None else {"training.epochs": epochs, "training.steps": None}
+    changes |= {} if seed is None else {"training.seed": seed}
     made = launch.train(
         recipe,
         out=out,
-        overrides=overrides,
-        epochs=epochs,
-        seed=seed,
+        overrides=changes,
         device=device,
         data_home=data_home,
         tracking=tracking,

@@ -15,7 +15,7 @@ from naqsh.data import to_float
 from naqsh.flows.method import FlowMethod
 from naqsh.methods.vae import Spec
 from naqsh.metrics import likelihood
-from naqsh.training.launch import build
+from naqsh.training.building import build
 
 
 def of(log_prob, dimensions, **changes):

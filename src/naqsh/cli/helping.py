@@ -65,7 +65,7 @@ def of_recipe(given: argparse.Namespace, named: Mapping[str, str]) -> str:
         named: options of the recipe; a ``kind`` among them brings the options of that kind.
     """
     from naqsh import methods
-    from naqsh.training.launch import resolve
+    from naqsh.training.asked import resolve
 
     kinds = {name: value for name, value in named.items() if name.endswith(".kind")}
     recipe = resolve(given.recipe).override(kinds)

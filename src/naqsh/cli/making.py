@@ -66,7 +66,7 @@ def _overrides(options: argparse.Namespace, named: dict[str, str]) -> dict[str, 
 
     if undotted := {name: value for name, value in named.items() if "." not in name}:
         from naqsh.io.files import flat
-        from naqsh.training.launch import resolve
+        from naqsh.training.asked import resolve
 
         only(undotted, flat(resolve(options.recipe).to_dict()), options)
     changes: dict[str, Any] = {name: Text(value) for name, value in named.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from naqsh.io.files import flat
 from naqsh.recipes.recipe import Recipe
-from naqsh.training.diagnosis import Said
+from naqsh.training.diagnosis import Said, say
 from naqsh.training.optim import lr_factor
 
 LENGTH = ("training.epochs", "training.steps")
@@ -37,12 +37,7 @@ def of_recipe(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], 
         old, new = _text(there.get(key)), _text(here.get(key))
         if old == new or key in ("name", "data.name"):
             continue
-        if key in LENGTH:
-            words = f"the run is trained on: {key} was {old} and is {new}"
-            said.append(Said(words, "longer", key, step, old, new))
-        else:
-            words = f"{key} was {old} in the weights and is {new} from here on: recipe.yaml was"
-            said.append(Said(f"{words} changed by hand", "changed", key, step, old, new))
+        said.append(say("longer" if key in LENGTH else "changed", key, step, old, new))
     if said and (jump := _jump(before, now, step, total)):
         said.append(jump)
     return said
@@ -54,23 +49,13 @@ def _jump(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], int]
     old, new = (lr_factor(r.training, max(0, step - 1), total(r)) for r in (before, now))
     if abs(new - old) < JUMP:
         return None
-    there, here = f"{old:.0%}", f"{new:.0%}"
-    words = f"the learning rates had come to {there} of their full value and go on at {here}"
-    return Said(words, "rate", "training.schedule", new, there, here)
+    return say("rate", "training.schedule", new, f"{old:.0%}", f"{new:.0%}")
 
 
 def of_machine(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Said]:
     """What of the machine is another, both as ``run.json`` describes them."""
     return [
-        Said(
-            f"{key} was {_text(before[key])} and is {_text(now[key])} from here on: the weights "
-            "equal those of an uninterrupted run to rounding only",
-            "machine",
-            key,
-            0.0,
-            _text(before[key]),
-            _text(now[key]),
-        )
+        say("machine", key, 0.0, _text(before[key]), _text(now[key]))
         for key in MACHINE
         if key in before and before[key] != now[key]
     ]

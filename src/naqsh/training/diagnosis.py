@@ -47,11 +47,12 @@ class Said:
     after: str = ""
 
 
-def say(rule: str, metric: str, value: float, before: str = "") -> Said:
-    """What a rule says in English, in the words of a report."""
+def say(rule: str, metric: str, value: float, before: str = "", after: str = "") -> Said:
+    """What a rule says in English, in the words of a report; see :class:`Said`."""
     sentence = texts()[f"diagnosis.rules.{rule}"]
     filled = {"metric": metric, "value": f"{value:.3g}", "percent": f"{value:.1%}"}
-    return Said(sentence.format(**filled, before=before), rule, metric, value, before)
+    words = sentence.format(**filled, before=before, after=after)
+    return Said(words, rule, metric, value, before, after)
 
 
 @dataclass

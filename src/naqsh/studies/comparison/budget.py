@@ -6,7 +6,8 @@ from pathlib import Path
 from naqsh.io import aside
 from naqsh.io.foreign import read_lines
 from naqsh.recipes.recipe import Recipe
-from naqsh.training.launch import images_a_step, train
+from naqsh.training.building import images_a_step
+from naqsh.training.launch import train
 
 TRIAL_STEPS = 150
 """Steps by which a recipe's speed is found: three records, of which the fastest counts. A cold

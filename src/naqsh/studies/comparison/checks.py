@@ -19,7 +19,7 @@ from naqsh.runs.trained import open_trained
 from naqsh.studies import ready
 from naqsh.studies.comparison.plan import Member, N
 from naqsh.studies.floor import floor
-from naqsh.training.launch import check
+from naqsh.training.building import check
 
 Say = Callable[[str], None]
 

@@ -20,7 +20,7 @@ from naqsh.recipes.recipe import Recipe
 from naqsh.runs import records
 from naqsh.runs.records import Entry, Plan
 from naqsh.runs.trained import open_trained
-from naqsh.training.launch import resolve
+from naqsh.training.asked import resolve
 
 FILE = "comparison.json"
 

@@ -27,7 +27,9 @@ from naqsh.studies.measure import features_for
 from naqsh.studies.tune.plot import plot
 from naqsh.studies.tune.ranges import Range, default_space, is_whole, parse, typed
 from naqsh.studies.tune.study import Study, Taken, optuna
-from naqsh.training.launch import check, resolve, train
+from naqsh.training.asked import resolve
+from naqsh.training.building import check
+from naqsh.training.launch import train
 
 SAMPLES = 2000
 """Images a trial is judged by."""
