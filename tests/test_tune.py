@@ -158,15 +158,32 @@ def test_trials_are_judged_by_held_out_training_images_and_the_best_by_the_test_
         ({"space": ["training.batch=16,32"]}, "ranges method.latent=4.0:16.0, not training.batch"),
         ({"space": [*SPACE, "training.batch=16,32"]}, "ranges"),
         ({"overrides": FEW | {"training.steps": 5}}, "training.steps 4, not 5"),
+        ({"overrides": FEW | {"data.name": "mnist"}}, "data.name digits, not mnist"),
+        ({"seed": 3}, "with seed 0, not 3"),
     ],
 )
-def test_another_search_is_refused_before_a_trial(
+def test_another_search_is_refused_before_images_are_fetched(
     changes: dict[str, object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "train", _never)
+    monkeypatch.setattr("naqsh.studies.ready.load_data", _never)
     Study(tmp_path, _base(), [tune.parse(SPACE[0])], _fingerprint(), 0)
     with pytest.raises(NaqshError, match=words):
         seek(tmp_path, **changes)
+
+
+def test_a_search_keeps_its_seed(tmp_path: Path) -> None:
+    """Unless it is of before they were kept: then any seed goes on with it."""
+    about = _base(), [tune.parse(SPACE[0])], _fingerprint()
+    assert Study(tmp_path, *about, 7).seed == Study(tmp_path, *about, None).seed == 7
+    file = tmp_path / "search.json"
+    plain = json.loads(file.read_text())
+    assert plain.pop("seed") == 7
+    file.write_text(json.dumps(plain))
+    assert [Study(tmp_path, *about, seed).seed for seed in (3, None)] == [3, 0]
+    file.write_text(json.dumps(plain | {"seed": "x"}))
+    with pytest.raises(NaqshError, match="is damaged: its seed is"):
+        Study(tmp_path, *about, 3)
 
 
 def _never(*_: object, **__: object) -> None:

@@ -202,7 +202,11 @@ def add_tune(verbs: Any) -> None:
     parser.add_argument("--epochs", help="how often each image is seen in a trial")
     parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
     parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the search and the trials")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="of the proposals (default: as the folder's search has it, else 0)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     add_skip_broken_of_recipe(parser)
     parser.set_defaults(do=_tune, more=helping.of_recipe)

@@ -133,12 +133,12 @@ def described(method: object) -> list[Option]:
     """The method's own options of sampling, with defaults and descriptions."""
     if not isinstance(method, Samples):
         return []
-    found = option_texts.of_function(method.sample, ("noise", "sampler"))
+    named = ("noise", "sampler") if isinstance(method, HasSamplers) else ("noise",)
     found = [  # :func:`_label` reads names too
         dataclasses.replace(option, takes="none, or a class by its name or number")
         if option.name == "label"
         else option
-        for option in found
+        for option in option_texts.of_function(method.sample, named)
     ]
     if not isinstance(method, HasSamplers):
         return found

@@ -11,7 +11,7 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from naqsh.recipes.recipe import Recipe
 from naqsh.studies.tune.ranges import Range, is_whole, typed
 
 DATABASE = "search.db"
+FILE = "search.json"
 
 PATIENCE = 120.0
 """Seconds that one process waits for another to take or tell a trial, which takes milliseconds."""
@@ -58,21 +59,21 @@ class Study:
         base: the recipe that trials change.
         ranges: what is searched over.
         images: fingerprint of the training images.
-        seed: of the proposals, any integer.
+        seed: of the proposals, any integer; None takes that of the search in the folder, else 0.
 
     Raises:
         NaqshError: the folder holds another search, or Optuna is missing.
     """
 
     def __init__(
-        self, folder: Path, base: Recipe, ranges: Sequence[Range], images: str, seed: int
+        self, folder: Path, base: Recipe, ranges: Sequence[Range], images: str, seed: int | None
     ) -> None:
         self.optuna = optuna()
-        self.folder, self.ranges, self.seed = folder, ranges, seed
+        self.folder, self.ranges = folder, ranges
         self.whole = {bound.name for bound in ranges if is_whole(base, bound.name)}
         self.lock = filelock.FileLock(folder / ".search.lock", timeout=PATIENCE)
         with self.lock, self._whole():
-            self._same(base, images)
+            self.seed = self._same(base, images, seed)
             if os.path.lexists(folder / DATABASE):
                 require_file(folder / DATABASE)
             # The path goes to SQLite itself: in a URL, % and ? and braces would mean something.
@@ -98,27 +99,15 @@ class Study:
                 "away to search anew"
             ) from error
 
-    def _same(self, base: Recipe, images: str) -> None:
-        """Write which search this is, or refuse a folder that holds another."""
-        file = self.folder / "search.json"
-        searched = {bound.name: str(bound) for bound in self.ranges}
-        here = {"recipe": base.to_dict(), "images": images, "search": searched}
-        if not file.exists():
-            if any(path.name[0] != "." for path in self.folder.iterdir()):
-                raise NaqshError(f"{self.folder} holds other files; give an empty or new --out")
-            write_json(file, here)
-            return
-        there = read_json(file)
-        try:
-            before, now = (_about(plain) for plain in (there, here))
-        except MISFIT as error:
-            raise NaqshError(f"{file} is damaged: it names no search") from error
-        for key in before | now:
-            if before.get(key) != now.get(key):
-                raise NaqshError(
-                    f"{self.folder} holds a search with {key} {_said(before.get(key))}, not "
-                    f"{_said(now.get(key))}; give another --out to start a new one"
-                )
+    def _same(self, base: Recipe, images: str, seed: int | None) -> int:
+        """Write which search this is, or refuse a folder that holds another; returns its seed."""
+        if there := require_same(self.folder, base, self.ranges, seed, images):
+            seed = there.get("seed") if seed is None else seed
+            return 0 if seed is None else seed  # which searches of before did not keep
+        seed = seed or 0
+        here = _plain(base, self.ranges, images)
+        write_json(self.folder / FILE, here | {"seed": seed})
+        return seed
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[Taken]:
@@ -187,6 +176,57 @@ class Study:
             self.study.tell(number, value)
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def require_same(
+    folder: Path,
+    base: Recipe,
+    ranges: Sequence[Range],
+    seed: int | None,
+    images: str | None = None,
+    but: Collection[str] = (),
+) -> dict[str, Any] | None:
+    """Refuse a folder that holds another search, or other files.
+
+    Args:
+        folder: which need not exist.
+        base: the recipe that trials change.
+        ranges: what is searched over.
+        seed: of the proposals; None fits any.
+        images: fingerprint of the training images; None where they are not known yet.
+        but: numbers of the recipe, by dotted name, that are not known yet.
+
+    Returns:
+        what the folder's ``search.json`` says; None where there is none.
+    """
+    file = folder / FILE
+    if not file.exists():
+        if folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir()):
+            raise NaqshError(f"{folder} holds other files; give an empty or new --out")
+        return None
+    there: dict[str, Any] = read_json(file)
+    try:
+        before, now = (_about(plain) for plain in (there, _plain(base, ranges, images)))
+        own = there.get("seed")
+    except MISFIT as error:
+        raise NaqshError(f"{file} is damaged: it names no search") from error
+    if type(own) is not int and own is not None:
+        raise NaqshError(f"{file} is damaged: its seed is {short(own)}")
+    if None not in (own, seed):
+        before, now = before | {"seed": own}, now | {"seed": seed}
+    unknown = {*but, "images"} if images is None else set(but)
+    for key in before | now:
+        if key not in unknown and before.get(key) != now.get(key):
+            raise NaqshError(
+                f"{folder} holds a search with {key} {_said(before.get(key))}, not "
+                f"{_said(now.get(key))}; give another --out to start a new one"
+            )
+    return there
+
+
+def _plain(base: Recipe, ranges: Sequence[Range], images: str | None) -> dict[str, Any]:
+    searched = {bound.name: str(bound) for bound in ranges}
+    return {"recipe": base.to_dict(), "images": images, "search": searched}
 
 
 def _said(value: Any) -> str:

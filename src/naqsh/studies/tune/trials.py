@@ -26,7 +26,7 @@ from naqsh.studies.evaluation import distance
 from naqsh.studies.measure import features_for
 from naqsh.studies.tune.plot import plot
 from naqsh.studies.tune.ranges import Range, default_space, is_whole, parse, typed
-from naqsh.studies.tune.study import Study, Taken, optuna
+from naqsh.studies.tune.study import Study, Taken, optuna, require_same
 from naqsh.training.asked import resolve
 from naqsh.training.building import check
 from naqsh.training.launch import train
@@ -79,7 +79,7 @@ def search(
     space: Sequence[str] | None = None,
     out: Path | str | None = None,
     overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "auto",
     data_home: Path | str | None = None,
 ) -> Best:
@@ -93,7 +93,8 @@ def search(
         space: what to search over, as :func:`parse` reads it; by default learning rates and batch.
         out: the folder of the search; ``runs/tune-<recipe>`` by default.
         overrides: numbers that all trials share, for example ``{"training.epochs": 2}``.
-        seed: of the proposals; every trial trains with the recipe's own seed.
+        seed: of the proposals, by default that of the search in the folder, or 0; every trial
+            trains with the recipe's own seed.
         device: where trials train.
         data_home: where data sets are looked for first.
 
@@ -108,6 +109,7 @@ def search(
     base = resolve(recipe).override(overrides or {})
     ranges = _fitting(base, [parse(text) for text in space] if space else default_space(base))
     folder = Path(out) if out else Path("runs") / f"tune-{plain_name(base.name, 'the recipe')}"
+    require_same(folder, base, ranges, seed, but=_settled(base))  # before images are fetched
     base = ready.with_test_split(base, data_home)
     if not base.training.validation:
         base = base.override({"training.validation": VALIDATION})
@@ -118,6 +120,12 @@ def search(
         with study.trial() as taken:
             _attempt(study, taken, base, device, data_home)
     return _report(study, base, data_home)
+
+
+def _settled(base: Recipe) -> list[str]:
+    """The numbers of a recipe that :func:`search` may change once it knows the images."""
+    asked = {"data.holdout": base.data.holdout, "training.validation": base.training.validation}
+    return [name for name, value in asked.items() if not value]
 
 
 def _attempt(
