@@ -190,3 +190,25 @@ def test_weights_of_another_method_are_not_taken_for_the_recipes(finished, tmp_p
     (place / "recipe.yaml").write_text(recipes.by_name("vae-digits").to_yaml())
     with pytest.raises(NaqshError, match=r"kind gan, and .* of kind vae: they are of different"):
         run.open(place).sample(1)
+
+
+def test_weights_of_another_run_of_the_same_method_are_told_apart(finished, tmp_path):
+    """By their digest in the checkpoint; best weights, which have none there, by their recipe."""
+    place, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(finished, place)
+    changes = {"training.batch": 16, "training.steps": 4, "method.latent": 7}
+    made = run.train("gan-digits", out=other, overrides=changes, device="cpu", quiet=True)
+    own = run.open(place)
+    weights, foreign = own.weights_file, made.weights_file
+    shutil.copy(weights, place / "best.safetensors")
+    assert run.open(place, "best").sample(1).shape == own.sample(1).shape
+    shutil.copy(foreign, weights)
+    with pytest.raises(NaqshError, match="is not the file that training wrote there"):
+        run.open(place).sample(1)
+    shutil.copy(foreign, place / "best.safetensors")
+    with pytest.raises(NaqshError, match=r"method\.latent 7, the run with 64: it is of another"):
+        run.open(place, "best").sample(1)
+    # A run that went on with an edited recipe says so, and its best weights may be of before.
+    with (place / "diagnosis.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 4, "rule": "changed", "metric": "method.latent"}) + "\n")
+    assert run.open(place, "best").sample(1).shape == (1, 1, 16, 16)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -192,14 +193,30 @@ def read_state(folder: RunFolder, step: int) -> State:
     return state
 
 
-def _compare(place: Path) -> None:
-    """Refuse a checkpoint whose files are not those that were written.
+def require_own(file: Path) -> None:
+    """Refuse a weights file that is not the one which was written into its checkpoint.
 
-    Checkpoints of before digests were kept name none, and are read without.
+    Another run's is whole in itself, so only its digest in the checkpoint tells it.
     """
+    digest = _digests(file.parent).get(file.name) if (file.parent / STATE).exists() else None
+    if digest is not None and digest != sha256(file):
+        raise NaqshError(
+            f"{file} is not the file that training wrote there: it is of another run, or has "
+            "changed since; if it is what you want, copy it and name the copy instead of the run"
+        )
+
+
+def _digests(place: Path) -> dict[str, Any]:
+    """The digests of a checkpoint's files; those of before digests were kept name none."""
     digests = read_json(place / STATE).get("sha256", {})
     if not isinstance(digests, dict):
         raise NaqshError(f"{place / STATE} is damaged: it names no files")
+    return digests
+
+
+def _compare(place: Path) -> None:
+    """Refuse a checkpoint whose files are not those that were written."""
+    digests = _digests(place)
     for name in (WEIGHTS, AVERAGE, moments.FILE):
         if name not in digests:
             continue

@@ -1,6 +1,7 @@
 """A trained run: the folder that training leaves, opened to draw images from its method."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from torch import Tensor
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.method import Method
+from naqsh.core.printable import short
 from naqsh.core.progress import Progress, silent
 from naqsh.core.spec import Layout
-from naqsh.io.files import read_records
+from naqsh.io.files import flat, read_records
+from naqsh.io.foreign import read_lines
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, loading, origin, packed, sampling
 from naqsh.runs.folder import RunFolder
@@ -20,6 +23,10 @@ from naqsh.runs.sampling import SAMPLE_BATCH
 
 WEIGHTS = ("last", "best")
 """Which weights of a run can be opened."""
+
+
+MAY_CHANGE = {"name", "data.name", "training.epochs", "training.steps"}
+"""What of a run's recipe may be another than in its weights: names, and how long it is trained."""
 
 
 class _Gone(NaqshError):
@@ -74,18 +81,44 @@ class Trained:
         return self._method
 
     def _load(self, file: Path) -> tuple[int, Method]:
-        try:
+        with self._while_there(file):
             method, header = loading.load(file)
-        except NaqshError as error:
-            raise error if file.exists() else _Gone(str(error)) from error
         ours, theirs = self.recipe.method.kind, header.recipe.method.kind
         if ours != theirs:
             raise NaqshError(
                 f"{file} holds a method of kind {theirs}, and {self.folder.recipe} is of kind "
                 f"{ours}: they are of different runs"
             )
+        with self._while_there(file):
+            checkpoint.require_own(file)
+        if self.weights == "best":
+            self._require_alike(file, header)
         self._layout = header.layout
         return self._step_of(file, header), method
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _while_there(file: Path) -> Iterator[None]:
+        """Tell what is wrong with a file from that a training has just dropped it."""
+        try:
+            yield
+        except NaqshError as error:
+            raise error if file.exists() else _Gone(str(error)) from error
+
+    def _require_alike(self, file: Path, header: loading.Header) -> None:
+        """Refuse best weights of another recipe, whose checkpoint has no digest of them.
+
+        What a run that went on had otherwise, its diagnosis says.
+        """
+        there, here = flat(header.recipe.to_dict()), flat(self.recipe.to_dict())
+        said = {row.get("metric") for row in read_lines(self.folder.diagnosis)}
+        for key in here | there:
+            if there.get(key) != here.get(key) and key not in MAY_CHANGE | said:
+                raise NaqshError(
+                    f"{file} was trained with {key} {short(there.get(key))}, the run with "
+                    f"{short(here.get(key))}: it is of another run, or recipe.yaml was edited; if "
+                    "it is what you want, copy it and name the copy instead of the run"
+                )
 
     def _step_of(self, file: Path, header: loading.Header) -> int:
         """The step that a file of weights is of; of older ones their folder says it."""
