@@ -1,32 +1,9 @@
 """One self-contained HTML page about a run, about several side by side, or about a comparison.
 
-=============  ===================================================================================
-``facts``      what is known of a run, as plain data
-``gather``     reads run folders into :class:`~naqsh.report.read.facts.Facts`; says what is missing
-``curves``     running means and thinning of long series
-``figures``    series and histograms, drawn
-``svg``        a drawing made fit to stand inside a page
-``scatter``    measures in a plane, as inline SVG
-``images``     grids of images to data URIs
-``words``      the texts of a language, and how it writes numbers
-``document``   sections, figures and tables, numbered in the order they are made
-``panels``     what the figures share
-``losses``     the figures of what is minimised and of its parts
-``plots``      the other figures of a run's page
-``tables``     the tables of a run's page
-``page``       which sections a run's page has, and in what order
-``comparing``  the figures, the table and the ranks of a comparison
-``compared``   what a comparison's folder holds
-``verdicts``   which runs a measure tells apart
-``floor``      what real images come to
-``comparison`` the page that lays families side by side
-``results``    what a page embeds: all results as plain data
-``html``       the page from the document, by the templates
-``pieces``     the same document, one figure or table at a time
-``notebook``   a notebook of the pieces, executed
-=============  ===================================================================================
-
-A page depends on the bytes of its run folders alone: no clock, no path of the machine, no network.
+``read/`` makes values of run folders, ``draw/`` images of values, ``sections/`` pieces of both;
+``page`` and ``comparison`` make a document of the pieces, which ``html``, ``pieces`` and
+``notebook`` show, in the words of a language. A page depends on the bytes of its run folders alone:
+no clock, no path of the machine, no network.
 """
 
 from collections.abc import Collection, Sequence

@@ -111,11 +111,9 @@ def _lines(section: Section) -> list[str]:
     """The expressions that show a section's blocks, each of which is a cell."""
     found = []
     for block in section.blocks:
-        if isinstance(block, Figure | Table):
-            name = block.id.partition("-")[2]
-            found.append(f"page.{block.kind}({json.dumps(name)})")
-        else:
-            found.append(f"page.text({json.dumps(section.id)})")
+        name = block.name if isinstance(block, Figure | Table) else section.id
+        kind = block.kind if isinstance(block, Figure | Table) else "text"
+        found.append(f"page.{kind}({json.dumps(name)})")
     return list(dict.fromkeys(found))
 
 
@@ -141,13 +139,8 @@ def _markdown(source: str) -> dict[str, Any]:
 
 
 def _code(source: str) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "metadata": {},
-        "source": source,
-        "execution_count": None,
-        "outputs": [],
-    }
+    cell = {"cell_type": "code", "metadata": {}, "source": source}
+    return cell | {"execution_count": None, "outputs": []}
 
 
 def _metadata() -> dict[str, Any]:

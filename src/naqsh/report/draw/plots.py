@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Maker, Panel
+from naqsh.report.document import Figure, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.curves import window
 from naqsh.report.draw.panels import (
@@ -21,6 +21,7 @@ from naqsh.report.draw.panels import (
     stage_title,
     union,
 )
+from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts
 
 GRID_BYTES = 2_400_000

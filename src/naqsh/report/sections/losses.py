@@ -17,7 +17,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Key, Maker, Panel
+from naqsh.report.document import Figure, Key, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import (
     HELD_OUT,
@@ -33,6 +33,7 @@ from naqsh.report.draw.panels import (
     smooth,
     union,
 )
+from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts, tail
 
 BESIDE = {"fake": "real", "set_point": "kl"}
