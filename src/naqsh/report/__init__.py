@@ -24,7 +24,7 @@ __all__ = ["Piece", "Report", "open", "write", "write_comparison", "write_notebo
 
 
 def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
-    """Write the report of one run folder, of several side by side, or of a comparison's folder.
+    """Write the report of one run folder, of several side by side, or of a comparison.
 
     Args:
         folder: a run folder or several, or one that `naqsh compare` made.
@@ -46,18 +46,15 @@ def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Pat
 def write_comparison(
     folders: Path | Sequence[Path], out: Path, language: str = "en", *, taken: Collection[str] = ()
 ) -> Path:
-    """Write the page that ranks runs by quality, diversity and speed.
+    """Write the page that ranks runs by quality, diversity and speed, and return `out`.
 
     Args:
         folders: a folder with ``comparison.json``, which names the runs, the budget and what
             failed, or run folders.
-        out: the HTML file; its folder is made where it is missing.
+        out: as for :func:`write`.
         language: ``en`` or ``fa``.
         taken: run folders outside of the comparison's that may be shown; ``comparison.json`` alone
             leads to none.
-
-    Returns:
-        `out`.
 
     Raises:
         NaqshError: there is no run to show, a file is damaged, or `out` has no name of a page.
@@ -82,16 +79,8 @@ def cautions(folder: Path, taken: Collection[str] = ()) -> list[str]:
 def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
     """Write the same as :func:`write` as a notebook, executed, with its outputs stored.
 
-    Args:
-        folder: a run folder or several, or one that `naqsh compare` made.
-        out: a file ending in ``.ipynb``; its folder is made where it is missing.
-        language: ``en`` or ``fa``.
-
-    Returns:
-        `out`.
-
-    Raises:
-        NaqshError: as :func:`write`, and where a package of the ``notebook`` extra is missing.
+    `out` ends in ``.ipynb``. Raises NaqshError as :func:`write` does, and where a package of the
+    ``notebook`` extra is missing.
     """
     from naqsh.report import notebook
     from naqsh.report.pieces import Report
@@ -107,16 +96,8 @@ def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en
 def open(folder: str | Path | Sequence[str | Path], language: str = "en") -> "Report":
     """Open a report to show it piece by piece, for example in a notebook.
 
-    Args:
-        folder: a run folder or several, or one that `naqsh compare` made.
-        language: ``en`` or ``fa``.
-
-    Returns:
-        the report: ``figure(name)``, ``table(name)`` and ``text(section)`` show themselves,
-        ``figures``, ``tables`` and ``sections`` are the names.
-
-    Raises:
-        NaqshError: a folder holds no run, or a recipe is damaged.
+    Arguments and errors are those of :func:`write`. The report's ``figure(name)``, ``table(name)``
+    and ``text(section)`` show themselves; ``figures``, ``tables`` and ``sections`` are the names.
     """
     from naqsh.report.pieces import Report
 

@@ -24,12 +24,7 @@ SECONDS = 600
 
 
 def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
-    """The executed notebook as the text of its file.
-
-    Args:
-        report: what the notebook is to show.
-        folders: the folders it opens.
-        beside: the folder in which the notebook will lie.
+    """The executed notebook that shows a report of `folders`, to lie in the folder `beside`.
 
     Raises:
         NaqshError: a package is missing, or a cell fails.

@@ -18,12 +18,7 @@ from naqsh.report.words import Words
 
 
 class Piece:
-    """One figure, one table, or the running text of a section.
-
-    Attributes:
-        blocks: what it is made of.
-        words: its language.
-    """
+    """One figure, one table, or the running text of a section, in its language."""
 
     def __init__(self, blocks: Iterable[Block], words: Words) -> None:
         self.blocks, self.words = list(blocks), words

@@ -33,14 +33,7 @@ SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
 
 
 class Words:
-    """One language.
-
-    Args:
-        language: one of :data:`LANGUAGES`.
-
-    Raises:
-        NaqshError: no such language.
-    """
+    """One of :data:`LANGUAGES`; raises NaqshError for another one."""
 
     def __init__(self, language: str = "en") -> None:
         if language not in LANGUAGES:

@@ -74,7 +74,6 @@ class Line:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), palette.CSS[self.dash])
 
 
@@ -88,7 +87,6 @@ class Spread:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour))
 
 
@@ -116,7 +114,6 @@ class Point:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), sign=self.sign)
 
 
@@ -131,13 +128,9 @@ def lines(
     raw: bool = True,
     y_range: Interval | None = None,
 ) -> str:
-    """Curves over training.
+    """Curves over training, smoothed where they are long.
 
     Args:
-        series: what to draw.
-        axis: what the horizontal axis is called.
-        words: the language.
-        name: of the ids.
         log: a logarithmic vertical axis; values that are not above 0 are left out.
         raw: draw the logged values faintly behind their running mean.
         y_range: the vertical axis, where several panels share it.

@@ -41,7 +41,7 @@ def panel(
     Args:
         maker: gives the language and the ids.
         name: that the ids begin with.
-        title: stands above the panel, where it is `titled`, and is heard by those who hear the page.
+        title: stands above the panel if `titled`, and is heard by those who hear the page.
         draw: the function.
         series: what it is to draw.
         axes: what the axes are called.

@@ -94,8 +94,7 @@ def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     for name in names:
         pairs = [(run, _pair(curves, name)) for run, curves in everything if name in curves]
         lines = [line for pair in pairs for line in of_runs(maker, [pair], list(pair[1]))]
-        if not order:
-            lines = list(pairs[0][1].items())
+        lines = lines if order else [*pairs[0][1].items()]
         panels.append(plot(maker, "held-out", end(name), lines, order))
         drawn += pairs
     return maker.figure("held_out", panels, notes=smooth(maker, drawn))
@@ -122,12 +121,11 @@ def _rest(run: Facts, phase: str, *, alone: bool) -> dict[str, Curve]:
     own = of_phase(_trained(run), phase)
     aims = {f"{phase}.{BESIDE[term]}" for term in BESIDE if f"{phase}.{term}" in own}
     shown = [name for total in own if end(total) == "total" for name in _whole(own, total)]
-    left = {
+    return {
         name: curve
         for name, curve in own.items()
         if end(name) != "total" and (not alone or name not in shown or name in aims)
     }
-    return left
 
 
 def _panels(maker: Maker, name: str, found: Found, grouped: Sequence[Sequence[str]]) -> list[Panel]:
