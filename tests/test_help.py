@@ -49,6 +49,11 @@ def test_every_verb_has_examples(verb, capsys):
     assert f"examples:\n  naqsh {verb}" in shown([verb, "--help"], capsys)
 
 
+def test_a_verb_is_a_module():
+    files = (Path(cli.__file__).parent / "verbs").glob("*.py")
+    assert {file.stem for file in files} - {"__init__"} == set(VERBS)
+
+
 def test_the_verbs_are_all_there(capsys):
     out = shown(["--help"], capsys)
     listed = [

@@ -4,6 +4,7 @@ import _thread
 import argparse
 import contextlib
 import errno
+import importlib
 import os
 import signal
 import sys
@@ -11,17 +12,33 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from naqsh import __version__
-from naqsh.cli import comparing, detecting, making, measuring, showing, translating
 from naqsh.cli.parsing import Parser, apart, in_short, named, refuse_empty
 from naqsh.cli.streams import Steady, steady
 from naqsh.core.errors import CannotWrite, Interrupted, NaqshError
 from naqsh.core.printable import shown
 
+VERBS = [
+    importlib.import_module(f"naqsh.cli.verbs.{name}")
+    for name in (
+        "list",
+        "train",
+        "sample",
+        "translate",
+        "evaluate",
+        "measure",
+        "samplers",
+        "bound",
+        "detect",
+        "report",
+        "export",
+        "compare",
+        "tune",
+    )
+]
+"""A module each, in the order of the help: its `add` makes the parser, which says what does it."""
+
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What only writing meets."""
-
-READING = ("measure", "detect", "evaluate")
-"""Verbs that read images of no recipe, by options of their own."""
 
 HELP = {"-h", "--help"}
 
@@ -157,26 +174,13 @@ def _run(arguments: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"naqsh {__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (
-        showing.add_list,
-        making.add_train,
-        making.add_sample,
-        translating.add_translate,
-        measuring.add_evaluate,
-        measuring.add_measure,
-        measuring.add_samplers,
-        measuring.add_bound,
-        detecting.add_detect,
-        showing.add_report,
-        making.add_export,
-        comparing.add_compare,
-        making.add_tune,
-    ):
-        add(verbs)
+    for module in VERBS:
+        module.add(verbs)
     refuse_empty(arguments)
     words, dotted = apart(arguments)
-    if words[:1] and words[0] in READING:
-        words, dotted = in_short(words, dotted, verbs.choices[words[0]].known())
+    known = verbs.choices[words[0]].known() if words and words[0] in verbs.choices else ()
+    if "--range" in known:  # a verb that reads images of no recipe, by options of its own
+        words, dotted = in_short(words, dotted, known)
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     if HELP & set(words):

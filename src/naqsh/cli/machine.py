@@ -26,6 +26,17 @@ def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) ->
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
+def add_own_data(parser: argparse.ArgumentParser) -> None:
+    """Where the images of the run are."""
+    parser.add_argument("--data", help="where the run's data set is now, if it has moved")
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """The options that verbs which measure by features share."""
+    parser.add_argument("--features", help="one of `naqsh list features`")
+    add_machine(parser, "of samples and choices")
+
+
 @contextlib.contextmanager
 def counting() -> Iterator[Any]:
     """Progress on the terminal: a function called with what is done, how much, and of how much."""

@@ -1,12 +1,11 @@
-"""The verbs that show what there is: list, report."""
+"""What there is: recipes, data sets, features."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from naqsh.cli.helping import aligned
-from naqsh.cli.parsing import RUN, add_overwrite, none_left, verb
+from naqsh.cli.parsing import none_left, verb
 
 FEATURES = {
     "digits": "a small classifier of the digits set; weights come with the package",
@@ -18,7 +17,7 @@ FEATURES = {
 }
 
 
-def add_list(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """The options of `list`."""
     parser = verb(
         verbs,
@@ -29,10 +28,10 @@ def add_list(verbs: Any) -> None:
     parser.add_argument(
         "list", nargs="?", choices=["recipes", "data", "features"], help="one of them"
     )
-    parser.set_defaults(do=_list)
+    parser.set_defaults(do=_do)
 
 
-def _list(options: argparse.Namespace, named: dict[str, str]) -> int:
+def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
     parts = {"recipes": _recipes, "data": _data, "features": _features}
     print("\n\n".join(parts[name]() for name in ([options.list] if options.list else parts)))
@@ -75,44 +74,3 @@ def _data() -> str:
 
 def _features() -> str:
     return f"Features, for `--features`\n\n{aligned(FEATURES, max(map(len, FEATURES)))}"
-
-
-def add_report(verbs: Any) -> None:
-    """The options of `report`."""
-    parser = verb(
-        verbs,
-        "report",
-        "Write one self-contained page about a run, or about several side by side.",
-        "  naqsh report runs/gan-digits\n"
-        "  naqsh report runs/wgan-mnist runs/wgan-gp-mnist --out compare.html\n"
-        "  naqsh report runs/gan-digits --language fa --notebook gan-digits.ipynb",
-    )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=RUN)
-    parser.add_argument("--out", type=Path, help="the page (default: report.html in the first run)")
-    parser.add_argument(
-        "--language", default="en", metavar="en|fa", help="English or Persian (default: en)"
-    )
-    parser.add_argument(
-        "--notebook", type=Path, metavar="FILE.ipynb", help="write the same as an executed notebook"
-    )
-    add_overwrite(parser, "a page or notebook that Naqsh did not write")
-    parser.set_defaults(do=_report)
-
-
-def _report(options: argparse.Namespace, named: dict[str, str]) -> int:
-    none_left(named, options)
-    from naqsh import report
-    from naqsh.io import outputs
-    from naqsh.runs import packed
-
-    language, first = options.language, options.runs[0]
-    own = packed.folder(first).path if first.is_file() else first
-    out = options.out or own / "report.html"
-    for file, kind in ((options.out, "page"), (options.notebook, "notebook")):
-        if file:
-            outputs.require_name(file, kind)
-            outputs.require_file(file, options.overwrite)
-    if options.notebook:  # first: it may want packages that are missing
-        print(report.write_notebook(options.runs, options.notebook, language))
-    print(report.write(options.runs, out, language))
-    return 0

@@ -1,4 +1,4 @@
-"""The verb that turns images of one domain into another: translate."""
+"""Turning images of one domain into another."""
 
 import argparse
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 from naqsh.cli.machine import counting
 from naqsh.cli.parsing import add_overwrite, add_run, add_skip_broken, none_left, verb
+from naqsh.core.printable import shown
 
 
-def add_translate(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """The options of `translate`."""
     parser = verb(
         verbs,
@@ -37,13 +38,12 @@ def add_translate(verbs: Any) -> None:
     add_skip_broken(parser)
     parser.add_argument("--batch", type=int, default=16, help="images at a time (default 16)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.set_defaults(do=_translate)
+    parser.set_defaults(do=_do)
 
 
-def _translate(options: argparse.Namespace, named: dict[str, str]) -> int:
+def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
     from naqsh import api
-    from naqsh.core.printable import shown
 
     run = api.open(options.run, options.weights)
     with counting() as progress:

@@ -1,4 +1,4 @@
-"""The verb that finds anomalies: detect."""
+"""Finding anomalies."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ FOUND = 3
 """Exit code where anything was flagged, if it was asked for."""
 
 
-def add_detect(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """The options of `detect`."""
     parser = verb(
         verbs,
@@ -65,10 +65,10 @@ def add_detect(verbs: Any) -> None:
     parser.add_argument(
         "--fail-on-anomaly", action="store_true", help="leave with 3 where anything is flagged"
     )
-    parser.set_defaults(do=_detect)
+    parser.set_defaults(do=_do)
 
 
-def _detect(options: argparse.Namespace, named: dict[str, str]) -> int:
+def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     none_left(named, options)
     from naqsh import api as run
     from naqsh.studies import detection

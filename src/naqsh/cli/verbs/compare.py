@@ -1,4 +1,4 @@
-"""The verb that lays every family side by side: compare."""
+"""Every family side by side."""
 
 import argparse
 import dataclasses
@@ -10,7 +10,7 @@ from naqsh.cli.parsing import Several, add_skip_broken_of_recipe, names, only, v
 from naqsh.core.errors import NaqshError
 
 
-def add_compare(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """The options of `compare`."""
     parser = verb(
         verbs,
@@ -72,10 +72,10 @@ def add_compare(verbs: Any) -> None:
     parser.add_argument("--language", default="en", help="of the report: en or fa (default en)")
     add_skip_broken_of_recipe(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-    parser.set_defaults(do=_compare)
+    parser.set_defaults(do=_do)
 
 
-def _compare(options: argparse.Namespace, named: dict[str, str]) -> int:
+def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh.recipes.recipe import Data
     from naqsh.studies import comparison
 

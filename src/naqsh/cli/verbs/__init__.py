@@ -1,0 +1,1 @@
+"""One module a verb: its parser with the help, and its work."""
