@@ -13,14 +13,13 @@ from markupsafe import Markup
 
 from naqsh.core.measured import Caution
 from naqsh.report import cells, page
-from naqsh.report.document import Block, Document, Paragraph
+from naqsh.report.document import Block, Document, Maker, Paragraph, listings
 from naqsh.report.draw import panels, plots
-from naqsh.report.maker import Maker, listings
 from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers, tables
+from naqsh.report.sections import bound, losses, remarks, samplers
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
@@ -43,9 +42,9 @@ def build(found: Comparison, words: Words) -> Document:
         "detection": anomalies.blocks,
         "losses": _losses,
         "diagnosis": page.diagnosis,
-        "networks": tables.networks,
-        "hyperparameters": tables.hyperparameters,
-        "environment": tables.environment,
+        "networks": page.networks,
+        "hyperparameters": page.hyperparameters,
+        "environment": page.environment,
         "again": page.again,
     }
     sections = page.sections(maker, runs, parts)
@@ -144,8 +143,11 @@ def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    grids = plots.last_grids(maker, runs) or maker.paragraph("absences.none.grids")
-    return [grids, *plots.shown(maker, runs)]
+    figure = plots.last_grids(maker, runs)
+    return [
+        figure or maker.paragraph("absences.none.grids"),
+        *plots.shown(maker, runs),
+    ]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -24,7 +24,12 @@ SECONDS = 600
 
 
 def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
-    """The executed notebook that shows a report of `folders`, to lie in the folder `beside`.
+    """The executed notebook as the text of its file.
+
+    Args:
+        report: what the notebook is to show.
+        folders: the folders it opens.
+        beside: the folder in which the notebook will lie.
 
     Raises:
         NaqshError: a package is missing, or a cell fails.
@@ -106,9 +111,11 @@ def _lines(section: Section) -> list[str]:
     """The expressions that show a section's blocks, each of which is a cell."""
     found = []
     for block in section.blocks:
-        name = block.name if isinstance(block, Figure | Table) else section.id
-        kind = block.kind if isinstance(block, Figure | Table) else "text"
-        found.append(f"page.{kind}({json.dumps(name)})")
+        if isinstance(block, Figure | Table):
+            name = block.id.partition("-")[2]
+            found.append(f"page.{block.kind}({json.dumps(name)})")
+        else:
+            found.append(f"page.text({json.dumps(section.id)})")
     return list(dict.fromkeys(found))
 
 
@@ -134,8 +141,13 @@ def _markdown(source: str) -> dict[str, Any]:
 
 
 def _code(source: str) -> dict[str, Any]:
-    cell = {"cell_type": "code", "metadata": {}, "source": source}
-    return cell | {"execution_count": None, "outputs": []}
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "source": source,
+        "execution_count": None,
+        "outputs": [],
+    }
 
 
 def _metadata() -> dict[str, Any]:

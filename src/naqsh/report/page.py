@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from naqsh.report.document import Block, Code, Document, Paragraph, Section
+from naqsh.report.document import (
+    Block,
+    Code,
+    Document,
+    Maker,
+    Paragraph,
+    Section,
+    listings,
+    present,
+)
 from naqsh.report.draw import plots
-from naqsh.report.maker import Maker, listings, present
 from naqsh.report.read.facts import Facts, Note, studies
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers, tables
+from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 
@@ -25,6 +33,7 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "glance": _glance,
         "samples": _samples,
         "quality": _quality,
+        "translation": translation.blocks,
         "samplers": samplers.blocks,
         "bound": bound.blocks,
         "detection": anomalies.blocks,
@@ -32,10 +41,10 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "diagnosis": diagnosis,
         "inside": _inside,
         "speed": _speed,
-        "data": tables.data,
-        "networks": tables.networks,
-        "hyperparameters": tables.hyperparameters,
-        "environment": tables.environment,
+        "data": _data,
+        "networks": networks,
+        "hyperparameters": hyperparameters,
+        "environment": environment,
         "again": again,
     }
     title = words.listed(run.label for run in runs)
@@ -92,14 +101,16 @@ def state(words: Words, run: Facts) -> list[Markup]:
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    grids = plots.grids(maker, runs) or _absence(maker, runs, "grids")
-    return [grids, *plots.shown(maker, runs)]
+    made = [*present([plots.grids(maker, runs)]), *plots.shown(maker, runs)]
+    return made or [_absence(maker, runs, "grids")]
 
 
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     found = [study for run in runs for study in studies(run, run.evaluations)]
     table = tables.measured(maker, runs, found)
     if table is None and not any(run.likelihoods for run in runs):
+        if any(run.translated for run in runs):
+            return []
         lost = any(run.lost("evaluation.json") for run in runs)
         return [maker.paragraph(f"absences.{'lost' if lost else 'early'}.measured")]
     notes = [(run.label, remarks.beside(maker.words, measured)) for run, measured in found]
@@ -139,18 +150,54 @@ def _said(words: Words, note: Note) -> Markup:
     key = f"diagnosis.rules.{note.rule}"
     if note.value is None or key not in words:
         return words.foreign(note.words)
-    values = {"value": words.rounded(note.value), "percent": words.percent(note.value)}
-    return words.text(key, metric=note.metric, before=note.before, after=note.after, **values)
+    return words.text(
+        key,
+        metric=note.metric,
+        value=words.rounded(note.value),
+        percent=words.percent(note.value),
+        before=note.before,
+        after=note.after,
+    )
 
 
 def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    gradients = plots.gradients(maker, runs) or _absence(maker, runs, "gradients")
-    weights = present([plots.weights(maker, runs), tables.spreads(maker, runs)])
-    return [gradients, *(weights or [_absence(maker, runs, "weights")])]
+    gradients = plots.gradients(maker, runs)
+    spread = present([plots.weights(maker, runs), tables.spreads(maker, runs)])
+    return [
+        gradients or _absence(maker, runs, "gradients"),
+        *(spread or [_absence(maker, runs, "weights")]),
+    ]
 
 
 def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    return [plots.speed(maker, runs) or _absence(maker, runs, "speed")]
+    figure = plots.speed(maker, runs)
+    return [figure] if figure else [_absence(maker, runs, "speed")]
+
+
+def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    if not any(run.data for run in runs):
+        return [maker.paragraph("absences.data")]
+    notes = [
+        (run.label, [maker.words.foreign(note) for note in run.data.get("notes", [])])
+        for run in runs
+    ]
+    return [tables.data(maker, runs), *listings(notes, several=len(runs) > 1)]
+
+
+def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Every number of the recipes."""
+    return [tables.hyperparameters(maker, runs)]
+
+
+def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """What the runs were run on."""
+    known = any(run.environment for run in runs)
+    return [tables.environment(maker, runs) if known else maker.paragraph("absences.environment")]
+
+
+def networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Each phase's layers."""
+    return [*tables.networks(maker, runs)] or [maker.paragraph("absences.networks")]
 
 
 def again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -177,7 +224,8 @@ def _command(run: Facts) -> str:
 
 def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
     """Why something is not there: it is too early, or it was never recorded or is lost."""
-    stages = what in ("grids", "weights")
-    file = "stages.jsonl" if stages else "metrics.jsonl"
-    early = not any((run.stages if stages else run.records) or run.lost(file) for run in runs)
+    if what in ("grids", "weights"):
+        early = not any(run.stages or run.lost("stages.jsonl") for run in runs)
+    else:
+        early = not any(run.records or run.lost("metrics.jsonl") for run in runs)
     return maker.paragraph(f"absences.{'early' if early else 'none'}.{what}")

@@ -33,7 +33,14 @@ SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
 
 
 class Words:
-    """One of :data:`LANGUAGES`; raises NaqshError for another one."""
+    """One language.
+
+    Args:
+        language: one of :data:`LANGUAGES`.
+
+    Raises:
+        NaqshError: no such language.
+    """
 
     def __init__(self, language: str = "en") -> None:
         if language not in LANGUAGES:

@@ -145,7 +145,9 @@ def _domain(test: DataSet, train: DataSet, letter: str) -> _Domain:
         )
     sides = [s.images if letter == "A" else s.second for s in (test, train)]
     own = [DataSet.of(test.name, side) for side in sides if side is not None]
-    return _Domain(own[0], own[1], f"{test.name} test {letter}")
+    called = test.domains["AB".index(letter)]
+    words = letter if called == letter else f"{letter} ({called})"
+    return _Domain(own[0], own[1], f"{test.name} test {words}")
 
 
 def _features(

@@ -74,6 +74,7 @@ class Line:
 
     @property
     def key(self) -> Key:
+        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), palette.CSS[self.dash])
 
 
@@ -87,6 +88,7 @@ class Spread:
 
     @property
     def key(self) -> Key:
+        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour))
 
 
@@ -114,6 +116,7 @@ class Point:
 
     @property
     def key(self) -> Key:
+        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), sign=self.sign)
 
 
@@ -128,9 +131,13 @@ def lines(
     raw: bool = True,
     y_range: Interval | None = None,
 ) -> str:
-    """Curves over training, smoothed where they are long.
+    """Curves over training.
 
     Args:
+        series: what to draw.
+        axis: what the horizontal axis is called.
+        words: the language.
+        name: of the ids.
         log: a logarithmic vertical axis; values that are not above 0 are left out.
         raw: draw the logged values faintly behind their running mean.
         y_range: the vertical axis, where several panels share it.

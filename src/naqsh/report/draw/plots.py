@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Panel
+from naqsh.report.document import Figure, Maker, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.curves import window
 from naqsh.report.draw.panels import (
@@ -21,7 +21,6 @@ from naqsh.report.draw.panels import (
     stage_title,
     union,
 )
-from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts
 
 GRID_BYTES = 2_400_000
@@ -61,19 +60,28 @@ def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
-    """What the method showed at the last stage beside samples, one figure a kind."""
-    last = [run.stages[-1].shown if run.stages else {} for run in runs]
+    """What the method showed beside samples, one figure a kind: at the last stage.
+
+    Where it makes no samples there is nothing else to see it grow by: then at every stage.
+    """
+    sampled = any(stage.grid for run in runs for stage in run.stages)
+    stages = [run.stages[-1:] if sampled else run.stages for run in runs]
     made: list[Figure] = []
-    for kind in union(last):
-        panels = [
-            picture(maker, run.label if len(runs) > 1 else "", files[kind], GRID_BYTES // 8)
-            for run, files in zip(runs, last, strict=True)
-            if kind in files
-        ]
+    for kind in union(stage.shown for of_run in stages for stage in of_run):
+        panels = []
+        for row in range(max(map(len, stages))):
+            for run, of_run in zip(runs, stages, strict=True):
+                if row < len(of_run) and (file := of_run[row].shown.get(kind)):
+                    title = run.label if len(runs) > 1 else ""
+                    if not sampled:
+                        title = panel_title(maker, runs, run, stage_title(maker, of_run[row]))
+                    panels.append(picture(maker, title, file, GRID_BYTES // 8))
         what, name = f"shown.{kind}", f"shown_names.{kind}"
         text = maker.words.text(what if what in maker.words else "shown.other", kind=kind)
         named = maker.words.known(name, kind)
-        made.append(maker.figure("shown", panels, number=len(made) + 1, what=text, named=named))
+        how: dict[str, Any] = {} if sampled else {"columns": columns(runs) or 1}
+        number = len(made) + 1
+        made.append(maker.figure("shown", panels, number=number, what=text, named=named, **how))
     return made
 
 

@@ -11,6 +11,7 @@ from naqsh.report.read.bound import Bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.evaluation import Likelihood, Measured
 from naqsh.report.read.samplers import Sampled
+from naqsh.report.read.translation import Translated
 from naqsh.runs.influences import Influenced
 from naqsh.runs.results import differences
 
@@ -113,6 +114,7 @@ class Facts:
         detected: how well it tells anomalies, each time that it was asked.
         sampled: its samplers, each time that they were compared under other conditions.
         bound: its variational bound by time, likewise.
+        translated: its translations, each direction likewise.
         problems: what of the folder is missing or damaged.
         influences: what moves each measure, for differences from other runs.
         trainings: of the same recipe with other seeds, where this stands for all of them; its
@@ -135,6 +137,7 @@ class Facts:
     detected: list[Detected] = field(default_factory=list)
     sampled: list[Sampled] = field(default_factory=list)
     bound: list[Bounded] = field(default_factory=list)
+    translated: list[Translated] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     influences: dict[str, Influenced] = field(default_factory=dict)
     trainings: list["Facts"] = field(default_factory=list)

@@ -24,6 +24,7 @@ from naqsh.report.read.detection import Detected
 from naqsh.report.read.detection import parse as parse_detected
 from naqsh.report.read.facts import Facts, Histogram, Note, Problem, Record, Stage, section
 from naqsh.report.read.samplers import parse as parse_sampled
+from naqsh.report.read.translation import parse as parse_translated
 from naqsh.runs import kept, packed
 from naqsh.runs.folder import FORMAT, RunFolder
 from naqsh.runs.results import Result, Store
@@ -84,6 +85,7 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.detected = _detections(facts, folder)
     facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])
     facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
+    facts.translated = _stored(facts, kept.translations(folder), parse_translated, [])
     return facts
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Table
+from naqsh.report.document import Block, Figure, Maker, Table, absent, listings
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title
-from naqsh.report.maker import Maker, absent, listings
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.words import Words

@@ -7,10 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Figure, Table
+from naqsh.report.document import Figure, Maker, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel
-from naqsh.report.maker import Maker
 from naqsh.report.read import verdicts
 from naqsh.report.read.facts import Facts, section
 from naqsh.report.read.floor import Floor

@@ -7,10 +7,18 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Listing, Table
+from naqsh.report.document import (
+    Block,
+    Figure,
+    Listing,
+    Maker,
+    Table,
+    absent,
+    listings,
+    present,
+)
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, picture
-from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.facts import Curve, Facts, Histogram
 from naqsh.report.words import Words

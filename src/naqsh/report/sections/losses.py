@@ -5,7 +5,8 @@ there are several, a panel holds one term of all runs, and a colour stands for a
 together is told by names alone, since a report knows no method:
 
 - ``reconstruction`` and ``kl`` are parts of their phase's ``total`` and share its axes;
-- ``set_point`` stands on the axes of ``kl``, ``fake`` on those of ``real``;
+- ``set_point`` stands on the axes of ``kl``, ``fake`` on those of ``real``, and what one of two
+  domains has on those of the other;
 - numbered terms, such as the KL of each latent, are a family: the largest at the end are named,
   the others are grey;
 - what is taken on held-out images is drawn beside the same term in training.
@@ -17,7 +18,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Key, Panel
+from naqsh.report.document import Figure, Key, Maker, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import (
     HELD_OUT,
@@ -33,10 +34,9 @@ from naqsh.report.draw.panels import (
     smooth,
     union,
 )
-from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts, tail
 
-BESIDE = {"fake": "real", "set_point": "kl"}
+BESIDE = {"fake": "real", "set_point": "kl", "to_a": "to_b", "critic_b": "critic_a"}
 """Terms drawn on the axes of another one."""
 
 PARTS = ("reconstruction", "kl")
@@ -94,7 +94,8 @@ def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     for name in names:
         pairs = [(run, _pair(curves, name)) for run, curves in everything if name in curves]
         lines = [line for pair in pairs for line in of_runs(maker, [pair], list(pair[1]))]
-        lines = lines if order else [*pairs[0][1].items()]
+        if not order:
+            lines = list(pairs[0][1].items())
         panels.append(plot(maker, "held-out", end(name), lines, order))
         drawn += pairs
     return maker.figure("held_out", panels, notes=smooth(maker, drawn))
@@ -121,11 +122,12 @@ def _rest(run: Facts, phase: str, *, alone: bool) -> dict[str, Curve]:
     own = of_phase(_trained(run), phase)
     aims = {f"{phase}.{BESIDE[term]}" for term in BESIDE if f"{phase}.{term}" in own}
     shown = [name for total in own if end(total) == "total" for name in _whole(own, total)]
-    return {
+    left = {
         name: curve
         for name, curve in own.items()
         if end(name) != "total" and (not alone or name not in shown or name in aims)
     }
+    return left
 
 
 def _panels(maker: Maker, name: str, found: Found, grouped: Sequence[Sequence[str]]) -> list[Panel]:
