@@ -20,7 +20,10 @@ each (23 anomalies and 109 normal images, 109 and 23, 23 and 20, 20 and 20, 60 a
 of AUROC cover 0.93 to 0.97. With normal scores of equal spread the percentile bootstrap covered
 0.79 to 0.95, BCa 0.91 to 0.96, and neither has a width where A = 1. Intervals of average precision
 cover 0.92 to 0.98, but 0.86 to 0.96 where the scores of normal images spread twice as wide; the
-percentile bootstrap 0.78 to 0.93. A single image of a kind leaves nearly all of [0, 1].
+percentile bootstrap 0.78 to 0.93. Nothing better was found there: in 250 samples each of 12 such
+settings (numbers as above; AP 0.21 to 0.97; 1.4 % standard error) these covered 0.86 to 0.98, the
+bootstrap-t on the logit scale 0.60 to 0.96, and the same interval less the bootstrap's estimate of
+its bias 0.85 to 0.99. A single image of a kind leaves nearly all of [0, 1].
 
 **Differences** of two scores on the same images have placements too, the differences of theirs;
 their interval is one of the normal distribution, with the same part of an image (0 give or take
