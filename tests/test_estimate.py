@@ -96,9 +96,9 @@ def test_parameters_and_layers_are_exact(name):
 def test_layers_of_the_discriminator_are_told_as_they_run():
     layers = estimate(by_name("gan-digits"), Layout(DIGITS, tuple("0123456789"))).networks["critic"]
     assert [layer.name for layer in layers][:3] == ["conv1", "relu1", "conv2"]
-    assert (layers[0].kind, layers[0].output) == ("Conv2d", [32, 8, 8])
+    assert (layers[0].kind, layers[0].output) == ("Conv2d", (32, 8, 8))
     assert layers[0].parameters == 32 * (16 + 1)
-    assert layers[-1].output == []  # one score an image
+    assert layers[-1].output == ()  # one score an image
 
 
 def test_the_batch_is_cut_by_accumulation_and_ranks():

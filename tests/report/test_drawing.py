@@ -7,8 +7,9 @@ import pytest
 
 from naqsh.report.draw import figures, palette, panels, svg
 from naqsh.report.draw.curves import envelope, evenly, running_mean, window
-from naqsh.report.read.facts import Curve, Histogram
+from naqsh.report.read.facts import Curve
 from naqsh.report.words import Words
+from naqsh.runs.records import Histogram
 
 ENGLISH = Words("en")
 

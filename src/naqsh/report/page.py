@@ -16,11 +16,12 @@ from naqsh.report.document import (
     present,
 )
 from naqsh.report.draw import plots
-from naqsh.report.read.facts import Facts, Note, studies
+from naqsh.report.read.facts import Facts, studies
 from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
+from naqsh.runs.records import Note
 
 Make = Callable[[Maker, Sequence[Facts]], list[Block]]
 """Makes what a section holds."""

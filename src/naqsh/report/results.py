@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from naqsh.report.read.facts import Facts, Record
+from naqsh.report.read.facts import Facts
+from naqsh.runs.records import Record
 
 RECORDS = 1200
 """Most records of all runs together that are embedded."""

@@ -7,12 +7,10 @@ compared before a run resumes from them. No generator state is kept: see :mod:`n
 
 import contextlib
 import json
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,8 +21,8 @@ from naqsh.core.spec import Layout
 from naqsh.io import aside
 from naqsh.io.files import sync, whole_folder, write_json
 from naqsh.io.foreign import read_json, require_there, sha256
-from naqsh.io.values import MISFIT, from_json
-from naqsh.runs import moments, tensors
+from naqsh.io.values import from_json
+from naqsh.runs import moments, records, tensors
 from naqsh.runs.folder import AVERAGE, STATE, WEIGHTS, RunFolder
 
 KEEP_LAST = 2
@@ -91,7 +89,7 @@ def _save(
             tensors.save(place / AVERAGE, average.state_dict(), texts)
         moments.save(place / moments.FILE, optimizers)
         digests = {file.name: sha256(file) for file in sorted(place.iterdir())}
-        write_json(place / STATE, vars(state) | {"sha256": digests})
+        write_json(place / STATE, records.plain(records.Saved(**vars(state), sha256=digests)))
 
 
 def drop_old(folder: RunFolder, step: int) -> None:
@@ -174,23 +172,18 @@ def restore(
 def read_state(folder: RunFolder, step: int) -> State:
     """What one step's checkpoint says beside tensors; NaqshError when it is damaged."""
     path = folder.checkpoint(step) / STATE
+    saved = _saved(path)
+    if saved.step != step:
+        raise NaqshError(f"{path} is of step {saved.step}: the checkpoint is not whole")
+    return State(saved.step, saved.seconds, saved.best, saved.pending)
+
+
+def _saved(path: Path) -> records.Saved:
     plain = read_json(path)
     try:
-        best = plain["best"]
-        if best is not None:
-            value, at = best
-            best = (float(value), int(at))
-        pending = {str(n): (float(s), int(c)) for n, (s, c) in plain.get("pending", {}).items()}
-        state = State(int(plain["step"]), float(plain["seconds"]), best, pending)
-        if not all(math.isfinite(s) and c > 0 for s, c in pending.values()):
-            raise ValueError("no sums")
-        if not math.isfinite(state.seconds) or state.seconds < 0 or (best and best[1] < 0):
-            raise ValueError("a time or step below 0")
-    except MISFIT as error:
-        raise NaqshError(f"{path} is damaged: it says no step, seconds and best") from error
-    if state.step != step:
-        raise NaqshError(f"{path} is of step {state.step}: the checkpoint is not whole")
-    return state
+        return records.read(records.Saved, plain)
+    except NaqshError as error:
+        raise NaqshError(f"{path} is damaged: {error}") from error
 
 
 def require_own(file: Path) -> None:
@@ -198,7 +191,8 @@ def require_own(file: Path) -> None:
 
     Another run's is whole in itself, so only its digest in the checkpoint tells it.
     """
-    digest = _digests(file.parent).get(file.name) if (file.parent / STATE).exists() else None
+    state = file.parent / STATE
+    digest = _saved(state).sha256.get(file.name) if state.exists() else None
     if digest is not None and digest != sha256(file):
         raise NaqshError(
             f"{file} is not the file that training wrote there: it is of another run, or has "
@@ -206,17 +200,9 @@ def require_own(file: Path) -> None:
         )
 
 
-def _digests(place: Path) -> dict[str, Any]:
-    """The digests of a checkpoint's files; those of before digests were kept name none."""
-    digests = read_json(place / STATE).get("sha256", {})
-    if not isinstance(digests, dict):
-        raise NaqshError(f"{place / STATE} is damaged: it names no files")
-    return digests
-
-
 def _compare(place: Path) -> None:
     """Refuse a checkpoint whose files are not those that were written."""
-    digests = _digests(place)
+    digests = _saved(place / STATE).sha256
     for name in (WEIGHTS, AVERAGE, moments.FILE):
         if name not in digests:
             continue

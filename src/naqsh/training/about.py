@@ -7,6 +7,7 @@ import naqsh
 from naqsh.io.files import make_folder, write_json, write_text
 from naqsh.io.foreign import read_json
 from naqsh.recipes.recipe import Recipe
+from naqsh.runs import records
 from naqsh.runs.folder import FORMAT, RunFolder
 from naqsh.training import changes
 from naqsh.training.estimate import Estimate
@@ -36,17 +37,17 @@ def write(
     write_text(folder.recipe, recipe.to_yaml())
     make_folder(folder.grids)
     make_folder(folder.checkpoints)
-    about = {
-        "format": FORMAT,
-        "naqsh": naqsh.__version__,
-        "recipe": recipe.fingerprint(),
-        "data": dict(images),
-        "parameters": cost.parameters,
-        "memory": cost.memory,
-        "environment": dict(now),
-        "history": history,
-    }
-    write_json(folder.about, about)
+    about = records.About(
+        format=FORMAT,
+        naqsh=naqsh.__version__,
+        recipe=recipe.fingerprint(),
+        data=records.Data(**images),
+        parameters=cost.parameters,
+        memory=cost.memory,
+        environment=dict(now),
+        history=tuple(history),
+    )
+    write_json(folder.about, records.plain(about))
     write_json(folder.networks, cost.to_dict()["networks"])
 
 

@@ -17,24 +17,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.blueprint import blueprint
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A row of a network's table: one module with numbers of its own, or without any inside it.
-
-    Attributes:
-        name: of the module in its network.
-        kind: of module.
-        output: shape of what it gives, without the batch; None where its weights are used without
-            a call, as in the inversion of a flow.
-        parameters: its own numbers.
-    """
-
-    name: str
-    kind: str
-    output: list[int] | None
-    parameters: int
+from naqsh.runs.records import Layer
 
 
 @dataclass(frozen=True)
@@ -143,7 +126,7 @@ def _note(layers: dict[str, Layer], row: Layer) -> Callable[[nn.Module, Any, Any
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor):
-            layers.setdefault(row.name, replace(row, output=list(first.shape[1:])))
+            layers.setdefault(row.name, replace(row, output=tuple(first.shape[1:])))
 
     return hook
 

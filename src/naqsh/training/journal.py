@@ -7,13 +7,13 @@ seen, and seconds of training over all sessions.
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.world import World
 from naqsh.io.files import append_line, require_there
 from naqsh.io.foreign import read_lines
+from naqsh.runs import records
 from naqsh.runs.checkpoint import State
 from naqsh.runs.folder import RunFolder
 from naqsh.training import resuming
@@ -64,7 +64,7 @@ class Journal:
         """How often each image was seen until now, on average."""
         return self.state.step * self.per_step / self.images
 
-    def now(self) -> dict[str, float]:
+    def now(self) -> dict[str, Any]:
         """Where the run is, which every record says; the state's seconds are brought up to it."""
         self.state.seconds = self._seconds_before + time.monotonic() - self._began
         return {
@@ -98,7 +98,7 @@ class Journal:
             for name, value in means.items()
             if ".gradient/" in name
         }
-        record = self.now() | {"speed": speed, "losses": losses, "gradients": gradients}
+        record = records.Record(**self.now(), speed=speed, losses=losses, gradients=gradients)
         self._write(record, lambda: self.diagnosis.read(losses))
         if self.sink:
             self.sink.log(self.state.step, losses | {"speed": speed})
@@ -106,14 +106,14 @@ class Journal:
 
     def validated(self, losses: dict[str, float]) -> None:
         """The losses on the held-out images."""
-        record = self.now() | {"losses": losses}
+        record = records.Record(**self.now(), losses=losses)
         self._write(record, lambda: self.diagnosis.validated(losses[TOTAL]))
 
-    def _write(self, record: dict[str, Any], notes: Callable[[], Sequence[Said]]) -> None:
+    def _write(self, record: records.Record, notes: Callable[[], Sequence[Said]]) -> None:
         """Add numbers, and what the diagnosis says of them; the first rank alone has it whole."""
 
         def written() -> None:
-            append_line(self.folder.metrics, record)
+            append_line(self.folder.metrics, records.plain(record))
             self._note(notes())
 
         self.lead(written)
@@ -123,7 +123,7 @@ class Journal:
 
         def written() -> None:
             record = self.now() | show()
-            append_line(self.folder.stages, record)
+            append_line(self.folder.stages, records.plain(records.Stage(**record)))
             self._note(self.watch.read(record, self.state.step == self.total))
 
         self.lead(written)
@@ -141,7 +141,8 @@ class Journal:
         """Say and write notes; on the first rank alone."""
         for said in notes:
             self.display.say(f"note at step {self.state.step}: {said.words}")
-            append_line(self.folder.diagnosis, self.now() | asdict(said))
+            note = records.Note(**self.now(), **vars(said))
+            append_line(self.folder.diagnosis, records.plain(note))
 
     def failed(self, error: NaqshError, tried: str) -> NaqshError:
         """The error with what is left and what may help, noted for the report too."""
@@ -149,7 +150,7 @@ class Journal:
         good = f"the last good checkpoint is of step {steps[-1]}" if steps else "none is saved yet"
         words = f"{error}; {good}. {tried}"
         with contextlib.suppress(NaqshError, OSError):  # a full disk is not what is to be said
-            note = self.now() | {"words": words}
+            note = records.plain(records.Note(**self.now(), words=words))
             self.lead(lambda: append_line(self.folder.diagnosis, note))
         return NaqshError(words)
 

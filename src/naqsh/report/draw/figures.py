@@ -19,8 +19,9 @@ from naqsh.report.document import Key
 from naqsh.report.draw import palette
 from naqsh.report.draw.curves import envelope, evenly, running_mean, window
 from naqsh.report.draw.svg import svg
-from naqsh.report.read.facts import Curve, Histogram
+from naqsh.report.read.facts import Curve
 from naqsh.report.words import Words
+from naqsh.runs.records import Histogram
 
 SIZE = (4.2, 2.5)
 """Inches of one panel: two fit beside each other on a screen, one is as wide as a phone."""

@@ -13,31 +13,11 @@ from naqsh.report.read.evaluation import Likelihood, Measured
 from naqsh.report.read.samplers import Sampled
 from naqsh.report.read.translation import Translated
 from naqsh.runs.influences import Influenced
+from naqsh.runs.records import Histogram, Note, Record
 from naqsh.runs.results import differences
 
 TAIL = 0.1
 """Part of a curve's records, the last, over which its final value is averaged."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of ``metrics.jsonl``."""
-
-    step: int
-    epoch: float
-    seen: int
-    seconds: float
-    speed: float | None
-    losses: dict[str, float]
-    gradients: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """How a phase's weights are spread: counts between neighbouring edges."""
-
-    edges: Sequence[float]
-    counts: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -49,31 +29,6 @@ class Stage:
     grid: Path | None
     shown: dict[str, Path]
     weights: dict[str, Histogram]
-
-
-@dataclass(frozen=True)
-class Note:
-    """One line of ``diagnosis.jsonl``.
-
-    Attributes:
-        step: when it was said.
-        epoch: the same in epochs.
-        words: what was said, in English.
-        rule: which rule said it; empty in runs of before rules had names.
-        metric: the number that the rule watches.
-        value: what that number was.
-        before: where something has changed, what it was.
-        after: and what it is.
-    """
-
-    step: int
-    epoch: float
-    words: str
-    rule: str = ""
-    metric: str = ""
-    value: float | None = None
-    before: str = ""
-    after: str = ""
 
 
 @dataclass(frozen=True)

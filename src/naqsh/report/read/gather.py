@@ -9,7 +9,6 @@ is no run.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +21,12 @@ from naqsh.report.read import evaluation as measured
 from naqsh.report.read.bound import parse as parse_bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.detection import parse as parse_detected
-from naqsh.report.read.facts import Facts, Histogram, Note, Problem, Record, Stage, section
+from naqsh.report.read.facts import Facts, Problem, Stage, section
 from naqsh.report.read.samplers import parse as parse_sampled
 from naqsh.report.read.translation import parse as parse_translated
-from naqsh.runs import kept, packed
+from naqsh.runs import kept, packed, records
 from naqsh.runs.folder import FORMAT, RunFolder
+from naqsh.runs.records import schema
 from naqsh.runs.results import Result, Store
 
 T = TypeVar("T")
@@ -145,80 +145,27 @@ def _each(parse: Callable[[Any], T]) -> Callable[[list[Any]], list[T]]:
     return lambda lines: [parse(line) for line in lines]
 
 
+_record, _note = partial(records.read, records.Record), partial(records.read, records.Note)
+
+
 def _about(plain: Any) -> dict[str, Any]:
-    if plain["format"] != FORMAT:
-        raise ValueError(f"format {plain['format']} is not the one this Naqsh reads, {FORMAT}")
-    data, environment = plain["data"], plain["environment"]
-    return {
-        "format": FORMAT,
-        "naqsh": str(plain["naqsh"]),
-        "data": {
-            "name": str(data["name"]),
-            "fingerprint": str(data["fingerprint"]),
-            "count": int(data["count"]),
-            "shape": [int(size) for size in data["shape"]],
-            "classes": [str(name) for name in data["classes"]],
-            "notes": [str(note) for note in data.get("notes", [])],
-        },
-        "parameters": int(plain["parameters"]),
-        "memory": int(plain["memory"]),
-        "environment": {
-            str(name): value if isinstance(value, int) else str(value)
-            for name, value in environment.items()
-        },
-    }
+    """What ``run.json`` says, but not where images lie, nor what it was run on before."""
+    schema.require_format(plain, FORMAT)
+    kept = records.plain(records.read(records.About, plain))
+    del kept["recipe"], kept["history"], kept["data"]["place"]
+    return kept
 
 
 def _networks(plain: Any) -> dict[str, list[dict[str, Any]]]:
     return {
-        str(phase): [
-            {
-                "name": str(layer["name"]),
-                "kind": str(layer["kind"]),
-                "output": layer["output"] and [int(size) for size in layer["output"]],
-                "parameters": int(layer["parameters"]),
-            }
-            for layer in layers
-        ]
+        phase: [records.plain(records.read(records.Layer, layer)) for layer in layers]
         for phase, layers in plain.items()
     }
 
 
-def _record(plain: Any) -> Record:
-    speed = plain.get("speed")
-    return Record(
-        int(plain["step"]),
-        float(plain["epoch"]),
-        int(plain["seen"]),
-        float(plain["seconds"]),
-        None if speed is None else float(speed),
-        {str(name): float(value) for name, value in plain.get("losses", {}).items()},
-        {str(name): float(value) for name, value in plain.get("gradients", {}).items()},
-    )
-
-
 def _stage(plain: Any, grids: Path) -> Stage:
+    kept = records.read(records.Stage, plain)
     # Only the name counts: a folder from elsewhere must not make us read other files.
-    grid = Path(str(plain["grid"])).name if plain.get("grid") else None
-    shown = {str(kind): grids / Path(str(f)).name for kind, f in plain.get("shown", {}).items()}
-    weights = {
-        str(phase): Histogram(
-            [float(edge) for edge in spread["edges"]],
-            [float(count) for count in spread["counts"]],
-        )
-        for phase, spread in plain.get("weights", {}).items()
-    }
-    for spread in weights.values():
-        if len(spread.edges) != len(spread.counts) + 1:
-            raise ValueError("a histogram needs one edge more than counts")
-    place = grids / grid if grid else None
-    return Stage(int(plain["step"]), float(plain["epoch"]), place, shown, weights)
-
-
-def _note(plain: Any) -> Note:
-    said = Note(int(plain["step"]), float(plain["epoch"]), str(plain["words"]))
-    if "rule" not in plain:
-        return said
-    rule, metric, value = str(plain["rule"]), str(plain["metric"]), float(plain["value"])
-    before, after = str(plain.get("before", "")), str(plain.get("after", ""))
-    return replace(said, rule=rule, metric=metric, value=value, before=before, after=after)
+    shown = {name: grids / Path(file).name for name, file in (kept.shown or {}).items()}
+    grid = grids / Path(kept.grid).name if kept.grid else None
+    return Stage(kept.step, kept.epoch, grid, shown, kept.weights)

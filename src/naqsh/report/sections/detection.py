@@ -20,9 +20,9 @@ from naqsh.report.document import (
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, picture
 from naqsh.report.read.detection import Detected
-from naqsh.report.read.facts import Curve, Facts, Histogram
+from naqsh.report.read.facts import Curve, Facts
 from naqsh.report.words import Words
-from naqsh.runs.records import Choice, Scorer
+from naqsh.runs.records import Choice, Histogram, Scorer
 
 GOOD = "good"
 PICTURE_BYTES = 400_000

@@ -4,12 +4,13 @@ Training and studies write records by :func:`plain`; the report, and whoever els
 reads them by :func:`read`. What someone else or a later version has written beside is passed over,
 and what does not fit is one line that names it. Nothing here needs PyTorch.
 
-===============  =====================================================
+===============  ==================================================================
+``training``     ``run.json``, ``networks.json``, the logs of lines, ``state.json``
 ``measured``     ``evaluation.json``, ``samplers.json``, ``bound.json``
 ``detection``    ``detection.json``
 ``comparison``   ``comparison.json``
 ``translation``  ``translation.json``
-===============  =====================================================
+===============  ==================================================================
 """
 
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
@@ -45,9 +46,20 @@ from naqsh.runs.records.measured import (
     known,
 )
 from naqsh.runs.records.schema import checked, plain, read
+from naqsh.runs.records.training import (
+    About,
+    Data,
+    Histogram,
+    Layer,
+    Note,
+    Record,
+    Saved,
+    Stage,
+)
 from naqsh.runs.records.translation import Disturbed, Translation, TranslationOf
 
 __all__ = [
+    "About",
     "Best",
     "Better",
     "Bound",
@@ -56,26 +68,33 @@ __all__ = [
     "Comparison",
     "Conditions",
     "Constant",
+    "Data",
     "Detection",
     "Disturbed",
     "Drawn",
     "Entry",
     "Floor",
     "Found",
+    "Histogram",
     "Interval",
     "Kind",
+    "Layer",
     "Less",
     "Mean",
     "Measure",
     "Nearest",
     "Normal",
+    "Note",
     "Plainness",
     "Plan",
     "Point",
     "Quality",
+    "Record",
     "Roc",
+    "Saved",
     "Scorer",
     "Spread",
+    "Stage",
     "Step",
     "Suspects",
     "Translation",
