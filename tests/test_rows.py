@@ -12,6 +12,7 @@ from naqsh.core.spec import Layout
 from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.data import dataset as module
+from naqsh.data.crop import larger
 from naqsh.recipes import by_name
 from naqsh.training.rows import Batches, Others, fixed
 
@@ -26,8 +27,11 @@ def every_column(paired: bool = False) -> DataSet:
     return with_every_column(DataSet.of("every column", images, labels, ("a", "b", "c")), paired)
 
 
-def stream(data: DataSet, batch: int = 6, rank: int = 0, size: int = 1) -> Batches:
-    recipe = by_name("gan-digits").override({"training.batch": batch, "training.seed": 4})
+def stream(data: DataSet, batch: int = 6, rank: int = 0, size: int = 1, **how: object) -> Batches:
+    changes = {f"data.{name}": value for name, value in how.items()}
+    recipe = by_name("gan-digits").override(
+        {"training.batch": batch, "training.seed": 4, **changes}
+    )
     world = World(rank, size, torch.device("cpu"))
     return Batches(recipe, data, (0.0, 255.0), 1, world)
 
@@ -187,3 +191,82 @@ def test_columns_that_do_not_fit(columns, complaint):
     images = np.zeros((N, 1, 2, 2), np.uint8)
     with pytest.raises(ValueError, match=complaint):
         DataSet.of("x", images, **({"texts": [["a"]] * N} | columns))
+
+
+def places(count: int, side: int) -> np.ndarray:
+    """Images whose three channels say their row, their column and their number."""
+    images = np.empty((count, 3, side, side), np.uint8)
+    images[:, 0] = np.arange(side)[:, None]
+    images[:, 1] = np.arange(side)
+    images[:, 2] = np.arange(count)[:, None, None]
+    return images
+
+
+def with_wide(paired: bool) -> DataSet:
+    """Images of 16 px and, larger, of 18."""
+    made = [
+        DataSet.of("x", places(N, side)).with_columns(places(N, side), paired) for side in (16, 18)
+    ]
+    return replace(made[0], wide=made[1])
+
+
+def cuts(images: torch.Tensor) -> list[tuple[int, int, int, bool]]:
+    """Number, top, left and whether it is mirrored, of each image; all of it is one cut."""
+    found = []
+    for image in images.round().int().numpy():
+        mirrored = bool(image[1, 0, 0] > image[1, 0, -1])
+        image = image[..., ::-1] if mirrored else image
+        top, left = int(image[0, 0, 0]), int(image[1, 0, 0])
+        assert (image[0] == np.arange(top, top + 16)[:, None]).all()
+        assert (image[1] == np.arange(left, left + 16)).all()
+        found.append((int(image[2, 0, 0]), top, left, mirrored))
+    return found
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_images_are_cut_at_a_place_of_their_own(paired):
+    data = with_wide(paired)
+    first, second = [], []
+    made = stream(data, batch=60, crop=True, flip=True)
+    for step in range(30):
+        batch = made.take("p", step, 0, 0)
+        assert batch.images.shape == batch.second.shape == (60, 3, 16, 16)
+        first += cuts(batch.images)
+        second += cuts(batch.second)
+    assert (first == second) == paired
+    for cut in (first, second):
+        # Nine places, mirrored or not: each as often as the others, within five deviations.
+        counts = np.bincount([(y * 3 + x) * 2 + flip for _, y, x, flip in cut], minlength=18)
+        assert (abs(counts - 100) < 5 * 100**0.5).all()
+    if not paired:  # neither place nor mirroring of the one tells those of the other
+        same = [a[1:] == b[1:] for a, b in zip(first, second, strict=True)]
+        assert abs(sum(same) - 100) < 50
+
+
+def test_a_cut_is_a_function_of_the_position():
+    data = with_wide(False)
+    whole = stream(data, crop=True).take("p", 3, 0, 0)
+    halves = [stream(data, rank=rank, size=2, crop=True).take("p", 3, 0, 0) for rank in (0, 1)]
+    for name in ("images", "second"):
+        assert torch.equal(torch.cat([getattr(h, name) for h in halves]), getattr(whole, name))
+    # The order of the images is that without cuts.
+    plain = stream(data).take("p", 3, 0, 0)
+    assert torch.equal(plain.images[:, 2, 0, 0], whole.images[:, 2, 0, 0])
+    # Rows that are named are never cut.
+    batch = fixed(data, [3], (0.0, 255.0), Noise(0, 1))
+    assert torch.equal(batch.images[0].round().byte(), torch.from_numpy(data.images[3]))
+    with pytest.raises(ValueError, match="there are none"):
+        stream(replace(data, wide=None), crop=True)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_larger_images_go_along_when_a_set_is_divided(paired):
+    for part in (*with_wide(paired).hold_out(0.25, seed=3), with_wide(paired).subset([7, 2])):
+        for own, wide in ((part.images, part.wide.images), (part.second, part.wide.second)):
+            assert own[:, 2, 0, 0].tolist() == wide[:, 2, 0, 0].tolist()
+            assert wide.shape[2:] == (18, 18)
+
+
+def test_sizes_of_larger_images():
+    """Those of the papers, and one pixel more where there is not that many."""
+    assert [larger(size) for size in (256, 128, 64, 16, 4)] == [286, 143, 72, 18, 5]

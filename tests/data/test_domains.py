@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from naqsh.core.errors import NaqshError
-from naqsh.data import DataSet, load
+from naqsh.data import DataSet, edges, load
 
 Picture = Callable[..., Path]
 
@@ -189,7 +189,7 @@ def test_coloured_ones_have_their_grey_and_many_hues() -> None:
 
 
 def test_second_domains_that_cannot_be_made(tmp_path: Path, picture: Picture) -> None:
-    with pytest.raises(NaqshError, match=r"data\.second named 'upside-down'; known: coloured, inv"):
+    with pytest.raises(NaqshError, match=r"data\.second named 'upside-down'; known: coloured, ed"):
         load("digits", second="upside-down")
     write(picture, {"A": 3, "B": 3})
     with pytest.raises(NaqshError, match="two domains already"):
@@ -197,3 +197,163 @@ def test_second_domains_that_cannot_be_made(tmp_path: Path, picture: Picture) ->
     write(picture, {"../few": 3})
     with pytest.raises(NaqshError, match="at least 4"):
         load(str(tmp_path / "few"), second="inverted")
+
+
+def pairs(picture: Picture) -> None:
+    for number in range(4):
+        picture(f"in/trainA/{number}.png", seed=number)
+        picture(f"in/trainB/{number}.jpg", size=(16, 16), seed=number)
+
+
+def test_pairs_by_name(tmp_path: Path, picture: Picture) -> None:
+    for number, name in enumerate(["c/3", "a", "b.b", "c/4"]):
+        picture(f"in/trainA/{name}.png", mode="L", seed=number)
+        picture(f"in/trainB/{name}.{['bmp', 'png'][number % 2]}", mode="L", seed=number)
+    found = taken(tmp_path, paired="names")
+    assert found.paired
+    assert found.layout.paired
+    assert np.array_equal(found.images, found.second)
+    assert not taken(tmp_path).paired
+    with pytest.raises(NaqshError, match="no test split"):
+        taken(tmp_path, "test", paired="names")
+
+
+@pytest.mark.parametrize(
+    ("extra", "complaint"),
+    [
+        (["trainA/5.png"], r"no partner .* trainA/5\.png \(train split\); add them"),
+        (["trainB/5.png"], r"no partner .* trainB/5\.png"),
+        ([f"trainB/x{n}.png" for n in range(5)], r"trainB/x0.png, .*x1.png, .*x2.png and 2 more"),
+        (["trainA/1.gif"], "1.gif and .*1.png of domain A have one name"),
+    ],
+)
+def test_names_without_a_partner(
+    tmp_path: Path, picture: Picture, extra: list[str], complaint: str
+) -> None:
+    pairs(picture)
+    for name in extra:
+        picture(f"in/{name}")
+    with pytest.raises(NaqshError, match=complaint) as told:
+        taken(tmp_path, paired="names", size=8)
+    assert "\n" not in str(told.value)
+    assert not taken(tmp_path, size=8).paired
+
+
+def test_a_broken_image_takes_its_partner_along(tmp_path: Path, picture: Picture) -> None:
+    for number in range(5):
+        for letter in "AB":
+            picture(f"in/train{letter}/{number}.png", seed=number)
+    (tmp_path / "in/trainA/1.png").write_bytes(b"no image")
+    (tmp_path / "in/trainB/3.png").write_bytes(b"no image")
+    found = taken(tmp_path, paired="names", skip_broken=True)
+    assert len(found) == 3
+    assert np.array_equal(found.images, found.second)
+    assert found.notes[-1] == "in: 2 images left out, as their partners are broken"
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_pairs_side_by_side(tmp_path: Path, picture: Picture, size: int | None) -> None:
+    for split, count in {"train": 4, "val": 2}.items():
+        for number in range(count):
+            picture(f"in/{split}/{number}.png", size=(16, 8), seed=number)
+    found = taken(tmp_path, paired="side-by-side", size=size)
+    plain = load(str(tmp_path / "in")).images
+    if size is None:
+        assert np.array_equal(np.concatenate([found.images, found.second], -1), plain)
+    assert (found.paired, found.domains, found.shape[1]) == (True, ("A", "B"), size or 8)
+    assert len(taken(tmp_path, "test", paired="side-by-side")) == 2
+    picture("in/train/odd.png", size=(15, 8))
+    with pytest.raises(NaqshError, match=r"odd.png is 15 pixels wide, so that its halves"):
+        taken(tmp_path, paired="side-by-side", size=4)
+
+
+def test_pairs_where_there_can_be_none(tmp_path: Path, picture: Picture) -> None:
+    pairs(picture)
+    with pytest.raises(NaqshError, match="two domains in folders of their own"):
+        taken(tmp_path, paired="side-by-side")
+    with pytest.raises(NaqshError, match="has no two domains to pair"):
+        load(str(tmp_path / "in/trainA"), paired="names")
+    with pytest.raises(NaqshError, match=r"data\.paired is for folders of images"):
+        load("digits", paired="names")
+    with pytest.raises(NaqshError, match=r"data\.paired named 'x'; known: names, none, side"):
+        load("digits", paired="x")
+
+
+def test_a_split_that_is_held_out_keeps_pairs_and_equal_images_together(
+    tmp_path: Path, picture: Picture
+) -> None:
+    for number in range(12):
+        # 0 and 1 are equal in A, 1 and 2 in B: these three stay together.
+        picture(f"in/A/{number}.png", seed=max(number, 1))
+        picture(f"in/B/{number}.png", seed=100 + (2 if number == 1 else number))
+    for seed in range(6):
+        how = {"holdout": 0.25, "holdout_seed": seed, "paired": "names"}
+        train, test = taken(tmp_path, **how), taken(tmp_path, "test", **how)
+        assert (len(train), len(test)) in [(9, 3), (8, 4)]
+        assert not rows(train.images) & rows(test.images)
+        assert not rows(train.second) & rows(test.second)
+        whole = taken(tmp_path, paired="names")
+        known = dict(zip(map(bytes, whole.second), whole.images, strict=True))
+        for part in (train, test):
+            together = zip(part.images, part.second, strict=True)
+            assert all(
+                np.array_equal(image, known[bytes(other)])
+                for image, other in together
+                if bytes(other) != bytes(whole.second[1])
+            )
+
+
+def test_both_domains_are_held_out_each_by_itself(tmp_path: Path, picture: Picture) -> None:
+    write(picture, {"A": 8, "B": 12})
+    train, test = (taken(tmp_path, split, holdout=0.25, crop=True) for split in ("train", "test"))
+    for part in (train, test):
+        assert part.wide is not None
+        assert (len(part.wide), len(part.wide.second)) == (len(part), len(part.second))
+    assert [(len(d), len(d.second)) for d in (train, test)] == [(6, 9), (2, 3)]
+    assert not rows(train.second) & rows(test.second)
+    assert "2 of its 8 images and 3 of the 12 of its second domain are held out" in test.notes[-1]
+
+
+def test_edges_are_pairs_with_their_images() -> None:
+    plain, found = load("digits"), load("digits", second="edges")
+    assert np.array_equal(found.second, plain.images)
+    assert (found.paired, found.domains) == (True, ("edges", "images"))
+    assert np.array_equal(found.labels, plain.labels)
+    assert set(np.unique(found.images)) == {0, 255}
+    # Each by itself: one alone, or the set turned round, has the same edges.
+    assert np.array_equal(edges.of(plain.images[5:6])[0], found.images[5])
+    assert np.array_equal(edges.of(plain.images[::-1])[::-1], found.images)
+
+
+def test_where_edges_are() -> None:
+    """Along the border of a square, one pixel wide; none in a flat image or a gentle slope."""
+    images = np.full((3, 1, 32, 32), 60, np.uint8)
+    images[0, 0, 8:24, 8:24] = 200
+    images[1, 0] = np.arange(32) * 4
+    found = edges.of(images)[:, 0] > 0
+    assert not found[1:].any()
+    inside, outside = found[0, 10:22, 10:22], found[0].copy()
+    outside[6:26, 6:26] = False
+    assert not inside.any()
+    assert not outside.any()
+    # Lines through the middle cross the border twice, one pixel each time.
+    assert found[0, 16].sum() == found[0, :, 16].sum() == 2
+    assert (np.flatnonzero(found[0, 16]) // 8).tolist() in ([0, 2], [1, 2], [0, 3], [1, 3])
+    colour = edges.of(np.repeat(images, 3, 1))
+    assert (colour[:, 0] == colour[:, 2]).all()
+
+
+def test_larger_images_are_made_from_the_files(tmp_path: Path, picture: Picture) -> None:
+    write(picture, {"A": 3, "B": 3}, size=(40, 40))
+    found = taken(tmp_path, size=16, crop=True)
+    assert np.array_equal(found.wide.images, taken(tmp_path, size=18).images)
+    assert np.array_equal(found.wide.second, taken(tmp_path, size=18).second)
+    assert found.fingerprint == taken(tmp_path, size=16).fingerprint
+    assert taken(tmp_path, crop=True).wide.shape == (3, 45, 45)
+    coloured = load("digits", second="coloured", crop=True)
+    again = load("digits", second="coloured", size=18)
+    assert np.array_equal(coloured.wide.second, again.second)
+    assert np.array_equal(coloured.labels, again.labels)
+    write(picture, {"../flat": 3}, size=(30, 20))
+    with pytest.raises(NaqshError, match=r"square images, .* are 30x20; give data.size, .* 20"):
+        load(str(tmp_path / "flat"), crop=True)

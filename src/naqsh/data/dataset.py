@@ -37,6 +37,8 @@ class DataSet:
         domains: the names of the two domains; empty where there is one.
         captions: embeddings of K captions of each image, float32 with shape (N, K, d), or None.
         texts: the K captions of each of the N images as sentences; empty where there are none.
+        wide: the same set with larger images, which training cuts at random places; or None. See
+            :mod:`naqsh.data.crop`.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataSet:
     captions: NDArray[np.float32] | None = None
     texts: tuple[tuple[str, ...], ...] = ()
     domains: tuple[str, ...] = ()
+    wide: "DataSet | None" = None
 
     @classmethod
     def of(
@@ -158,6 +161,7 @@ class DataSet:
         labels = None if self.labels is None else self.labels[index]
         images, fingerprint = _selected(self.images, labels, index, self.fingerprint)
         chosen = DataSet(self.name, images, labels, self.classes, fingerprint, self.notes)
+        chosen = replace(chosen, wide=None if self.wide is None else self.wide.subset(index))
         second = self.second
         if second is not None and self.paired:
             second, _ = _selected(second, None, index, f"{self.fingerprint} second")
@@ -188,12 +192,20 @@ class DataSet:
         if self.second is None or self.paired:
             return self.subset(stay), self.subset(held)
         own = _division(len(self.second), fraction, seed, "hold out second", self.name)
-        of = f"{self.fingerprint} second"
-        rest, out = (
-            replace(self, second=_selected(self.second, None, index, of)[0]).subset(part)
-            for part, index in zip((stay, held), own, strict=True)
-        )
-        return rest, out
+        return self.of_both(stay, own[0]), self.of_both(held, own[1])
+
+    def of_both(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> "DataSet":
+        """Some images of each of two domains that are not paired.
+
+        Args:
+            first: which of the first, integers in [0, N).
+            second: which of the second, integers in [0, M).
+        """
+        assert self.second is not None
+        assert not self.paired
+        kept, _ = _selected(self.second, None, second, f"{self.fingerprint} second")
+        wide = None if self.wide is None else self.wide.of_both(first, second)
+        return replace(replace(self, second=kept, wide=None).subset(first), wide=wide)
 
     def some(self, n: int, seed: int) -> "DataSet":
         """`n` of the images at random, the same every time, in the set's order; all if it has less.

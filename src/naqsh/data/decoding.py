@@ -13,7 +13,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,7 @@ def decode(
     channels: int | None = None,
     size: int | None = None,
     range: Range = None,
+    half: Literal["left", "right"] | None = None,
 ) -> Decoded:
     """One image as an array.
 
@@ -123,9 +124,11 @@ def decode(
         channels: 1 or 3; None keeps what it has.
         size: side to crop and resize to; None keeps its size.
         range: the values that become 0 and 255; None takes 0 and the largest of the file's type.
+        half: which half of it; None takes all.
 
     Raises:
-        NaqshError: it cannot be read, or has too many pixels or pixels of no use.
+        NaqshError: it cannot be read, has too many pixels or pixels of no use, or halves that are
+            not equal.
     """
     try:
         with _open(file, name) as opened:
@@ -133,6 +136,8 @@ def decode(
             picture, *values = _eight_bits(opened, file, name, range)
             wanted = (1 if grey else 3) if channels is None else channels
             picture = _coloured(picture, wanted)
+            if half is not None:
+                picture = _half(picture, half, name)
             if size is not None:
                 picture = pixels.fit(picture, size)
             return Decoded(pixels.to_array(picture), *values)
@@ -155,6 +160,17 @@ def of_picture(picture: Image.Image, name: str, channels: int) -> NDArray[np.uin
 def _coloured(picture: Image.Image, channels: int) -> Image.Image:
     mode = {1: "L", 3: "RGB"}[channels]
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _half(picture: Image.Image, half: Literal["left", "right"], name: str) -> Image.Image:
+    width, height = picture.size
+    if width % 2:
+        raise NaqshError(
+            f"image {name} is {width} pixels wide, so that its halves are not equal; cut it to an "
+            "even width"
+        )
+    left = 0 if half == "left" else width // 2
+    return picture.crop((left, 0, left + width // 2, height))
 
 
 def upright(path: Path) -> tuple[Image.Image, bool]:

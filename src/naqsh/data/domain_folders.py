@@ -41,12 +41,19 @@ class Domains:
         train: the files of A and of B; either may be empty.
         test: likewise; None where the folder has no test split.
         notes: what must be known of it.
+        depth: how many folders above a file tell its split and its domain.
     """
 
     folder: Path
     train: tuple[Files, Files]
     test: tuple[Files, Files] | None
     notes: tuple[str, ...]
+    depth: int
+
+    def name(self, file: Path) -> str:
+        """What a file is called within its domain; without its ending."""
+        below = file.relative_to(self.folder).parts[self.depth :]
+        return Path(*below).with_suffix("").as_posix()
 
     def of(self, split: str) -> tuple[Files, Files]:
         """The files of one split; raises NaqshError where there is no such split."""
@@ -94,7 +101,7 @@ def find(folder: Path) -> Domains | None:
     if layout.found and layout.found.test:
         test = _files(folder, tree, layout, layout.found.test)
         train, test = _without_links(tree, train, test), _without_links(tree, test, train)
-    return Domains(folder, train, test, _notes(folder, tree, layout, train, test))
+    return Domains(folder, train, test, _notes(folder, tree, layout, train, test), layout.depth)
 
 
 def _may_be(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,14 @@ class Options:
         channels: 1 or 3; None gives grey when all images are grey, otherwise colour.
         range: the values that become black and white; None takes those of each file's type.
         skip_broken: leave out what cannot be read, instead of refusing it.
+        half: of images that hold two side by side, which one is read; None reads all of it.
     """
 
     size: int | None = None
     channels: int | None = None
     range: Range = None
     skip_broken: bool = False
+    half: Literal["left", "right"] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def _content(folder: Path, listing: Listing, kept: Listing, options: Options) ->
         others = [path for path in kept.files if path not in failed]
         raise Broken(sorted([*errors, *_failures(others, options)], key=lambda pair: pair[0]))
     width, height = _common_size(kept.files, headers, options.size)
+    width //= 2 if options.half and options.size is None else 1
     grey = all(header.grey for header in headers)
     shape = (options.channels or (1 if grey else 3), height, width)
     left = set(kept.files)
@@ -215,7 +218,7 @@ def _decoded(
     """The images in chunks; what they show of the range of values goes to ``about["notes"]``."""
 
     def one(path: Path) -> Decoded:
-        return decoding.decode(path, str(path), channels, options.size, options.range)
+        return decoding.decode(path, str(path), channels, options.size, options.range, options.half)
 
     errors: list[tuple[Path, NaqshError]] = []
     largest, top, cut = 0.0, 255.0, 0

@@ -1,6 +1,7 @@
 """From what the user types to a data set."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,15 @@ from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
 from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
+from naqsh.data.crop import larger
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.derived import with_second
 from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
 from naqsh.io import places
+
+PAIRED = ("none", "names", "side-by-side")
+"""How it is told which images of two domains belong together."""
 
 _KINDS = f"give a folder of images, a .npy or .npz file, or one of {', '.join(CATALOG)}"
 
@@ -32,7 +37,9 @@ def load(
     range: tuple[float, float] | None = None,
     good: str | None = None,
     skip_broken: bool = False,
+    paired: str = "none",
     second: str = "none",
+    crop: bool = False,
 ) -> DataSet:
     """Load a data set.
 
@@ -61,8 +68,13 @@ def load(
         good: of a folder with good and faulty images, the sub-folder of good ones, which alone are
             trained on; the test split keeps all.
         skip_broken: leave out images of a folder that cannot be read, with a note of their number.
-        second: how a second domain is made of the images, see :mod:`naqsh.data.derived`; "none"
-            makes none.
+        paired: of a folder of two domains, whether images of equal names belong together,
+            ``"names"``; ``"side-by-side"`` takes every image of a folder for a pair, its left half
+            being of the first domain; ``"none"``.
+        second: how a second domain is made of the images, see :mod:`naqsh.data.derived`; or
+            ``"none"``.
+        crop: give the images in a larger size too, as :attr:`DataSet.wide`, from which those of
+            training are cut; see :mod:`naqsh.data.crop`.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -77,9 +89,13 @@ def load(
         raise NaqshError(f"{source!r:.40} names no data set; {_KINDS}")
     source = str(source)
     options = arrays.Options(key, labels, range)
+    if paired not in PAIRED:
+        raise one_of("data.paired", paired, PAIRED)
+    pairs = None if paired == "none" else paired
     if source in CATALOG:
-        _only_for(source, key=key, labels=labels, range=range, good=good)
-        found = named.read(Wanted(CATALOG[source], split, size, channels, home, download))
+        _only_for(source, key=key, labels=labels, range=range, good=good, paired=pairs)
+        wanted = Wanted(CATALOG[source], split, size, channels, home, download)
+        found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
         return found if second == "none" else with_second(found, second)
     path = places.expanded(source)
     try:
@@ -92,13 +108,17 @@ def load(
     if is_folder:
         _only_for(source, key=key, labels=labels)
     else:
-        _only_for(source, good=good)
+        _only_for(source, good=good, paired=pairs)
     divided = holdout > 0 and not (_has_test(path) if is_folder else arrays.has_test(path, options))
     part: Split = "train" if divided else split
-    if is_folder:
-        found = _of_folder(path, part, good, folders.Options(size, channels, range, skip_broken))
-    else:
-        found = _of_array(path, part, size, channels, options)
+
+    def at(side: int | None) -> DataSet:
+        if is_folder:
+            how = folders.Options(side, channels, range, skip_broken)
+            return _of_folder(path, part, good, paired, how)
+        return _of_array(path, part, side, channels, options)
+
+    found = _at(size, crop, at)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
     if second != "none":
@@ -112,9 +132,38 @@ def _has_test(folder: Path) -> bool:
     return listing.has_test(folder) if two is None else two.test is not None
 
 
-def _of_folder(path: Path, split: Split, good: str | None, options: folders.Options) -> DataSet:
-    if good is None and (two := domain_folders.find(path)):
-        return domains.read(two, split, options)
+def _at(size: int | None, crop: bool, read: Callable[[int | None], DataSet]) -> DataSet:
+    """A set at a size and, where images are to be cut out, at the larger one too."""
+    found = read(size)
+    if not crop:
+        return found
+    _, height, width = found.shape
+    if height != width:
+        raise NaqshError(
+            f"data.crop needs square images, and those of {found.name} are {width}x{height}; give "
+            f"data.size, for example {min(height, width)}"
+        )
+    return replace(found, wide=read(larger(height)))
+
+
+def _of_folder(
+    path: Path, split: Split, good: str | None, paired: str, options: folders.Options
+) -> DataSet:
+    two = domain_folders.find(path) if good is None else None
+    if paired == "side-by-side":
+        if two is not None:
+            raise NaqshError(
+                f"{path} has its two domains in folders of their own; images side by side lie in "
+                "one: --data.paired names pairs those of equal names"
+            )
+        return domains.side_by_side(path, split, options)
+    if two is not None:
+        return domains.read(two, split, options, paired=paired == "names")
+    if paired == "names":
+        raise NaqshError(
+            f"{path} has no two domains to pair: name their folders A and B, or trainA and trainB "
+            "(testA, testB)"
+        )
     found = folders.read(path, split, options, good)
     files = found.listing
     name = whole(path.resolve().name)
@@ -140,7 +189,7 @@ def _only_for(source: str, **given: object) -> None:
     """Refuse what says how another kind of source is read."""
     for name, value in given.items():
         if value is not None:
-            what = "folders of images" if name == "good" else ".npy and .npz files"
+            what = "folders of images" if name in ("good", "paired") else ".npy and .npz files"
             what += " and folders of images" if name == "range" else ""
             raise NaqshError(f"data.{name} is for {what}, which {source} is not; leave it out")
 

@@ -24,9 +24,9 @@ from naqsh.io.files import flat
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
-_LATER: dict[str, dict[str, str | None]] = {
+_LATER: dict[str, dict[str, str | bool | None]] = {
     "training": {"init_from": None, "init_sha256": None},
-    "data": {"second": "none"},
+    "data": {"crop": False, "paired": "none", "second": "none"},
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
@@ -43,6 +43,7 @@ class Data:
         size: resize to `size` x `size` pixels; None keeps the set's own size.
         channels: 1 (grey) or 3 (colour); None keeps the set's own.
         flip: mirror half of the training images left to right.
+        crop: cut training images at a random place out of ones that are larger by 286/256.
         holdout: share of the images held out as test split, where the set has none of its own.
         holdout_seed: which images are held out; the training's seed has no part in it.
         key: of an .npz file, the array of images, where names and shapes do not tell.
@@ -50,7 +51,9 @@ class Data:
         range: the values that are black and white, as 0,1; None takes those of the type.
         good: sub-folder of the good images, which alone are trained on where others are faulty.
         skip_broken: leave out images of a folder that cannot be read, instead of refusing them.
-        second: make a second domain of half of the images, inverted or coloured.
+        paired: which images of two domains belong together: those of equal names, or the left and
+            the right half of each.
+        second: make a second domain: half of the images inverted or coloured, or paired with edges.
     """
 
     name: str
@@ -64,7 +67,9 @@ class Data:
     range: tuple[float, float] | None = None
     good: str | None = None
     skip_broken: bool = False
-    second: Literal["none", "inverted", "coloured"] = "none"
+    crop: bool = False
+    paired: Literal["none", "names", "side-by-side"] = "none"
+    second: Literal["none", "inverted", "coloured", "edges"] = "none"
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:

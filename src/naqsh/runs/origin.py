@@ -70,7 +70,9 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         range=recipe.data.range,
         good=recipe.data.good,
         skip_broken=recipe.data.skip_broken,
+        paired=recipe.data.paired,
         second=recipe.data.second,
+        crop=recipe.data.crop and split == "train",
     )
 
 

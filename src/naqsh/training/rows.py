@@ -16,6 +16,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise, derive
 from naqsh.core.world import World
 from naqsh.data import DataSet, Loader, to_float
+from naqsh.data.crop import cut
 from naqsh.recipes.recipe import Recipe
 
 Indices = NDArray[np.int64]
@@ -125,14 +126,18 @@ class Batches:
         self.local = world.share(training.batch, training.accumulate)
         self.per_step = training.batch * repeats
         self._data, order = data, derive(training.seed, "order")
+        if recipe.data.crop and data.wide is None:
+            raise ValueError("images are cut out of larger ones, and there are none")
+        self._crop = recipe.data.crop
+        held = data.wide if data.wide is not None and self._crop else data
         self._loader = Loader(
-            data.images, data.labels, seed=order, device=world.device, flip=recipe.data.flip
+            held.images, data.labels, seed=order, device=world.device, flip=recipe.data.flip
         )
         self._second: Loader | None = None
-        if data.second is not None:
+        if held.second is not None:
             own = order if data.paired else derive(training.seed, "order of the second domain")
             self._second = Loader(
-                data.second, None, seed=own, device=world.device, flip=recipe.data.flip
+                held.second, None, seed=own, device=world.device, flip=recipe.data.flip
             )
         self._others = Others(data) if data.captions is not None else None
 
@@ -157,15 +162,26 @@ class Batches:
             others = self._others(rows, chance)
             mismatched = self._captions(others, position, "caption of the mismatched")
         if self._second is not None:
-            second = to_float(self._second.take(position, count)[0], *self.value_range)
+            partners, _ = self._second.take(position, count)
+            place = "crop" if self._data.paired else "crop of the second domain"
+            second = to_float(self._cut(partners, position, place), *self.value_range)
         return Batch(
-            to_float(images, *self.value_range),
+            to_float(self._cut(images, position, "crop"), *self.value_range),
             labels,
             noise,
             captions=captions,
             mismatched=mismatched,
             second=second,
         )
+
+    def _cut(self, images: Tensor, position: int, purpose: str) -> Tensor:
+        """Images of the stream at the set's size, cut out of larger ones where it is asked for."""
+        if not self._crop:
+            return images
+        chance = Noise(
+            derive(self.training.seed, purpose), len(images), position, self.world.device
+        )
+        return cut(images, *self._data.shape[1:], chance)
 
     def _captions(self, rows: Indices, position: int, purpose: str) -> Tensor:
         """One caption of each row, drawn for its position in the stream."""

@@ -1,0 +1,45 @@
+"""Training images cut at a random place out of larger ones, as CycleGAN and pix2pix do it.
+
+An image of 128 px is cut out of the same image of 143: 286 to 256. The larger ones are made once,
+from the files as they are, so that nothing is enlarged that has more pixels; a batch is then cut
+where it lies. Validation and test images are never cut: they are whole, at the size.
+
+References:
+    Image-to-Image Translation with Conditional Adversarial Networks (Isola et al., 2017), CVPR,
+    arXiv:1611.07004, section 6.2: random jitter by resizing to 286x286 and cropping to 256x256.
+"""
+
+import torch
+from torch import Tensor
+
+from naqsh.core.noise import Noise
+
+
+def larger(size: int) -> int:
+    """The side of the images that those of `size` pixels are cut out of; at least one more."""
+    return max(size + 1, (size * 286 + 128) // 256)
+
+
+def cut(images: Tensor, height: int, width: int, chance: Noise) -> Tensor:
+    """Each image cut to a size at a place of its own.
+
+    Args:
+        images: any type, with shape (N, C, H, W), H >= height and W >= width.
+        height: of what is cut out.
+        width: likewise.
+        chance: of these N images, on their device: one place each, all being as likely.
+
+    Returns:
+        the same type with shape (N, C, height, width).
+    """
+    count, channels, *sides = images.shape
+    device = images.device
+    grid = [torch.arange(n, device=device) for n in (count, channels, height, width)]
+    n, c, y, x = (
+        line.view([-1 if axis == own else 1 for axis in range(4)]) for own, line in enumerate(grid)
+    )
+    top, left = (
+        chance.integers(side - kept + 1).view(-1, 1, 1, 1)
+        for side, kept in zip(sides, (height, width), strict=True)
+    )
+    return images[n, c, y + top, x + left]
