@@ -1,32 +1,9 @@
 """One self-contained HTML page about a run, about several side by side, or about a comparison.
 
-=============  ===================================================================================
-``facts``      what is known of a run, as plain data
-``gather``     reads run folders into :class:`~naqsh.report.read.facts.Facts`; says what is missing
-``curves``     running means and thinning of long series
-``figures``    series and histograms, drawn
-``svg``        a drawing made fit to stand inside a page
-``scatter``    measures in a plane, as inline SVG
-``images``     grids of images to data URIs
-``words``      the texts of a language, and how it writes numbers
-``document``   sections, figures and tables, numbered in the order they are made
-``panels``     what the figures share
-``losses``     the figures of what is minimised and of its parts
-``plots``      the other figures of a run's page
-``tables``     the tables of a run's page
-``page``       which sections a run's page has, and in what order
-``comparing``  the figures, the table and the ranks of a comparison
-``compared``   what a comparison's folder holds
-``verdicts``   which runs a measure tells apart
-``floor``      what real images come to
-``comparison`` the page that lays families side by side
-``results``    what a page embeds: all results as plain data
-``html``       the page from the document, by the templates
-``pieces``     the same document, one figure or table at a time
-``notebook``   a notebook of the pieces, executed
-=============  ===================================================================================
-
-A page depends on the bytes of its run folders alone: no clock, no path of the machine, no network.
+``read/`` makes values of run folders, ``draw/`` images of values, ``sections/`` pieces of both;
+``page`` and ``comparison`` make a document of the pieces, which ``html``, ``pieces`` and
+``notebook`` show, in the words of a language. A page depends on the bytes of its run folders alone:
+no clock, no path of the machine, no network.
 """
 
 from collections.abc import Collection, Sequence
@@ -47,7 +24,7 @@ __all__ = ["Piece", "Report", "open", "write", "write_comparison", "write_notebo
 
 
 def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
-    """Write the report of one run folder, of several side by side, or of a comparison's folder.
+    """Write the report of one run folder, of several side by side, or of a comparison.
 
     Args:
         folder: a run folder or several, or one that `naqsh compare` made.
@@ -69,18 +46,15 @@ def write(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Pat
 def write_comparison(
     folders: Path | Sequence[Path], out: Path, language: str = "en", *, taken: Collection[str] = ()
 ) -> Path:
-    """Write the page that ranks runs by quality, diversity and speed.
+    """Write the page that ranks runs by quality, diversity and speed, and return `out`.
 
     Args:
         folders: a folder with ``comparison.json``, which names the runs, the budget and what
             failed, or run folders.
-        out: the HTML file; its folder is made where it is missing.
+        out: as for :func:`write`.
         language: ``en`` or ``fa``.
         taken: run folders outside of the comparison's that may be shown; ``comparison.json`` alone
             leads to none.
-
-    Returns:
-        `out`.
 
     Raises:
         NaqshError: there is no run to show, a file is damaged, or `out` has no name of a page.
@@ -105,16 +79,8 @@ def cautions(folder: Path, taken: Collection[str] = ()) -> list[str]:
 def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en") -> Path:
     """Write the same as :func:`write` as a notebook, executed, with its outputs stored.
 
-    Args:
-        folder: a run folder or several, or one that `naqsh compare` made.
-        out: a file ending in ``.ipynb``; its folder is made where it is missing.
-        language: ``en`` or ``fa``.
-
-    Returns:
-        `out`.
-
-    Raises:
-        NaqshError: as :func:`write`, and where a package of the ``notebook`` extra is missing.
+    `out` ends in ``.ipynb``. Raises NaqshError as :func:`write` does, and where a package of the
+    ``notebook`` extra is missing.
     """
     from naqsh.report import notebook
     from naqsh.report.pieces import Report
@@ -130,16 +96,8 @@ def write_notebook(folder: Path | Sequence[Path], out: Path, language: str = "en
 def open(folder: str | Path | Sequence[str | Path], language: str = "en") -> "Report":
     """Open a report to show it piece by piece, for example in a notebook.
 
-    Args:
-        folder: a run folder or several, or one that `naqsh compare` made.
-        language: ``en`` or ``fa``.
-
-    Returns:
-        the report: ``figure(name)``, ``table(name)`` and ``text(section)`` show themselves,
-        ``figures``, ``tables`` and ``sections`` are the names.
-
-    Raises:
-        NaqshError: a folder holds no run, or a recipe is damaged.
+    Arguments and errors are those of :func:`write`. The report's ``figure(name)``, ``table(name)``
+    and ``text(section)`` show themselves; ``figures``, ``tables`` and ``sections`` are the names.
     """
     from naqsh.report.pieces import Report
 

@@ -13,13 +13,14 @@ from markupsafe import Markup
 
 from naqsh.core.measured import Caution
 from naqsh.report import cells, page
-from naqsh.report.document import Block, Document, Maker, Paragraph, listings
+from naqsh.report.document import Block, Document, Paragraph
 from naqsh.report.draw import panels, plots
+from naqsh.report.maker import Maker, listings
 from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers
+from naqsh.report.sections import bound, losses, remarks, samplers, tables
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
@@ -29,7 +30,6 @@ __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "re
 
 
 def build(found: Comparison, words: Words) -> Document:
-    """The page of a comparison."""
     maker = Maker(words)
     runs = found.runs
     parts: dict[str, page.Make] = {
@@ -42,9 +42,9 @@ def build(found: Comparison, words: Words) -> Document:
         "detection": anomalies.blocks,
         "losses": _losses,
         "diagnosis": page.diagnosis,
-        "networks": page.networks,
-        "hyperparameters": page.hyperparameters,
-        "environment": page.environment,
+        "networks": tables.networks,
+        "hyperparameters": tables.hyperparameters,
+        "environment": tables.environment,
         "again": page.again,
     }
     sections = page.sections(maker, runs, parts)
@@ -143,11 +143,8 @@ def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    figure = plots.last_grids(maker, runs)
-    return [
-        figure or maker.paragraph("absences.none.grids"),
-        *plots.shown(maker, runs),
-    ]
+    grids = plots.last_grids(maker, runs) or maker.paragraph("absences.none.grids")
+    return [grids, *plots.shown(maker, runs)]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -157,10 +154,9 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         if totals := losses.minimised(run):
             lines = list(totals.items())
             made.append(panels.plot(maker, "losses", run.label, lines, whole=True))
-    if not made:
-        return [maker.paragraph("absences.none.losses")]
     found = [(run, losses.minimised(run)) for run in runs]
-    return [maker.figure("each_loss", made, notes=panels.smooth(maker, found))]
+    figure = maker.figure("each_loss", made, notes=panels.smooth(maker, found))
+    return [figure or maker.paragraph("absences.none.losses")]
 
 
 def ranked(runs: Sequence[Facts]) -> list[Facts]:

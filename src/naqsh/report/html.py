@@ -1,12 +1,12 @@
 """A document as one HTML page that needs nothing beside itself."""
 
 import functools
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from naqsh.report.document import Block, Document
@@ -57,10 +57,8 @@ def _templates(language: str) -> Environment:
 
 def embedded(plain: Any) -> Markup:
     """Plain data as JSON that may stand inside a script element."""
-    text = json.dumps(_finite(plain), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
+    how: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
+    return htmlsafe_json_dumps(_finite(plain), **how)
 
 
 def _finite(plain: Any) -> Any:

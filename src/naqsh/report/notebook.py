@@ -24,12 +24,7 @@ SECONDS = 600
 
 
 def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
-    """The executed notebook as the text of its file.
-
-    Args:
-        report: what the notebook is to show.
-        folders: the folders it opens.
-        beside: the folder in which the notebook will lie.
+    """The executed notebook that shows a report of `folders`, to lie in the folder `beside`.
 
     Raises:
         NaqshError: a package is missing, or a cell fails.
@@ -111,11 +106,9 @@ def _lines(section: Section) -> list[str]:
     """The expressions that show a section's blocks, each of which is a cell."""
     found = []
     for block in section.blocks:
-        if isinstance(block, Figure | Table):
-            name = block.id.partition("-")[2]
-            found.append(f"page.{block.kind}({json.dumps(name)})")
-        else:
-            found.append(f"page.text({json.dumps(section.id)})")
+        name = block.name if isinstance(block, Figure | Table) else section.id
+        kind = block.kind if isinstance(block, Figure | Table) else "text"
+        found.append(f"page.{kind}({json.dumps(name)})")
     return list(dict.fromkeys(found))
 
 
@@ -141,13 +134,8 @@ def _markdown(source: str) -> dict[str, Any]:
 
 
 def _code(source: str) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "metadata": {},
-        "source": source,
-        "execution_count": None,
-        "outputs": [],
-    }
+    cell = {"cell_type": "code", "metadata": {}, "source": source}
+    return cell | {"execution_count": None, "outputs": []}
 
 
 def _metadata() -> dict[str, Any]:

@@ -5,17 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from naqsh.report.document import (
-    Block,
-    Code,
-    Document,
-    Maker,
-    Paragraph,
-    Section,
-    listings,
-    present,
-)
+from naqsh.report.document import Block, Code, Document, Paragraph, Section
 from naqsh.report.draw import plots
+from naqsh.report.maker import Maker, listings, present
 from naqsh.report.read.facts import Facts, studies
 from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
@@ -28,7 +20,6 @@ Make = Callable[[Maker, Sequence[Facts]], list[Block]]
 
 
 def build(runs: Sequence[Facts], words: Words) -> Document:
-    """The page about these runs in a language."""
     maker = Maker(words)
     parts: dict[str, Make] = {
         "glance": _glance,
@@ -42,10 +33,10 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "diagnosis": diagnosis,
         "inside": _inside,
         "speed": _speed,
-        "data": _data,
-        "networks": networks,
-        "hyperparameters": hyperparameters,
-        "environment": environment,
+        "data": tables.data,
+        "networks": tables.networks,
+        "hyperparameters": tables.hyperparameters,
+        "environment": tables.environment,
         "again": again,
     }
     title = words.listed(run.label for run in runs)
@@ -130,7 +121,6 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def diagnosis(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    """What was noticed in each run."""
     words, noticed = maker.words, []
     for run in runs:
         said = [
@@ -151,54 +141,18 @@ def _said(words: Words, note: Note) -> Markup:
     key = f"diagnosis.rules.{note.rule}"
     if note.value is None or key not in words:
         return words.foreign(note.words)
-    return words.text(
-        key,
-        metric=note.metric,
-        value=words.rounded(note.value),
-        percent=words.percent(note.value),
-        before=note.before,
-        after=note.after,
-    )
+    values = {"value": words.rounded(note.value), "percent": words.percent(note.value)}
+    return words.text(key, metric=note.metric, before=note.before, after=note.after, **values)
 
 
 def _inside(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    gradients = plots.gradients(maker, runs)
-    spread = present([plots.weights(maker, runs), tables.spreads(maker, runs)])
-    return [
-        gradients or _absence(maker, runs, "gradients"),
-        *(spread or [_absence(maker, runs, "weights")]),
-    ]
+    gradients = plots.gradients(maker, runs) or _absence(maker, runs, "gradients")
+    weights = present([plots.weights(maker, runs), tables.spreads(maker, runs)])
+    return [gradients, *(weights or [_absence(maker, runs, "weights")])]
 
 
 def _speed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    figure = plots.speed(maker, runs)
-    return [figure] if figure else [_absence(maker, runs, "speed")]
-
-
-def _data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    if not any(run.data for run in runs):
-        return [maker.paragraph("absences.data")]
-    notes = [
-        (run.label, [maker.words.foreign(note) for note in run.data.get("notes", [])])
-        for run in runs
-    ]
-    return [tables.data(maker, runs), *listings(notes, several=len(runs) > 1)]
-
-
-def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    """Every number of the recipes."""
-    return [tables.hyperparameters(maker, runs)]
-
-
-def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    """What the runs were run on."""
-    known = any(run.environment for run in runs)
-    return [tables.environment(maker, runs) if known else maker.paragraph("absences.environment")]
-
-
-def networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    """Each phase's layers."""
-    return [*tables.networks(maker, runs)] or [maker.paragraph("absences.networks")]
+    return [plots.speed(maker, runs) or _absence(maker, runs, "speed")]
 
 
 def again(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -225,8 +179,7 @@ def _command(run: Facts) -> str:
 
 def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
     """Why something is not there: it is too early, or it was never recorded or is lost."""
-    if what in ("grids", "weights"):
-        early = not any(run.stages or run.lost("stages.jsonl") for run in runs)
-    else:
-        early = not any(run.records or run.lost("metrics.jsonl") for run in runs)
+    stages = what in ("grids", "weights")
+    file = "stages.jsonl" if stages else "metrics.jsonl"
+    early = not any((run.stages if stages else run.records) or run.lost(file) for run in runs)
     return maker.paragraph(f"absences.{'early' if early else 'none'}.{what}")

@@ -13,17 +13,12 @@ from markupsafe import Markup
 
 from naqsh.core.errors import one_of
 from naqsh.report import html
-from naqsh.report.document import Block, Document, Figure, Table
+from naqsh.report.document import Block, Document, Figure, Numbered, Table
 from naqsh.report.words import Words
 
 
 class Piece:
-    """One figure, one table, or the running text of a section.
-
-    Attributes:
-        blocks: what it is made of.
-        words: its language.
-    """
+    """One figure, one table, or the running text of a section, in its language."""
 
     def __init__(self, blocks: Iterable[Block], words: Words) -> None:
         self.blocks, self.words = list(blocks), words
@@ -34,7 +29,7 @@ class Piece:
         return " ".join(
             _read(f"{block.label}. {block.caption}")
             for block in self.blocks
-            if isinstance(block, Figure | Table)
+            if isinstance(block, Numbered)
         )
 
     @cached_property
@@ -44,32 +39,29 @@ class Piece:
 
     def rows(self) -> list[list[str]]:
         """The cells of a table as they are read, its head first; empty for others."""
-        return [
-            [_read(cell) for cell in cells]
-            for block in self.blocks
-            if isinstance(block, Table)
-            for cells in (
-                block.head,
-                *(row.cells for row in block.rows),
-                *([block.foot.cells] if block.foot else []),
-            )
+        tables = [block for block in self.blocks if isinstance(block, Table)]
+        feet = [[table.foot] if table.foot else [] for table in tables]
+        rows = [
+            cells
+            for table, foot in zip(tables, feet, strict=True)
+            for cells in (table.head, *[row.cells for row in (*table.rows, *foot)])
         ]
+        return [[_read(cell) for cell in cells] for cells in rows]
 
     def _repr_html_(self) -> str:
         return self.html
 
     def __repr__(self) -> str:
+        if not self.caption:
+            return _read(html.render_blocks(self.blocks, self.words))
         rows = self.rows()
-        widths = [
-            max(len(cell) for cell in column)
-            for column in itertools.zip_longest(*rows, fillvalue="")
-        ]
+        columns = itertools.zip_longest(*rows, fillvalue="")
+        widths = [max(map(len, column)) for column in columns]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
             for row in rows
         ]
-        texts = [] if self.caption else [_read(html.render_blocks(self.blocks, self.words))]
-        return "\n".join([self.caption, *lines] if self.caption else texts)
+        return "\n".join([self.caption, *lines])
 
 
 class Report:
@@ -90,12 +82,12 @@ class Report:
     @property
     def figures(self) -> list[str]:
         """The names of the figures, in order."""
-        return [_name(block) for block in self._blocks() if isinstance(block, Figure)]
+        return [block.name for block in self._numbered("figure")]
 
     @property
     def tables(self) -> list[str]:
         """The names of the tables, in order."""
-        return [_name(block) for block in self._blocks() if isinstance(block, Table)]
+        return [block.name for block in self._numbered("table")]
 
     @property
     def sections(self) -> list[str]:
@@ -104,33 +96,33 @@ class Report:
 
     def figure(self, name: str) -> Piece:
         """A figure; raises NaqshError where there is none of that name."""
-        return self._piece("figure", name, self.figures)
+        return self._piece("figure", name)
 
     def table(self, name: str) -> Piece:
         """A table; raises NaqshError where there is none of that name."""
-        return self._piece("table", name, self.tables)
+        return self._piece("table", name)
 
     def text(self, name: str) -> Piece:
         """What a section says beside its figures and tables."""
         for section in self.document.sections:
             if section.id == name:
-                blocks = [b for b in section.blocks if not isinstance(b, Figure | Table)]
+                blocks = [b for b in section.blocks if not isinstance(b, Numbered)]
                 return Piece(blocks, self.document.words)
         raise one_of("section", name, self.sections)
 
-    def _blocks(self) -> Iterable[Block]:
-        return (block for section in self.document.sections for block in section.blocks)
+    def _numbered(self, kind: str) -> list[Figure | Table]:
+        return [
+            block
+            for section in self.document.sections
+            for block in section.blocks
+            if isinstance(block, Figure | Table) and block.kind == kind
+        ]
 
-    def _piece(self, kind: str, name: str, known: list[str]) -> Piece:
-        for block in self._blocks():
-            if block.kind == kind and _name(block) == name:
-                return Piece([block], self.document.words)
-        raise one_of(kind, name, known)
-
-
-def _name(block: Block) -> str:
-    """The name of a figure or table: its id without its kind."""
-    return block.id.partition("-")[2] if isinstance(block, Figure | Table) else ""
+    def _piece(self, kind: str, name: str) -> Piece:
+        found = {block.name: block for block in self._numbered(kind)}
+        if name not in found:
+            raise one_of(kind, name, list(found))
+        return Piece([found[name]], self.document.words)
 
 
 def _read(text: str) -> str:

@@ -33,14 +33,7 @@ SCIENTIFIC = re.compile(r"(.*)e([+-])0*(\d+)")
 
 
 class Words:
-    """One language.
-
-    Args:
-        language: one of :data:`LANGUAGES`.
-
-    Raises:
-        NaqshError: no such language.
-    """
+    """One of :data:`LANGUAGES`; raises NaqshError for another one."""
 
     def __init__(self, language: str = "en") -> None:
         if language not in LANGUAGES:
@@ -67,7 +60,6 @@ class Words:
         return {k.removeprefix(below): self.text(k) for k in self.texts if k.startswith(below)}
 
     def listed(self, names: Iterable[str], between: str = "list_comma") -> Markup:
-        """Names in one line."""
         return self.text(between).join(escape(self.own(name)) for name in names)
 
     def plain(self, key: str) -> str:

@@ -15,11 +15,9 @@ def window(count: int) -> int:
 
 
 def running_mean(values: Array, width: int) -> Array:
-    """Mean over `width` neighbours around each value; at both ends, over those there are.
+    """Mean over `width` neighbours around each of N values; at both ends, over those there are.
 
-    Args:
-        values: shape (N,).
-        width: how many; an even number counts as the next odd one, so that the mean is centred.
+    An even `width` counts as the next odd one, so that the mean is centred.
     """
     half = width // 2
     sums = np.concatenate([[0.0], np.cumsum(values)])

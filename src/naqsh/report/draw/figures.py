@@ -55,11 +55,9 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """A curve and how it is drawn.
+    """A curve, and how it is drawn.
 
     Attributes:
-        curve: its points, from the left.
-        colour: of the line.
         dash: its style, as matplotlib writes it.
         label: what a legend calls it.
         faint: whether it is one of many that are not told apart.
@@ -75,7 +73,6 @@ class Line:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), palette.CSS[self.dash])
 
 
@@ -89,7 +86,6 @@ class Spread:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour))
 
 
@@ -98,10 +94,6 @@ class Point:
     """A thing in the plane of two measures.
 
     Attributes:
-        x: to the right.
-        y: upwards.
-        colour: of its circle.
-        label: what the legend calls it.
         sign: what stands at it and in the legend, such as a number.
         area: of its circle, in square points.
         interval: of `y`, drawn as a bar.
@@ -117,7 +109,6 @@ class Point:
 
     @property
     def key(self) -> Key:
-        """Its entry of the legend."""
         return Key(self.label, palette.css(self.colour), sign=self.sign)
 
 
@@ -132,13 +123,9 @@ def lines(
     raw: bool = True,
     y_range: Interval | None = None,
 ) -> str:
-    """Curves over training.
+    """Curves over training, smoothed where they are long.
 
     Args:
-        series: what to draw.
-        axis: what the horizontal axis is called.
-        words: the language.
-        name: of the ids.
         log: a logarithmic vertical axis; values that are not above 0 are left out.
         raw: draw the logged values faintly behind their running mean.
         y_range: the vertical axis, where several panels share it.

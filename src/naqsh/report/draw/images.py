@@ -16,14 +16,7 @@ LIMIT, PIXELS = 256 << 20, 80_000_000
 
 @dataclass(frozen=True)
 class Inline:
-    """An image inside the page.
-
-    Attributes:
-        uri: the image itself.
-        width: in pixels.
-        height: in pixels.
-        reduced: whether it was compressed with loss or made smaller to fit the budget.
-    """
+    """An image inside the page; `reduced` if compressed with loss or made smaller to fit."""
 
     uri: str
     width: int
@@ -32,12 +25,7 @@ class Inline:
 
 
 def inline(path: Path, budget: int) -> Inline | None:
-    """The image in a PNG file; None where there is none.
-
-    Args:
-        path: the file.
-        budget: bytes it may take; a larger one becomes a JPEG, and smaller until it fits.
-    """
+    """The image in a PNG file, None where there is none; beyond the bytes of `budget` a JPEG."""
     try:
         data = read_bytes(path, LIMIT)
         with Image.open(io.BytesIO(data), formats=["PNG"]) as file:

@@ -28,12 +28,10 @@ TARGET = "--"
 
 
 def colour(number: int) -> str:
-    """The colour of the `number`-th series."""
     return LIGHT[number % len(LIGHT)]
 
 
 def dash(number: int) -> str:
-    """The line style of the `number`-th series."""
     return DASHES[number // len(LIGHT) % len(DASHES)]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Key, Maker, Panel
+from naqsh.report.document import Key, Panel
 from naqsh.report.draw import figures, images, palette
 from naqsh.report.draw.curves import window
+from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts, Stage
 
 TARGETS = {"set_point"}
@@ -40,13 +41,11 @@ def panel(
     Args:
         maker: gives the language and the ids.
         name: that the ids begin with.
-        title: stands above the panel, and is heard by those who hear the page.
+        title: stands above the panel if `titled`, and is heard by those who hear the page.
         draw: the function.
         series: what it is to draw.
         axes: what the axes are called.
         legend: the entries of all series if None.
-        titled: whether the title is seen.
-        how: further arguments of the function.
     """
     drawn = draw(series, *axes, words=maker.words, name=maker.unique(name), **how)
     content = Markup('<svg role="img" aria-label="{}"{}').format(
@@ -79,10 +78,6 @@ def plot(
     """One panel of curves over training.
 
     Args:
-        maker: gives the language and the ids.
-        name: that the ids begin with.
-        title: of the panel.
-        lines: curves by their labels.
         order: the runs' labels, where there are several: it fixes the colours; otherwise terms are
             coloured as they come, a single one needs no legend, and several are named by theirs.
         whole: whether title and legend stand there nonetheless.
@@ -150,12 +145,10 @@ def reduced(maker: Maker, panels: Sequence[Panel]) -> list[Markup]:
 
 
 def stage_title(maker: Maker, stage: Stage | None) -> Markup:
-    """When a stage was reached."""
     words = maker.words
     if stage is None:
         return words.text("figures.grids.not_reached")
-    epoch, step = words.number(stage.epoch), words.number(stage.step)
-    return words.text("figures.stage", epoch=epoch, step=step)
+    return words.text("figures.stage", epoch=stage.epoch, step=stage.step)
 
 
 def panel_title(maker: Maker, runs: Sequence[Facts], run: Facts, what: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Maker, Panel
+from naqsh.report.document import Block, Figure, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.curves import window
 from naqsh.report.draw.panels import (
@@ -21,6 +21,7 @@ from naqsh.report.draw.panels import (
     stage_title,
     union,
 )
+from naqsh.report.maker import Maker, present
 from naqsh.report.read.facts import Curve, Facts
 
 GRID_BYTES = 2_400_000
@@ -49,24 +50,23 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """The images of each run's last stage."""
     found = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
     panels = []
     for run, stage in found:
         title = panel_title(maker, runs, run, stage_title(maker, stage))
         panels.append(picture(maker, title, stage.grid, GRID_BYTES // len(found)))
     notes = reduced(maker, panels)
-    return maker.figure("last_grids", panels, small=True, notes=notes) if panels else None
+    return maker.figure("last_grids", panels, small=True, notes=notes)
 
 
-def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
+def shown(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """What the method showed beside samples, one figure a kind: at the last stage.
 
     Where it makes no samples there is nothing else to see it grow by: then at every stage.
     """
     sampled = any(stage.grid for run in runs for stage in run.stages)
     stages = [run.stages[-1:] if sampled else run.stages for run in runs]
-    made: list[Figure] = []
+    made: list[Figure | None] = []
     for kind in union(stage.shown for of_run in stages for stage in of_run):
         panels = []
         for row in range(max(map(len, stages))):
@@ -82,7 +82,7 @@ def shown(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
         how: dict[str, Any] = {} if sampled else {"columns": columns(runs) or 1}
         number = len(made) + 1
         made.append(maker.figure("shown", panels, number=number, what=text, named=named, **how))
-    return made
+    return present(made)
 
 
 def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
@@ -104,7 +104,7 @@ def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     notes = [maker.words.text("figures.gradients.mean")] if averaged else []
     if any(len(of_phase(curves, phase)) > LEGEND for _, curves in found for phase in phases):
         notes.append(maker.words.text("figures.gradients.some"))
-    return maker.figure("gradients", panels, notes=notes, columns=columns(runs)) if panels else None
+    return maker.figure("gradients", panels, notes=notes, columns=columns(runs))
 
 
 def _layers(
@@ -134,11 +134,10 @@ def weights(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
             ]
             title = panel_title(maker, runs, run, phase)
             panels.append(panel(maker, "weights", title, figures.histograms, spreads, "weight"))
-    return maker.figure("weights", panels, columns=columns(runs)) if panels else None
+    return maker.figure("weights", panels, columns=columns(runs))
 
 
 def speed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """Images a second over training."""
     name = maker.words.plain("axes.speed")
     found = [(run, {name: run.speed()} if run.speed().values else {}) for run in runs]
     if not any(curves for _, curves in found):

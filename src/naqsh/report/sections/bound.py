@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Maker, Table, absent, listings
+from naqsh.report.document import Block, Figure, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title
+from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.words import Words
@@ -23,10 +24,10 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     runs = runs if len(runs) > 1 else [run for run, _ in found]
     said = [(run.label, [_shares(maker.words, bound)]) for run, bound in found]
     listed = listings(said, several=len(runs) > 1)
-    return [_by_time(maker, runs, found), _table(maker, found), *listed]
+    return [*present([_by_time(maker, runs, found), _table(maker, found)]), *listed]
 
 
-def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
+def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:
     """Two panels a run: times of different schedules share no axis."""
     panels = []
     for number, (run, bound) in enumerate(found):

@@ -7,9 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Figure, Maker, Table
+from naqsh.report.document import Figure, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel
+from naqsh.report.maker import Maker
 from naqsh.report.read import verdicts
 from naqsh.report.read.facts import Facts, section
 from naqsh.report.read.floor import Floor
@@ -46,7 +47,7 @@ def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figur
         if series:
             title = maker.words.text(f"figures.trilemma.{x}")
             made.append(panel(maker, "trilemma", title, figures.points, series, x, y))
-    return maker.figure("trilemma", made) if made else None
+    return maker.figure("trilemma", made)
 
 
 def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:

@@ -7,18 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import (
-    Block,
-    Figure,
-    Listing,
-    Maker,
-    Table,
-    absent,
-    listings,
-    present,
-)
+from naqsh.report.document import Block, Figure, Listing, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, picture
+from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.facts import Curve, Facts
 from naqsh.report.words import Words
@@ -103,15 +95,12 @@ def _roc(maker: Maker, found: Found) -> Figure | None:
             roc = Curve([*scorer.quality.roc.false], [*scorer.quality.roc.true])
             dash = palette.TARGET if scorer.baseline else palette.DASHES[0]
             lines.append(figures.Line(roc, palette.colour(number), dash, label))
-    if not lines:
-        return None
     title, axes = words.text("figures.roc.title"), ("false_alarms", "found")
-    return maker.figure(
-        "roc", [panel(maker, "roc", title, figures.roc, lines, *axes, titled=False)]
-    )
+    made = [panel(maker, "roc", title, figures.roc, lines, *axes, titled=False)] if lines else []
+    return maker.figure("roc", made)
 
 
-def _histograms(maker: Maker, found: Found) -> Figure:
+def _histograms(maker: Maker, found: Found) -> Figure | None:
     words, panels = maker.words, []
     for label, detected in found:
         scorer = detected.deciding
@@ -157,7 +146,7 @@ def _extremes(maker: Maker, found: Found) -> Figure | None:
         for label, detected in found
         for name, path in detected.pictures.items()
     ]
-    return maker.figure("extremes", panels, columns=1) if panels else None
+    return maker.figure("extremes", panels, columns=1)
 
 
 def _table(maker: Maker, found: Found) -> Table | None:

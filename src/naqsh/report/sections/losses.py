@@ -18,7 +18,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh.report.document import Figure, Key, Maker, Panel
+from naqsh.report.document import Figure, Key, Panel
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import (
     HELD_OUT,
@@ -34,6 +34,7 @@ from naqsh.report.draw.panels import (
     smooth,
     union,
 )
+from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts, tail
 
 BESIDE = {"fake": "real", "set_point": "kl", "to_a": "to_b", "critic_b": "critic_a"}
@@ -68,11 +69,11 @@ def minimised(run: Facts) -> dict[str, Curve]:
     return {name: curve for name, curve in _trained(run).items() if end(name) == "total"}
 
 
-def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure]:
+def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure | None]:
     """The other terms, one figure a phase."""
     names = union(_trained(run) for run in runs)
     phases = union({name.partition(".")[0]: None} for name in names)
-    made: list[Figure] = []
+    made: list[Figure | None] = []
     for number, phase in enumerate(phases, start=1):
         found = [(run, _rest(run, phase, alone=len(runs) == 1)) for run in runs]
         names = union(curves for _, curves in found)
@@ -94,8 +95,7 @@ def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     for name in names:
         pairs = [(run, _pair(curves, name)) for run, curves in everything if name in curves]
         lines = [line for pair in pairs for line in of_runs(maker, [pair], list(pair[1]))]
-        if not order:
-            lines = list(pairs[0][1].items())
+        lines = lines if order else [*pairs[0][1].items()]
         panels.append(plot(maker, "held-out", end(name), lines, order))
         drawn += pairs
     return maker.figure("held_out", panels, notes=smooth(maker, drawn))
@@ -122,12 +122,11 @@ def _rest(run: Facts, phase: str, *, alone: bool) -> dict[str, Curve]:
     own = of_phase(_trained(run), phase)
     aims = {f"{phase}.{BESIDE[term]}" for term in BESIDE if f"{phase}.{term}" in own}
     shown = [name for total in own if end(total) == "total" for name in _whole(own, total)]
-    left = {
+    return {
         name: curve
         for name, curve in own.items()
         if end(name) != "total" and (not alone or name not in shown or name in aims)
     }
-    return left
 
 
 def _panels(maker: Maker, name: str, found: Found, grouped: Sequence[Sequence[str]]) -> list[Panel]:

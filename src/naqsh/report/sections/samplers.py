@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Maker, Table, absent, listings, present
+from naqsh.report.document import Block, Figure, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title, picture, union
+from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.samplers import Point, Sampled
 from naqsh.report.sections import remarks
@@ -34,7 +35,7 @@ def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [*present(made), *listings(said, several=len(runs) > 1)]
 
 
-def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure:
+def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None:
     """A panel a run, a line a sampler; a sampler has one colour on all panels."""
     names = union(_by_sampler(sampled) for _, sampled in found)
     panels = []
@@ -88,7 +89,7 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
             title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
             file, titled = run.path / sampled.nearest.picture, len(runs) > 1
             panels.append(picture(maker, title, file, PICTURE_BYTES, titled=titled))
-    return maker.figure("nearest", panels, columns=1) if panels else None
+    return maker.figure("nearest", panels, columns=1)
 
 
 def _said(words: Words, sampled: Sampled) -> list[Markup]:

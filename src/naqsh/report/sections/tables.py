@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from naqsh.io.files import flat
 from naqsh.report import cells
-from naqsh.report.document import Maker, Row, Table
+from naqsh.report.document import Block, Row, Table
+from naqsh.report.maker import Maker, listings
 from naqsh.report.read.evaluation import Measured
 from naqsh.report.read.facts import Facts
 from naqsh.report.sections.losses import NAMED, family, groups
@@ -22,12 +23,10 @@ Terms = Mapping[str, Mapping[str, float]]
 
 
 def head(maker: Maker, runs: Sequence[Facts]) -> list[str]:
-    """The head of a table with a column a run."""
     return maker.head([run.label for run in runs])
 
 
 def glance(maker: Maker, runs: Sequence[Facts]) -> Table:
-    """Each run in a few numbers."""
     summaries = [run.summary() for run in runs]
     planned = ("planned", "planned_steps")
     return maker.beside("glance", head(maker, runs), summaries, optional=planned)
@@ -66,7 +65,6 @@ def _called(found: Sequence[Measured], name: str) -> str:
 
 
 def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
-    """How likely real images are, with the kind of number that says so."""
     columns = [(run.label, vars(found)) for run in runs for found in run.likelihoods]
     if not columns:
         return None
@@ -136,13 +134,18 @@ def spreads(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     return maker.listed("spreads", rows, numeric="epoch", without=without) if rows else None
 
 
-def data(maker: Maker, runs: Sequence[Facts]) -> Table:
+def data(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """What was trained on, and how it was brought to shape."""
+    if not any(run.data for run in runs):
+        return [maker.paragraph("absences.data")]
+    words = maker.words
     known = [
-        run.data | {"classes": _classes(maker.words, run.data["classes"])} if run.data else {}
+        run.data | {"classes": _classes(words, run.data["classes"])} if run.data else {}
         for run in runs
     ]
-    return maker.beside("data", head(maker, runs), known)
+    notes = [(run.label, [*map(words.foreign, run.data.get("notes", []))]) for run in runs]
+    table = maker.beside("data", head(maker, runs), known)
+    return [table, *listings(notes, several=len(runs) > 1)]
 
 
 def _classes(words: Words, names: list[str]) -> Markup:
@@ -152,13 +155,13 @@ def _classes(words: Words, names: list[str]) -> Markup:
     return words.text(f"tables.data.{which}", count=count, names=listed) if names else count
 
 
-def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
+def networks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """Each phase's layers; a network that several runs share is shown once."""
     shared: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         for phase, layers in run.networks.items():
             shared.setdefault((phase, json.dumps(layers)), []).append(run.label)
-    words, tables = maker.words, []
+    words, tables = maker.words, list[Block]()
     for number, ((phase, text), names) in enumerate(shared.items(), start=1):
         layers = json.loads(text)
         total = words.data(sum(layer["parameters"] for layer in layers))
@@ -175,21 +178,22 @@ def networks(maker: Maker, runs: Sequence[Facts]) -> list[Table]:
                 runs=words.listed(names),
             )
         )
-    return tables
+    return tables or [maker.paragraph("absences.networks")]
 
 
-def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> Table:
+def hyperparameters(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     """Every number of the recipes; rows in which runs differ stand out."""
-    return _settings(maker, runs, "hyperparameters", [flat(run.recipe) for run in runs])
+    return [_settings(maker, runs, "hyperparameters", [flat(run.recipe) for run in runs])]
 
 
-def environment(maker: Maker, runs: Sequence[Facts]) -> Table:
-    """Versions and hardware."""
+def environment(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    if not any(run.environment for run in runs):
+        return [maker.paragraph("absences.environment")]
     known = [
         {key: run.about[key] for key in ("naqsh", "format") if key in run.about} | run.environment
         for run in runs
     ]
-    return _settings(maker, runs, "environment", known)
+    return [_settings(maker, runs, "environment", known)]
 
 
 def _settings(

@@ -6,9 +6,10 @@ from typing import Any
 from markupsafe import Markup
 
 from naqsh.report import cells
-from naqsh.report.document import Block, Figure, Maker, Table, absent, listings, present
+from naqsh.report.document import Block, Figure, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title
+from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.translation import OF_NOISE, Translated
 from naqsh.report.words import Words
@@ -85,7 +86,7 @@ def _disturbed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
         title = panel_title(maker, runs, run, maker.words.text("figures.disturbed.title"))
         axes, titled = ("sigma", "cycle"), len(runs) > 1
         panels.append(panel(maker, "disturbed", title, figures.joined, lines, *axes, titled=titled))
-    return maker.figure("disturbed", panels) if panels else None
+    return maker.figure("disturbed", panels)
 
 
 def _said(words: Words, study: Translated) -> list[Markup]:
