@@ -9,6 +9,8 @@ RULES = {  # name, a bad value, a good one, a word that is said, the bad value a
     "collapse": ("generator.diversity", 0.05, 0.9, "collapse", "5.0%", PATIENCE),
     "collapsed posterior": ("vae.kl", 0.03, 12.0, "posterior", "0.03 nats", SLOW),
     "overfitting": ("validation.gap", 0.03, 0.0, "memorises", "3.0%", PATIENCE),
+    "critic leads": ("critics.critic_b", 0.013, 0.2, "discriminator", "0.013", SLOW),
+    "generator leads": ("generators.to_a", 0.031, 0.4, "generator", "0.031", SLOW),
     "locked controller": ("vae.saturated", 1.0, 0.4, "set point", "100.0%", SLOW),
 }
 
@@ -71,3 +73,11 @@ def test_healthy_numbers_are_not_remarked_on():
     diagnosis = Diagnosis()
     assert feed(diagnosis, "critic.accuracy", [0.53, 0.7, 0.9, 0.985] * 5) == []
     assert feed(diagnosis, "generator.diversity", [0.21, 0.7, 1.0, 1.4] * 5) == []
+
+
+def test_where_each_discriminator_is_watched_their_accuracy_is_not():
+    diagnosis = Diagnosis()
+    values = {"critics.accuracy": 0.999, "critics.critic_a": 0.1}
+    assert [diagnosis.read(values) for _ in range(2 * SLOW)] == [[]] * 2 * SLOW
+    leads = [diagnosis.read(values | {"critics.critic_a": 0.001}) for _ in range(SLOW)]
+    assert [said.rule for (said,) in leads[-1:]] == ["critic_leads"]

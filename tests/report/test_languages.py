@@ -15,7 +15,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.report.words import END, ISOLATE, LANGUAGES, Words
 from naqsh.training.diagnosis import say, watchers
 
-ASTRAY = ("astray", "astray_over", "worse")
+OF_STAGES = ("astray", "astray_over", "worse", "hidden_message")
 ENGLISH, PERSIAN = Words("en"), Words("fa")
 NUMBERS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٫−", "0123456789.-", "٬,\u2066\u2068\u2069")
 
@@ -169,7 +169,7 @@ def test_digits_of_prose_are_persian(pages):
         assert not re.search("[0-9]", re.sub(r"[A-Za-z_.]+[0-9]+", "", text)), section
 
 
-@pytest.mark.parametrize("rule", [*(w.rule for w in watchers()), *ASTRAY, "back"])
+@pytest.mark.parametrize("rule", [*(w.rule for w in watchers()), *OF_STAGES, "back"])
 @pytest.mark.parametrize("value", [0.03, 0.117, 0.9994])
 def test_every_rule_of_the_diagnosis_says_the_same_on_the_terminal_and_the_page(rule, value):
     key = f"diagnosis.rules.{rule}"

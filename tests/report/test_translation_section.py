@@ -106,7 +106,7 @@ def test_what_is_read_out_of_them(page):
     # 0.2 over 0.02 sqrt(2 / pi)
     assert "goes from 0.0625 to 0.263 (50 images): a rise of 12.5 times" in text
     assert text.count("a hidden message. A low cycle loss") == 1
-    assert text.count("does not rest on a hidden message") == 1
+    assert text.count("nothing speaks for a hidden message") == 1
     assert "measured <otherwise>" in text
     assert "quality" not in page.ids()
 

@@ -18,6 +18,7 @@ from naqsh import methods
 from naqsh.core.abilities import Samples, Translates
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
+from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.runs.trained import Trained
 
@@ -161,6 +162,27 @@ def each(
         finished = [stage.cpu() for stage in stages[1:]]
         for number, (name, _) in enumerate(together):
             yield name, [stage[number] for stage in finished]
+
+
+def there_and_back(
+    method: Translates, images: Tensor, to: str, sigmas: Sequence[float], noise: Noise
+) -> list[Tensor]:
+    """How far images are from what comes back of their translations, with noise added to these.
+
+    Args:
+        method: which also has the way back.
+        images: float32 in [0, 1] with shape (N, C, H, W), on the method's device.
+        to: the domain that they are translated to.
+        sigmas: standard deviations of the noise.
+        noise: of these N images; the same is taken for every sigma.
+
+    Returns:
+        for each sigma the mean absolute difference of every image, float64 with shape (N,).
+    """
+    there = translated(method, images, to)
+    chance = noise.normal(*there.shape[1:])
+    returned = (translated(method, there + sigma * chance, OTHER[to]) for sigma in sigmas)
+    return [(back - images).abs().double().mean((1, 2, 3)) for back in returned]
 
 
 def batches(

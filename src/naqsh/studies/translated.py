@@ -8,9 +8,6 @@ from naqsh.io import inline
 from naqsh.metrics.registry import title
 from naqsh.runs import records
 
-NOTICED = 0.02
-"""The sigma whose effect on the way back is told: that of noise which is hardly seen."""
-
 COLUMNS = ("translated", "source as it is", "real images")
 
 
@@ -60,10 +57,10 @@ def _rows(direction: Direction) -> list[tuple[str, str, str, str]]:
         (title(own.name), _measured(own), _measured(copy), _measured(floor.get(own.name)))
         for own, copy in zip(found.measures, found.copies, strict=True)
     ]
-    noisy = next((d.cycle for d in found.disturbed if d.sigma == NOTICED), None)
+    noisy = next((d.cycle for d in found.disturbed if d.sigma == records.NOTICED), None)
     means = {
         "there and back, L1": found.cycle,
-        f"  with noise {NOTICED} between": noisy,
+        f"  with noise {records.NOTICED} between": noisy,
         "distance from partner, L1": found.l1,
         "PSNR to partner, dB": found.psnr,
     }

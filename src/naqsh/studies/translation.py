@@ -21,7 +21,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from naqsh import metrics
@@ -221,11 +220,12 @@ def _translate(
         translated.append(pictures.to_pixels(there.cpu().numpy()))
         if back in method.directions:
             returned = translating.translated(method, there, back)
-            parts["cycle"].append(_each((returned - images).abs()))
+            apart = (returned - images).abs().double().mean((1, 2, 3))
+            parts["cycle"].append(apart.cpu().numpy())
         if partners is not None:
-            apart = translated[-1].astype(np.float64) / 255 - partners[rows] / 255
-            parts["l1"].append(np.abs(apart).mean((1, 2, 3)))
-            square = (apart**2).mean((1, 2, 3)).clip(1e-10)  # 100 dB for equal images
+            missed = translated[-1].astype(np.float64) / 255 - partners[rows] / 255
+            parts["l1"].append(np.abs(missed).mean((1, 2, 3)))
+            square = (missed**2).mean((1, 2, 3)).clip(1e-10)  # 100 dB for equal images
             parts["psnr"].append(-10 * np.log10(square))
         machine.progress(f"to {to}", rows.stop, len(source))
     gathered = {name: np.concatenate(of) if of else None for name, of in parts.items()}
@@ -239,20 +239,13 @@ def _disturb(
     images_of = source.images[:DISTURBED]
     found: dict[float, list[Floats]] = {sigma: [] for sigma in SIGMAS}
     for rows, images in translating.batches(method, images_of, machine.batch, machine.device):
-        there = translating.translated(method, images, to)
-        chance = Noise(derive(machine.seed, "disturbed", to), len(images), rows.start, there.device)
-        noise = chance.normal(*there.shape[1:])
-        for sigma, errors in found.items():
-            returned = translating.translated(method, there + sigma * noise, translating.OTHER[to])
-            errors.append(_each((returned - images).abs()))
+        noise = Noise(derive(machine.seed, "disturbed", to), len(images), rows.start, images.device)
+        errors = translating.there_and_back(method, images, to, SIGMAS, noise)
+        for sigma, of_images in zip(SIGMAS, errors, strict=True):
+            found[sigma].append(of_images.cpu().numpy())
         machine.progress(f"back from {to} with noise", rows.stop, len(images_of))
     means = {sigma: _mean(np.concatenate(errors)) for sigma, errors in found.items()}
     return tuple(records.Disturbed(sigma, mean) for sigma, mean in means.items() if mean)
-
-
-def _each(differences: torch.Tensor) -> Floats:
-    """The mean of each image, float64."""
-    return differences.double().mean((1, 2, 3)).cpu().numpy()
 
 
 def _distances(

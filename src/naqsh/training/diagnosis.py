@@ -9,6 +9,8 @@ has been out of bounds for several intervals on end, and once more when it is ba
 ``*.kl``           nats that the latents of an image carry
 ``*.saturated``    how often a controller stands at a bound that it pushes against, from 0 to 1
 ``*.gap``          how far the loss on held-out images is above its least, as a part of that
+``*.critic_a``     loss of the discriminator of a domain by least squares, 0.25 where it cannot tell
+``*.to_a``         a generator's loss on passing for real: 1 where every patch is seen through
 ================== =========================================================================
 """
 
@@ -61,20 +63,22 @@ class Watcher:
 
     Attributes:
         rule: its name, by which its sentence is found in each language.
-        metric: the end of the number's name, after the phase.
+        metrics: the ends of the numbers' names, after the phase.
         wrong: whether a value is out of bounds.
         patience: logged intervals on end before it speaks.
+        unless: the end of a name; where such a number is logged too, another rule is the better.
     """
 
     rule: str
-    metric: str
+    metrics: tuple[str, ...]
     wrong: Callable[[float], bool]
     patience: int = PATIENCE
+    unless: str = ""
     _count: dict[str, int] = field(default_factory=dict)
 
     def read(self, name: str, value: float) -> Said | None:
         """What to say after this value of the number `name`, if anything."""
-        if name.rpartition(".")[2] != self.metric:
+        if name.rpartition(".")[2] not in self.metrics:
             return None
         before = self._count.get(name, 0)
         self._count[name] = before + 1 if self.wrong(value) else 0
@@ -88,13 +92,19 @@ class Watcher:
 def watchers() -> list[Watcher]:
     """Every rule, fresh."""
     return [
-        Watcher("saturated_discriminator", "accuracy", lambda value: value > 0.99),
-        Watcher("undecided_discriminator", "accuracy", lambda value: value < 0.52),
-        Watcher("mode_collapse", "diversity", lambda value: value < 0.2),
-        # Both are so for a while at the start of a healthy run, so these wait longer.
-        Watcher("posterior_collapse", "kl", lambda value: value < 0.1, patience=20),
-        Watcher("locked_controller", "saturated", lambda value: value > 0.99, patience=20),
-        Watcher("overfitting", "gap", lambda value: value > 0.01),
+        Watcher(
+            "saturated_discriminator", ("accuracy",), lambda value: value > 0.99, unless="critic_a"
+        ),
+        Watcher(
+            "undecided_discriminator", ("accuracy",), lambda value: value < 0.52, unless="critic_a"
+        ),
+        Watcher("mode_collapse", ("diversity",), lambda value: value < 0.2),
+        # These are so for a while at the start of a healthy run, so they wait longer.
+        Watcher("posterior_collapse", ("kl",), lambda value: value < 0.1, patience=20),
+        Watcher("locked_controller", ("saturated",), lambda value: value > 0.99, patience=20),
+        Watcher("critic_leads", ("critic_a", "critic_b"), lambda value: value < 0.02, patience=20),
+        Watcher("generator_leads", ("to_a", "to_b"), lambda value: value < 0.05, patience=20),
+        Watcher("overfitting", ("gap",), lambda value: value > 0.01),
     ]
 
 
@@ -107,10 +117,12 @@ class Diagnosis:
 
     def read(self, values: dict[str, float]) -> list[Said]:
         """What the watchers say after one logged interval."""
+        ends = {name.rpartition(".")[2] for name in values}
         said = [
             watcher.read(name, value)
             for name, value in values.items()
             for watcher in self._watchers
+            if watcher.unless not in ends
         ]
         return [sentence for sentence in said if sentence]
 

@@ -16,7 +16,7 @@ from naqsh.io.foreign import read_lines
 from naqsh.runs import records
 from naqsh.runs.checkpoint import State
 from naqsh.runs.folder import RunFolder
-from naqsh.training import resuming
+from naqsh.training import message, resuming
 from naqsh.training.astray import Watch
 from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
 from naqsh.training.log import Display
@@ -119,12 +119,13 @@ class Journal:
         self.lead(written)
 
     def shown(self, show: Callable[[], dict[str, Any]]) -> None:
-        """A stage, drawn on the first rank, and whether its samples are images."""
+        """A stage, drawn on the first rank, and what looks wrong in what it shows."""
 
         def written() -> None:
             record = self.now() | show()
             append_line(self.folder.stages, records.plain(records.Stage(**record)))
-            self._note(self.watch.read(record, self.state.step == self.total))
+            said = self.watch.read(record, self.state.step == self.total)
+            self._note([*said, *message.read(record)])
 
         self.lead(written)
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import Samples, Shows, Validates
+from naqsh.core.abilities import Samples, Shows, Translates, Validates
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
 from naqsh.core.thinning import evenly
@@ -22,6 +22,7 @@ from naqsh.data import DataSet
 from naqsh.io import png as pictures
 from naqsh.recipes.recipe import Training
 from naqsh.runs.folder import RunFolder
+from naqsh.training import message
 from naqsh.training.astray import look
 from naqsh.training.log import apart, divided
 from naqsh.training.rows import fixed
@@ -87,6 +88,8 @@ def show(
         pixels = pictures.to_pixels(images.float().cpu().numpy())
         pictures.save_grid(folder.grid(step), pixels, caption)
         record |= {"grid": folder.grid(step).name, "nearness": look(pixels, real.images)}
+    if isinstance(method, Translates):
+        record["message"] = message.look(method, real, seed, device)
     if isinstance(method, Shows):
         record["shown"] = _shown(method, real, folder, step, seed, device)
     return record

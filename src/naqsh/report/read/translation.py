@@ -7,12 +7,6 @@ from typing import Any
 from naqsh.runs import records
 from naqsh.runs.results import Result
 
-NOTICED = 0.02
-"""The sigma whose effect on the way back is told: that of noise which is hardly seen."""
-
-OF_NOISE = 0.7978845608
-"""The mean of |z| of a standard normal z: how far noise of sigma 1 moves a pixel, in the mean."""
-
 SHARED = ("n", "n_real", "source", "reference")
 """What follows from the direction, and so does not tell two studies apart."""
 
@@ -43,15 +37,15 @@ class Translated:
 
     @property
     def disturbed(self) -> tuple[float, float, float] | None:
-        """Errors of the way back without noise and with :data:`NOTICED`, and the rise over it.
+        """Errors of the way back without noise and with that of `NOTICED`, and the rise.
 
-        The rise is a multiple of what such noise itself moves a pixel; None where it is not known.
+        None where that was not taken.
         """
         errors = {level.sigma: level.cycle.value for level in self.found.disturbed}
-        if not {0.0, NOTICED} <= errors.keys():
+        if not {0.0, records.NOTICED} <= errors.keys():
             return None
-        rise = (errors[NOTICED] - errors[0.0]) / (OF_NOISE * NOTICED)
-        return errors[0.0], errors[NOTICED], rise
+        before, after = errors[0.0], errors[records.NOTICED]
+        return before, after, records.rise(before, after)
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""

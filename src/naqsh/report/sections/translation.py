@@ -11,7 +11,7 @@ from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title
 from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.facts import Curve, Facts, studies
-from naqsh.report.read.translation import OF_NOISE, Translated
+from naqsh.report.read.translation import Translated
 from naqsh.report.words import Words
 from naqsh.runs import records
 
@@ -80,7 +80,7 @@ def _disturbed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
         if not sigmas:
             continue
         sigmas = sorted({*sigmas} - {0.0})
-        itself = Curve(sigmas, [OF_NOISE * sigma for sigma in sigmas])
+        itself = Curve(sigmas, [records.OF_NOISE * sigma for sigma in sigmas])
         label = maker.words.plain("figures.disturbed.itself")
         lines.append(figures.Line(itself, palette.FAINT, palette.TARGET, label))
         title = panel_title(maker, runs, run, maker.words.text("figures.disturbed.title"))
@@ -103,7 +103,7 @@ def _said(words: Words, study: Translated) -> list[Markup]:
         )
     if study.disturbed is not None:
         before, after, rise = study.disturbed
-        which = "hidden" if rise > 1 else "seen"
+        which = "hidden" if rise > records.HIDDEN else "seen"
         said.append(
             words.text(
                 f"translation.{which}",

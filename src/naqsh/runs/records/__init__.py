@@ -56,9 +56,20 @@ from naqsh.runs.records.training import (
     Saved,
     Stage,
 )
-from naqsh.runs.records.translation import Disturbed, Translation, TranslationOf
+from naqsh.runs.records.translation import (
+    HIDDEN,
+    NOTICED,
+    OF_NOISE,
+    Disturbed,
+    Translation,
+    TranslationOf,
+    rise,
+)
 
 __all__ = [
+    "HIDDEN",
+    "NOTICED",
+    "OF_NOISE",
     "About",
     "Best",
     "Better",
@@ -103,4 +114,5 @@ __all__ = [
     "known",
     "plain",
     "read",
+    "rise",
 ]

@@ -118,6 +118,7 @@ class Stage:
         grid: the file of its samples, of a method that makes images.
         shown: files of what else the method shows, by name.
         nearness: how far its samples lie from training images (`naqsh.training.astray`).
+        message: what noise in translations does to the way back (`naqsh.training.message`).
         seen: images seen until then.
         seconds: of training until then.
     """
@@ -128,6 +129,7 @@ class Stage:
     grid: str | None = field(default=None, metadata=codec.SPARSE)
     shown: dict[str, str] | None = field(default=None, metadata=codec.SPARSE)
     nearness: dict[str, Any] | None = field(default=None, metadata=codec.SPARSE)
+    message: dict[str, dict[str, float]] | None = field(default=None, metadata=codec.SPARSE)
     seen: int | None = field(default=None, metadata=codec.SPARSE)
     seconds: float | None = field(default=None, metadata=codec.SPARSE)
 

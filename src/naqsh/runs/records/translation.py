@@ -1,9 +1,33 @@
 """What measuring a method that translates leaves: ``translation.json``, a result a direction."""
 
+import math
 from dataclasses import dataclass, field
 
 from naqsh.io import codec
 from naqsh.runs.records.measured import Floor, Mean, Measure
+
+NOTICED = 0.02
+"""The sigma whose effect on the way back is told: that of noise which is hardly seen."""
+
+OF_NOISE = math.sqrt(2 / math.pi)
+"""The mean of |z| of a standard normal z: how far noise of sigma 1 moves a pixel, in the mean."""
+
+HIDDEN = 3.0
+"""A rise above which the way back reads what nobody sees: it enlarges fine detail so many times."""
+
+
+def rise(before: float, after: float) -> float:
+    """How much noise of sigma :data:`NOTICED` in a translation worsens the way back.
+
+    Args:
+        before: error of the way back without noise.
+        after: and with it.
+
+    Returns:
+        a multiple of what such noise itself moves a pixel. Where the way back leaves things as they
+        are that is 1, where it doubles contrasts 2.
+    """
+    return (after - before) / (OF_NOISE * NOTICED)
 
 
 @dataclass(frozen=True)
