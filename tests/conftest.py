@@ -1,12 +1,17 @@
 """Fixtures that several test modules share."""
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; before PyTorch is imported
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from naqsh.api import Run
 
 # The same examples each time, and no clock: a test that passed passes again.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -36,3 +41,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "gan-digits"
     api.train("gan-digits", out=folder, overrides=TINY, device="cpu", quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of discs in MVTec's layout; copy it before changing it."""
+    from inspection import write_discs
+
+    return write_discs(tmp_path_factory.mktemp("data") / "discs")
+
+
+@pytest.fixture(scope="session")
+def trained_on_discs(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a VAE of good discs; :func:`run_on_discs` is a copy of it."""
+    from inspection import VAE
+    from naqsh import api
+
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    changes = VAE | {"data.name": str(discs)}
+    api.train("vae-digits", out=folder, overrides=changes, device="cpu", quiet=True)
+    return folder
+
+
+@pytest.fixture
+def run_on_discs(trained_on_discs: Path, alone: Path) -> "Run":
+    """The run of :func:`trained_on_discs` in ``vae``, where a test may write."""
+    from naqsh import api
+
+    shutil.copytree(trained_on_discs, alone / "vae")
+    return api.open(alone / "vae")

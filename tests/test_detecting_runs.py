@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import naqsh
-from inspection import write_discs
+from inspection import VAE, write_discs
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, derive
@@ -25,36 +25,11 @@ from naqsh.studies.detection.figures import less, measured
 from naqsh.studies.detection.images import normal
 from naqsh.studies.detection.scores import LARGEST, Likelihood, Reconstruction, Scores, finite
 
-VAE = {
-    "data.size": 16,
-    "method.likelihood": "gaussian",
-    "method.latent": 4,
-    "training.batch": 16,
-    "training.steps": 60,
-    "training.validation": 0.25,
-}
-
-
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of discs."""
-    return write_discs(tmp_path_factory.mktemp("data") / "discs")
-
-
-@pytest.fixture(scope="module")
-def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAE of good discs, hardly trained."""
-    out = tmp_path_factory.mktemp("runs") / "vae"
-    changes = VAE | {"data.name": str(discs)}
-    naqsh.train("vae-digits", out=out, overrides=changes, device="cpu", quiet=True)
-    return out
-
 
 @pytest.fixture
-def run(trained: Path, alone: Path) -> naqsh.Run:
-    """A copy of the run that a test may write into."""
-    shutil.copytree(trained, alone / "vae")
-    return naqsh.open(alone / "vae")
+def run(run_on_discs: naqsh.Run) -> naqsh.Run:
+    """A VAE of good discs."""
+    return run_on_discs
 
 
 def _kept(run: naqsh.Run, name: str = "detection.json") -> Path:

@@ -11,21 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import naqsh
-from inspection import write_discs
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 from naqsh.studies import detection
 from naqsh.studies.detection import detector as module
 from naqsh.studies.detection.density import FlowOnFeatures
-
-VAE = {
-    "data.size": 16,
-    "method.likelihood": "gaussian",
-    "method.latent": 4,
-    "training.batch": 16,
-    "training.steps": 20,
-    "training.validation": 0.25,
-}
 
 SCORES = [
     ("likelihood", None),
@@ -40,26 +30,10 @@ SCORES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of discs."""
-    return write_discs(tmp_path_factory.mktemp("data") / "discs")
-
-
-@pytest.fixture(scope="module")
-def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAE of good discs, hardly trained."""
-    out = tmp_path_factory.mktemp("runs") / "vae"
-    changes = VAE | {"data.name": str(discs)}
-    naqsh.train("vae-digits", out=out, overrides=changes, device="cpu", quiet=True)
-    return out
-
-
 @pytest.fixture
-def run(trained: Path, alone: Path) -> naqsh.Run:
-    """A copy of the run that a test may write into."""
-    shutil.copytree(trained, alone / "vae")
-    return naqsh.open(alone / "vae")
+def run(run_on_discs: naqsh.Run) -> naqsh.Run:
+    """A VAE of good discs."""
+    return run_on_discs
 
 
 @pytest.fixture(autouse=True)
