@@ -1,10 +1,10 @@
 """Naqsh trains, samples, measures, explains and compares deep generative models.
 
 ``naqsh.train(recipe)`` trains into a run folder and ``naqsh.open(folder)`` opens one; both give a
-:class:`~naqsh.api.run.Run`, which samples, shows, evaluates, detects and reports; ``naqsh.compare()``
-trains and measures one recipe of each family. ``naqsh.Grid`` shows
-images in a notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are
-the parts beneath.
+:class:`~naqsh.api.run.Run`, which samples, shows, evaluates, detects and reports;
+``naqsh.compare()`` trains and measures one recipe of each family. ``naqsh.Grid`` shows images in a
+notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are the parts
+beneath.
 
 The public names below are imported when they are first used, so that ``import naqsh`` is quick.
 """
