@@ -30,7 +30,7 @@ class Hiding(torch.nn.Module):
         return ((images - 0.5) / self.height + 0.5).clamp(0, 1)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def any_module(monkeypatch):
     monkeypatch.setattr("naqsh.runs.translating.Method", torch.nn.Module)
 
@@ -41,6 +41,7 @@ def two_domains(count=20):
 
 
 @pytest.mark.parametrize(("height", "directions"), [(0.01, ["message.to_b"]), (0.5, []), (1.0, [])])
+@pytest.mark.usefixtures("any_module")
 def test_only_a_hidden_message_is_said(height, directions):
     found = message.look(Hiding(height), two_domains(), 0, torch.device("cpu"))
     assert list(found) == ["B", "A"]
@@ -56,6 +57,7 @@ def test_only_a_hidden_message_is_said(height, directions):
     assert json.loads(json.dumps(found)) == found
 
 
+@pytest.mark.usefixtures("any_module")
 def test_nothing_is_looked_at_without_a_way_back_or_another_domain():
     one_way = Hiding(0.01)
     one_way.directions = ("B",)
@@ -65,8 +67,7 @@ def test_nothing_is_looked_at_without_a_way_back_or_another_domain():
     assert message.read({}) == []
 
 
-def test_every_stage_of_a_training_is_looked_at(alone, monkeypatch):
-    monkeypatch.undo()
+def test_every_stage_of_a_training_is_looked_at(alone):
     spec = cyclegan.Spec(width=4, critic_width=4, blocks=1)
     training = Training(steps=3, batch=2)
     recipe = Recipe("tiny", Data("digits", second="inverted"), spec, training)
