@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from naqsh.core.errors import NaqshError
 from naqsh.core.seeds import derive
 from naqsh.core.spec import Layout
-from naqsh.data import cache
+from naqsh.data import cache, notes
 from naqsh.data.fingerprint import combined, fingerprint_of
 
 Split = Literal["train", "test"]
@@ -121,6 +121,13 @@ class DataSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def first_alone(self) -> "DataSet":
+        """This set, with a note where it has a second domain of which no use is made."""
+        if self.second is None:
+            return self
+        note = notes.first_alone(self.name, self.domains)
+        return replace(self, notes=notes.say((*self.notes, note)))
 
     @property
     def epoch(self) -> int:

@@ -8,7 +8,7 @@ such warnings to stderr where nobody has set up logging, so the command line doe
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,15 @@ def say(notes: Iterable[str]) -> tuple[str, ...]:
             _said.add(note)
             _LOGGER.warning("note: %s", shown(note))
     return found
+
+
+def first_alone(name: str, domains: Sequence[str]) -> str:
+    """The note of a set of two domains, where nothing is done with the second."""
+    first, second = domains
+    return (
+        f"{name}: two domains, of which {first} alone is used here; for {second} alone, name the "
+        "folder of its images"
+    )
 
 
 def all_equal(images: NDArray[np.uint8]) -> bool:

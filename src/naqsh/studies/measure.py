@@ -204,7 +204,7 @@ def images_of(source: str, how: Reading) -> "data.DataSet":
             key=how.key,
             range=how.range,
             skip_broken=how.skip_broken,
-        )
+        ).first_alone()
     except NoTestSplit as error:
         raise NoTestSplit(
             f"{name} has no test split; leave {said} out to take all of it"

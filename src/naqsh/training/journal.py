@@ -32,7 +32,7 @@ class Journal:
         display: progress on the terminal, which notes are said on too.
         sink: where the logged numbers are copied to.
         total: steps of the whole run.
-        images: in the training set.
+        images: in an epoch.
         per_step: images seen in a step.
         state: the run's; its seconds are counted here.
     """

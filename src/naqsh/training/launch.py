@@ -7,6 +7,7 @@ from typing import Any
 
 from naqsh import data
 from naqsh.core import world as distributed
+from naqsh.core.abilities import Translates
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.precision import autocast_dtype
@@ -70,7 +71,9 @@ def _train(
         building.refuse_large(wanted, world)
         pictures, place = _images(wanted, there, folder, data_home)
         cost = building.estimated(wanted, pictures.layout, world)
-        return pictures, place, cost, building.build(wanted, pictures.layout)
+        method = building.build(wanted, pictures.layout)
+        pictures = pictures if isinstance(method, Translates) else pictures.first_alone()
+        return pictures, place, cost, method
 
     pictures, place, cost, method = world.together(prepared)
     if len(set(world.gathered(pictures.fingerprint))) > 1:
@@ -103,7 +106,7 @@ def _train(
     if world.leads:
         gone = f"{folder.recipe} was gone: the recipe is that of the weights"
         what = (
-            f"{wanted.name}: {len(pictures):,} images of {pictures.name}, "
+            f"{wanted.name}: {_counted(pictures)} images of {pictures.name}, "
             f"{cost.parameters:,} parameters, about {readable_bytes(cost.memory)} of tensors, "
             f"{trainer.plan.total:,} steps on {world.device}"
         )
@@ -113,6 +116,11 @@ def _train(
     trainer.display.say(
         f"done: {folder.path}, {readable_time(trainer.state.seconds)} of training in all"
     )
+
+
+def _counted(images: "data.DataSet") -> str:
+    second = images.second
+    return f"{len(images):,}" + ("" if second is None else f" and {len(second):,}")
 
 
 def _settled(

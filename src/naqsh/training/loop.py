@@ -92,7 +92,7 @@ class Trainer:
         self.plan = stages.plan(training, self.data.epoch, self.batches.per_step)
         self.state = checkpoint.State()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
-        images, per_step = len(self.data), self.batches.per_step
+        images, per_step = self.data.epoch, self.batches.per_step
         self.journal = Journal(
             folder, world, self.display, sink, self.plan.total, images, per_step, self.state
         )

@@ -114,6 +114,7 @@ def _named(source: str, run: Trained, n: int | None, home: Path | None) -> Exami
     if source != own:
         size = shape[1] if shape[1] == shape[2] else None
         other = data.load(source, split="test", size=size, channels=shape[0], home=home)
+        other = other.first_alone()
         parts.append((source, other))
     chosen = [(kind, part if n is None else part.some(n, 0)) for kind, part in parts]
     if len({part.shape for _, part in chosen}) > 1:
@@ -152,7 +153,7 @@ def _given_normal(
         key=key,
         good=alone,
         skip_broken=skip_broken or told.skip_broken,
-    )
+    ).first_alone()
 
 
 def normal(
