@@ -49,6 +49,12 @@ def rounded(words: Words, value: float, interval: Interval | None = None) -> Mar
     return words.text("tables.measured.cell", value=shown, low=low, high=high)
 
 
+def mean(words: Words, value: float, error: float) -> Markup:
+    """A mean ± its standard error, to three digits."""
+    shown = rounded(words, value)
+    return words.formula("tables.bound.cell", mean=shown, error=words.rounded(error))
+
+
 def kinds(words: Words, found: Likelihood) -> dict[str, Markup | str]:
     """What kind of number a likelihood is, and of what."""
     return {name: cell(words, name, getattr(found, name)) for name in ("kind", "of")}

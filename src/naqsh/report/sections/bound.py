@@ -45,16 +45,11 @@ def _table(maker: Maker, found: Found) -> Table:
     columns = []
     for _, bound in found:
         means = bound.parts | ({"flow": bound.flow} if bound.flow else {})
-        shown = {name: _mean(maker.words, *mean) for name, mean in means.items()}
+        shown = {name: cells.mean(maker.words, *mean) for name, mean in means.items()}
         flow = {"flow": shown.get("flow"), "flow_kind": bound.flow_kind or None}
         columns.append(vars(bound) | shown | flow)
     head = maker.head([run.label for run, _ in found])
     return maker.beside("bound", head, columns, optional=("flow", "flow_kind"), numeric=1)
-
-
-def _mean(words: Words, value: float, error: float) -> Markup:
-    shown = cells.rounded(words, value)
-    return words.formula("tables.bound.cell", mean=shown, error=words.rounded(error))
 
 
 def _shares(words: Words, bound: Bounded) -> Markup:

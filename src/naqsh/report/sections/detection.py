@@ -136,16 +136,12 @@ def _kind(words: Words, kind: str) -> str:
 
 
 def _extremes(maker: Maker, found: Found) -> Figure | None:
-    panels = [
-        picture(
-            maker,
-            _title(maker, found, label, maker.words.text(f"detection.pictures.{name}")),
-            path,
-            PICTURE_BYTES,
-        )
-        for label, detected in found
-        for name, path in detected.pictures.items()
-    ]
+    panels = []
+    for label, detected in found:
+        for name, path in detected.pictures.items():
+            title = maker.words.text(f"detection.pictures.{name}")
+            title = _title(maker, found, label, title)
+            panels.append(picture(maker, title, path, PICTURE_BYTES))
     return maker.figure("extremes", panels, columns=1)
 
 

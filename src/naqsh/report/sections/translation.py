@@ -41,8 +41,9 @@ def _table(maker: Maker, found: Found) -> Table:
                 key = f"{own.name} {place}"
                 titles[key] = words.text(f"tables.translation.{place}", metric=metric)
                 column[key] = measure and _with_error(words, measure)
-        means = {"cycle": what.cycle, "l1": what.l1, "psnr": what.psnr}
-        column |= {name: mean and _mean(words, mean) for name, mean in means.items()}
+        for name in ("cycle", "l1", "psnr"):
+            if mean := getattr(what, name):
+                column[name] = cells.mean(words, mean.value, mean.error)
         columns.append(column)
     rest = words.under("tables.translation.rows")
     head = maker.head([run.label for run, _ in found])
@@ -54,12 +55,7 @@ def _table(maker: Maker, found: Found) -> Table:
 def _with_error(words: Words, measure: records.Measure) -> Markup:
     if measure.standard_error is None:
         return cells.rounded(words, measure.value)
-    return _mean(words, records.Mean(measure.value, measure.standard_error))
-
-
-def _mean(words: Words, mean: records.Mean) -> Markup:
-    shown = cells.rounded(words, mean.value)
-    return words.formula("tables.bound.cell", mean=shown, error=words.rounded(mean.error))
+    return cells.mean(words, measure.value, measure.standard_error)
 
 
 def _disturbed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
@@ -94,23 +90,12 @@ def _said(words: Words, study: Translated) -> list[Markup]:
     said = []
     if study.covered is not None:
         metric = study.found.measures[0].name
-        said.append(
-            words.text(
-                "translation.covered",
-                percent=words.percent(study.covered),
-                metric=words.known(f"metrics.{metric}", metric),
-            )
-        )
+        metric = words.known(f"metrics.{metric}", metric)
+        covered = words.percent(study.covered)
+        said.append(words.text("translation.covered", percent=covered, metric=metric))
     if study.disturbed is not None:
-        before, after, rise = study.disturbed
-        which = "hidden" if rise > records.HIDDEN else "seen"
-        said.append(
-            words.text(
-                f"translation.{which}",
-                before=words.rounded(before),
-                after=words.rounded(after),
-                rise=words.rounded(rise),
-                n=study.found.n_disturbed,
-            )
-        )
-    return said + [words.foreign(remark) for remark in study.found.remarks]
+        which = "hidden" if study.disturbed[2] > records.HIDDEN else "seen"
+        before, after, rise = map(words.rounded, study.disturbed)
+        values = {"before": before, "after": after, "rise": rise, "n": study.found.n_disturbed}
+        said.append(words.text(f"translation.{which}", **values))
+    return [*said, *map(words.foreign, study.found.remarks)]
