@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from naqsh.core.machine import Machine
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where it is computed."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+
+
+def add_data_home(parser: argparse.ArgumentParser) -> None:
+    """Where named data sets are."""
+    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+
+
 def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) -> None:
     """The options of where and how it is computed.
 
@@ -21,8 +31,8 @@ def add_machine(parser: argparse.ArgumentParser, seed: str, batch: int = 100) ->
     parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default 0)")
     words = f"images at a time (default {batch})"
     parser.add_argument("--batch", type=int, default=batch, help=words)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    add_device(parser)
+    add_data_home(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 

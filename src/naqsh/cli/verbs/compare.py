@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from naqsh.cli.machine import add_data_home, add_device
 from naqsh.cli.parsing import Several, add_skip_broken_of_recipe, names, only, verb
 from naqsh.core.errors import NaqshError
 
@@ -67,8 +68,8 @@ def add(verbs: Any) -> None:
         "are over trainings (default 1)",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="the folder")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    add_device(parser)
+    add_data_home(parser)
     parser.add_argument("--language", default="en", help="of the report: en or fa (default en)")
     add_skip_broken_of_recipe(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")

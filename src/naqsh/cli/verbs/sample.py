@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli import helping
-from naqsh.cli.machine import counting
+from naqsh.cli.machine import add_device, counting
 from naqsh.cli.parsing import add_overwrite, add_run, only, verb
 from naqsh.core.printable import shown
 
@@ -28,7 +28,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="which images (default 0)")
     parser.add_argument("--columns", type=int, help="images in a row of the grid")
     parser.add_argument("--batch", type=int, default=100, help="images at a time (default 100)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    add_device(parser)
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--out", type=Path, help="the grid's file (default: RUN/samples.png)")
     target.add_argument(

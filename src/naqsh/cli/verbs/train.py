@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli import helping
+from naqsh.cli.machine import add_data_home, add_device
 from naqsh.cli.overrides import overrides
 from naqsh.cli.parsing import add_skip_broken_of_recipe, verb
 
@@ -28,9 +29,9 @@ def add(verbs: Any) -> None:
     length.add_argument("--epochs", help="how often each image is seen")
     length.add_argument("--steps", help="optimiser steps instead of epochs")
     parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    add_data_home(parser)
     parser.add_argument("--seed", help="the seed of all randomness")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    add_device(parser)
     parser.add_argument("--precision", help="auto, float32 or bfloat16")
     parser.add_argument("--tracking", help="copy the curves to tensorboard or wandb as well")
     parser.add_argument("--quiet", action="store_true", help="show no progress")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from naqsh.cli.machine import counting
+from naqsh.cli.machine import add_device, counting
 from naqsh.cli.parsing import add_overwrite, add_run, add_skip_broken, none_left, verb
 from naqsh.core.printable import shown
 
@@ -37,7 +37,7 @@ def add(verbs: Any) -> None:
     add_overwrite(parser, "the images in the folder, or a file that Naqsh did not write")
     add_skip_broken(parser)
     parser.add_argument("--batch", type=int, default=16, help="images at a time (default 16)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    add_device(parser)
     parser.set_defaults(do=_do)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli import helping
+from naqsh.cli.machine import add_data_home, add_device
 from naqsh.cli.overrides import overrides
 from naqsh.cli.parsing import add_skip_broken_of_recipe, verb
 
@@ -30,13 +31,13 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--epochs", help="how often each image is seen in a trial")
     parser.add_argument("--data", help="another data set: a name, a folder, a .npz or .npy file")
-    parser.add_argument("--data-home", type=Path, help="where data sets are looked for first")
+    add_data_home(parser)
     parser.add_argument(
         "--seed",
         type=int,
         help="of the proposals (default: as the folder's search has it, else 0)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
+    add_device(parser)
     add_skip_broken_of_recipe(parser)
     parser.set_defaults(do=_do, more=helping.of_recipe)
 
