@@ -150,7 +150,8 @@ OTHER_KINDS = {
 
 
 def test_every_kind_of_file_is_tried_below():
-    assert set(OTHER_KINDS) == set(outputs.NAMES)
+    translation = {"translation"}  # of another run than the one here: in test_translating.py
+    assert set(OTHER_KINDS) | translation == set(outputs.NAMES)
 
 
 @pytest.mark.parametrize(
