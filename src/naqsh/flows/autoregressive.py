@@ -17,12 +17,13 @@ References:
     arXiv:1606.04934.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from naqsh.core.progress import Count
 from naqsh.flows.affine import Affine
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.inversion import Sweep
@@ -83,7 +84,7 @@ class Autoregressive(Bijection):
         self,
         z: Tensor,
         context: Tensor | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Count | None = None,
     ) -> Tensor:
         """The same by D passes, as the paper describes it: each makes one more dimension right.
 
