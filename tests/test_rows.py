@@ -12,7 +12,7 @@ from naqsh.core.spec import Layout
 from naqsh.core.world import World
 from naqsh.data import DataSet
 from naqsh.data import dataset as module
-from naqsh.data.crop import larger
+from naqsh.data.pixels import larger
 from naqsh.recipes import by_name
 from naqsh.training.rows import Batches, Others, fixed
 

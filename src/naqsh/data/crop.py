@@ -15,11 +15,6 @@ from torch import Tensor
 from naqsh.core.noise import Noise
 
 
-def larger(size: int) -> int:
-    """The side of the images that those of `size` pixels are cut out of; at least one more."""
-    return max(size + 1, (size * 286 + 128) // 256)
-
-
 def cut(images: Tensor, height: int, width: int, chance: Noise) -> Tensor:
     """Each image cut to a size at a place of its own.
 

@@ -82,6 +82,11 @@ def converted(
     return images if size is None else resize(images, size, smooth)
 
 
+def larger(size: int) -> int:
+    """The side of the images that those of `size` pixels are cut out of; at least one more."""
+    return max(size + 1, (size * 286 + 128) // 256)
+
+
 def to_picture(array: NDArray[np.uint8]) -> Image.Image:
     """A PIL image of mode L or RGB from uint8 with shape (1 or 3, H, W)."""
     if array.shape[0] == 1:

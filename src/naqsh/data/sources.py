@@ -9,11 +9,11 @@ from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
 from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes
 from naqsh.data.catalog import CATALOG
-from naqsh.data.crop import larger
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.derived import with_second
 from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
+from naqsh.data.pixels import larger
 from naqsh.io import places
 
 PAIRED = ("none", "names", "side-by-side")
