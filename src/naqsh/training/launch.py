@@ -22,7 +22,7 @@ from naqsh.runs.folder import RunFolder
 from naqsh.runs.loading import recipe_of
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.trained import Trained
-from naqsh.training import about, building, changes, parents
+from naqsh.training import about, building, changes, parents, stages
 from naqsh.training.asked import not_trained_further, resolve
 from naqsh.training.estimate import Estimate
 from naqsh.training.loop import Trainer
@@ -67,15 +67,15 @@ def _train(
     wanted, there, resumed = _settled(wanted, folder, world)
     restored = there is not None and not folder.recipe.exists()
 
-    def prepared() -> tuple["data.DataSet", str, Estimate, Method]:
+    def prepared() -> tuple["data.DataSet", str, Estimate, Method, "data.DataSet | None"]:
         building.refuse_large(wanted, world)
         pictures, place = _images(wanted, there, folder, data_home)
         cost = building.estimated(wanted, pictures.layout, world)
         method = building.build(wanted, pictures.layout)
         pictures = pictures if isinstance(method, Translates) else pictures.first_alone()
-        return pictures, place, cost, method
+        return pictures, place, cost, method, stages.to_show(wanted, place, method, data_home)
 
-    pictures, place, cost, method = world.together(prepared)
+    pictures, place, cost, method, shown = world.together(prepared)
     if len(set(world.gathered(pictures.fingerprint))) > 1:
         raise NaqshError(f"the ranks find different images under {wanted.data.name}")
     sinks: list[Sink] = []
@@ -90,7 +90,7 @@ def _train(
         world.leading(lambda: said.extend(parents.load(wanted, method)))
     notes = changes.of_machine(about.environment_before(folder), now) if world.leads else []
     trainer = Trainer(
-        wanted, method, pictures, folder, world, quiet, sinks[0] if sinks else None, notes
+        wanted, method, pictures, folder, world, quiet, sinks[0] if sinks else None, notes, shown
     )
 
     def begin() -> None:

@@ -57,6 +57,7 @@ class Trainer:
         display_quiet: show no progress.
         sink: where the logged numbers are copied to.
         notes: what to note where the run goes on from a checkpoint.
+        shown: the images that a stage shows what becomes of; the training images by default.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Trainer:
         display_quiet: bool = False,
         sink: Sink | None = None,
         notes: Sequence[Said] = (),
+        shown: DataSet | None = None,
     ) -> None:
         # The C library gives large blocks back at once and faults them in anew at each step, until
         # a freed block of just under 32 MiB has taught it to keep them (mallopt(3)): 4 % of a step.
@@ -87,6 +89,7 @@ class Trainer:
         if training.validation:  # from every method: others judge one without a loss by them
             self.data, held_out = data.hold_out(training.validation, training.seed)
             self.held_out = held_out if isinstance(method, Validates) else None
+        self.shown = self.data if shown is None else shown
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
         self.plan = stages.plan(training, self.data.epoch, self.batches.per_step)
@@ -199,6 +202,7 @@ class Trainer:
             self.average.method if self.average else self.method,
             self.phases,
             self.data,
+            self.shown,
             self.folder,
             self.state.step,
             caption,

@@ -5,9 +5,11 @@ change, and how each phase's weights are spread. At the end of every epoch the h
 scored.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
 from naqsh.core.thinning import evenly
 from naqsh.data import DataSet
+from naqsh.data.holdout import NoTestSplit
 from naqsh.io import png as pictures
-from naqsh.recipes.recipe import Training
+from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs.folder import RunFolder
+from naqsh.runs.origin import load as load_data
 from naqsh.training import message
 from naqsh.training.astray import look
 from naqsh.training.log import apart, divided
@@ -69,18 +73,45 @@ def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
     return Plan(total, frozenset(shown), count, pictures_per_step)
 
 
+def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None) -> DataSet | None:
+    """The test images, for what translates: how it does on training images says little.
+
+    Args:
+        recipe: what is trained.
+        place: under which name its images were found.
+        method: the recipe's.
+        home: where named sets are looked for first.
+
+    Returns:
+        None where there is no test split, and for other methods.
+    """
+    if not isinstance(method, Translates):
+        return None
+    here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=place))
+    try:
+        return load_data(here, "test", home)
+    except NoTestSplit:
+        return None
+
+
 @torch.no_grad()
 def show(
     method: Method,
     phases: Sequence[Phase],
     real: DataSet,
+    shown: DataSet,
     folder: RunFolder,
     step: int,
     caption: str,
     seed: int,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Draw the grid of a stage and describe the weights; returns the stage's record."""
+    """Draw the grid of a stage and describe the weights; returns the stage's record.
+
+    Args:
+        real: the training images, which samples are compared with.
+        shown: those that are given to a method which shows more than samples.
+    """
     record: dict[str, Any] = {"weights": histograms(phases)}
     method.eval()
     if isinstance(method, Samples):
@@ -91,7 +122,7 @@ def show(
     if isinstance(method, Translates):
         record["message"] = message.look(method, real, seed, device)
     if isinstance(method, Shows):
-        record["shown"] = _shown(method, real, folder, step, seed, device)
+        record["shown"] = _shown(method, shown, folder, step, seed, device)
     return record
 
 
