@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from naqsh.runs.folder import RunFolder
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["naqsh.training.launch", "sklearn.datasets", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["naqsh.training.launch", "torch._dynamo"])
 PATIENCE = 120.0
 LOG_EVERY = 2
 """Steps between two records, and two checkpoints, in these processes."""

@@ -1,11 +1,14 @@
 """Whatever stands in a foreign file, reading it gives plain values or one line."""
 
 import os
+import random
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
+from naqsh import recipes
 from naqsh.core import printable
 from naqsh.core.errors import NaqshError
 from naqsh.io import foreign, values
@@ -13,6 +16,16 @@ from naqsh.io import foreign, values
 BOMB = "a: &a [x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghi")
 )
+
+PIECES = [
+    *"&*!{}[]:-?|>'\"#\t\n\r\x85\u2028\ufeff\0\x1b%@`\\é,=~ ",
+    ": ",
+    "- ",
+    " #",
+    "---",
+    "...\n",
+]
+"""What may stand anywhere in a text that should be YAML."""
 
 
 @pytest.mark.parametrize(
@@ -57,6 +70,32 @@ def test_yaml_of_plain_values_is_read():
     }
     assert values.from_yaml(text) == {"a": inner, "\udce3": "گربه"}
     assert values.from_yaml("") is None
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+def test_yaml_is_read_alike_with_and_without_libyaml(monkeypatch):
+    """Recipes with a few characters put in and taken out: the same values, the same refusals."""
+
+    def answer(text):
+        try:
+            return repr(values.from_yaml(text))
+        except ValueError as error:
+            return str(error)
+
+    rng = random.Random(0)
+    recipe = recipes.by_name("ddpm-digits").to_yaml()
+    whole = ["a: {b: [1, 2.5, true, .inf, 1e-4], c: 'd''e'}\n- 3: \"\\u00e9\"\n", recipe[:300]]
+    texts = []
+    for _ in range(300):
+        text = rng.choice(whole)
+        for _ in range(rng.choice([1, 2, 5])):
+            place = rng.randrange(len(text))
+            text = text[:place] + rng.choice(PIECES) + text[place + rng.randrange(3) :]
+        texts.append(text)
+    quick = [answer(text) for text in texts]
+    monkeypatch.setattr(values, "_Quick", values._Plain)
+    assert [answer(text) for text in texts] == quick
+    assert 30 < sum(answer.startswith("{") for answer in quick) < 270
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from naqsh import report
 
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOADED = "naqsh.studies.comparison naqsh.studies.detection naqsh.studies.tune naqsh.report.html"
-PRELOADED += " matplotlib.pyplot optuna sklearn.datasets torch._dynamo"
+PRELOADED += " matplotlib.pyplot optuna torch._dynamo"
 CONTEXT.set_forkserver_preload(PRELOADED.split())
 """A server process imports all of this once and forks for each command: an import takes seconds."""
 

@@ -1,6 +1,7 @@
 import gzip
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,22 +17,23 @@ from data_files import (
 from PIL import Image
 
 from naqsh.core.errors import NaqshError
-from naqsh.data import CATALOG, DataSet, load
+from naqsh.data import CATALOG, DataSet, digits, load
 from naqsh.data.catalog import Entry
+from naqsh.data.fingerprint import fingerprint_of
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_digits(split):
     entry = CATALOG["digits"]
-    digits = load("digits", split=split)
-    assert len(digits) == {"train": entry.train, "test": entry.test}[split]
-    assert digits.shape == entry.shape
-    assert digits.images.dtype == np.uint8
-    assert digits.images.max() == 255
-    assert digits.images.min() == 0
-    assert digits.classes == entry.classes
-    counts = np.bincount(digits.labels, minlength=10)
-    assert counts.min() > 0.7 * len(digits) / 10
+    data = load("digits", split=split)
+    assert len(data) == {"train": entry.train, "test": entry.test}[split]
+    assert data.shape == entry.shape
+    assert data.images.dtype == np.uint8
+    assert data.images.max() == 255
+    assert data.images.min() == 0
+    assert data.classes == entry.classes
+    counts = np.bincount(data.labels, minlength=10)
+    assert counts.min() > 0.7 * len(data) / 10
 
 
 def test_digits_at_8_pixels_are_the_published_ones():
@@ -50,6 +52,27 @@ def test_digits_at_8_pixels_are_the_published_ones():
     }
     assert ours == theirs
     assert sum(map(len, parts)) == len(values)
+
+
+def test_digits_that_were_changed_come_whole_again():
+    first = load("digits", split="test")
+    first.images[:] = 0
+    first.labels[:] = 0
+    again = load("digits", split="test")
+    assert again.images.max() == 255
+    assert again.fingerprint == fingerprint_of(again.images, again.labels)
+
+
+def test_digits_come_from_the_readers_where_their_file_lies_elsewhere(monkeypatch):
+    found = digits._published()
+    monkeypatch.setattr(digits, "_file", lambda: Path("elsewhere"))
+    digits._published.cache_clear()
+    try:
+        again = digits._published()
+    finally:
+        digits._published.cache_clear()
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, again, strict=True))
+    assert again[1].dtype == found[1].dtype
 
 
 def test_digits_do_not_change():
