@@ -2,12 +2,14 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from naqsh import report
 from naqsh.cli.entry import main
 from naqsh.recipes import by_name
 from naqsh.training.launch import train
@@ -33,7 +35,10 @@ def test_a_method_of_one_domain_says_which(two: Path) -> None:
     recipe = recipe.override({"training.batch": 4})
     run = train(recipe, out="run", quiet=True)
     told = json.loads((run.folder.path / "run.json").read_text())["data"]
-    assert told["count"] == 8
+    assert (told["count"], told["second"], told["domains"]) == (8, 20, ["A", "B"])
+    page = Path(report.write([Path("run")], Path("page.html"), "en")).read_text()
+    words = " ".join(re.sub("<[^>]*>", "", page).split())
+    assert "8 images of one domain and 20 of the other" in words
     assert told["notes"] == [
         "two: two domains, of which A alone is used here; for B alone, name the folder of its "
         "images"

@@ -62,7 +62,8 @@ def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
     if known["count"] is None:
         said = [words.text("lead.what_only", **known)]
     else:
-        said = [words.text("lead.what", **known | {"shape": words.shape(known["shape"])})]
+        what = "lead.what_two" if known["second"] else "lead.what"
+        said = [words.text(what, **known | {"shape": words.shape(known["shape"])})]
     if run.records:
         said.append(words.text("lead.how_long", **known, time=words.time(known["seconds"])))
     if known["speed"] is not None:

@@ -178,6 +178,8 @@ def describe(images: "data.DataSet", name: str, folder: RunFolder) -> dict[str, 
         "classes": list(images.classes),
         "notes": list(images.notes),
         "place": _place(name, folder),
+        "domains": images.domains,
+        "second": 0 if images.second is None else len(images.second),
     }
 
 

@@ -144,6 +144,7 @@ class Facts:
             "method": section(self.recipe, "method").get("kind"),
             "data": self.data.get("name", section(self.recipe, "data").get("name")),
             "count": self.data.get("count"),
+            "second": self.data.get("second"),
             "shape": self.data.get("shape"),
             "planned": None if training.get("steps") else training.get("epochs"),
             "planned_steps": training.get("steps"),

@@ -18,6 +18,8 @@ class Data:
         classes: names of the labels.
         notes: what must be known of the set, sentences in English.
         place: where a folder or file lies as seen from the run; empty for a set of the catalogue.
+        domains: the names of two domains, of which `count` is of the first; empty where it has one.
+        second: images of the second domain.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Data:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     place: str = ""
+    domains: tuple[str, ...] = field(default=(), metadata=codec.SPARSE)
+    second: int = field(default=0, metadata=codec.SPARSE)
 
 
 @dataclass(frozen=True)
