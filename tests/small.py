@@ -30,9 +30,10 @@ def tiny_data(channels: int, count: int = 24) -> DataSet:
 
 
 def tiny(recipe: Recipe, **changes: object) -> Recipe:
-    """The recipe with few steps of small batches and small networks."""
+    """The recipe with few steps of small batches and small networks, on images as they are."""
     recipe = dataclasses.replace(recipe, method=recipe.method.tiny())
     small: dict[str, object] = {"training.batch": 8, "training.steps": 6, "training.warmup": 0}
+    small["data.crop"] = False  # tiny sets have no larger images to cut them from
     return recipe.override(small | {name.replace("__", "."): v for name, v in changes.items()})
 
 
