@@ -17,6 +17,7 @@ from naqsh.core.noise import Noise
 from naqsh.data.dataset import Split
 from naqsh.io import png as pictures
 from naqsh.report.read import gather
+from naqsh.report.read.evaluation import by_kind
 from naqsh.runs import kept
 from naqsh.studies import evaluation
 from naqsh.studies import measure as measuring
@@ -85,9 +86,9 @@ def test_the_floor_is_what_real_images_come_to(
     (stored,) = kept.evaluations(run.folder).find(metric="floor", **of)
     assert stored.found == json.loads(json.dumps(found.floor.to_dict()))
     (facts,) = gather.read([run.folder.path])
-    (measured,) = [m for m in facts.evaluations if (m.generated, m.seed) == (wanted, 7)]
+    (measured,) = [m for m in facts.evaluations if (m.about.n, m.about.seed) == (wanted, 7)]
     assert measured.floor
-    assert measured.floor.values["frechet"][0] == value
+    assert by_kind(measured.floor.measures)["frechet"][0] == value
 
 
 def test_a_floor_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,8 @@ def test_nothing_that_was_measured_is_lost_or_mixed(run: naqsh.Run) -> None:
     assert again.measures[0].value == pytest.approx(first.measures[0].value, rel=1e-9)
     (facts,) = gather.read([run.folder.path])
     shown = {
-        (m.generated, m.features[:6], m.reference, m.seed): set(m.values) for m in facts.evaluations
+        (m.about.n, m.about.features, m.about.reference, m.about.seed): set(m.values)
+        for m in facts.evaluations
     }
     assert {"frechet", "kernel", "precision", "recall"} < shown[40, "pixels", "digits test", 0]
     assert set(shown[30, "pixels", "digits test", 0]) == {"frechet", "frechet_infinity"}

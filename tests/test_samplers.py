@@ -90,7 +90,7 @@ def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatc
     # And it takes nothing from the first.
     assert study(run, "ddim") == after
     (facts,) = gather.read([run.folder.path])
-    assert {12: len(after["points"]), 13: 1} == {s.n: len(s.points) for s in facts.sampled}
+    assert {12: len(after["points"]), 13: 1} == {s.about.n: len(s.points) for s in facts.sampled}
 
 
 def test_what_has_no_samplers_is_refused(run: naqsh.Run, finished: Path) -> None:

@@ -7,7 +7,6 @@ has no rank and no place in the figures.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from markupsafe import Markup
 
@@ -18,6 +17,7 @@ from naqsh.report.draw import panels, plots
 from naqsh.report.maker import Maker, listings
 from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
+from naqsh.report.read.evaluation import plain_floor
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
 from naqsh.report.sections import bound, losses, remarks, samplers, tables
@@ -53,7 +53,7 @@ def build(found: Comparison, words: Words) -> Document:
     embedded = results(runs) | {
         "plan": records.plain(found.plan) if found.plan else {},
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
-        "floor": found.floor and asdict(found.floor),
+        "floor": plain_floor(found.floor),
         "trainings": {
             run.label: {name: verdicts.trainings(run, name) for name in verdicts.ranked(runs)}
             for run in runs
@@ -71,7 +71,7 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
         said.append(_minutes(words, plan.minutes, found.seconds))
     same = ranked(found.runs)
     if same and same[0].measured:
-        said.append(words.text("comparison.how", **vars(same[0].measured)))
+        said.append(words.text("comparison.how", **same[0].measured.terms))
     return [Markup(" ").join(said)]
 
 
@@ -181,9 +181,9 @@ def _paragraph(words: Words, run: Facts, alike: Sequence[Facts]) -> Markup:
     else:
         said += _ranks(words, run, alike)
     if measured:
-        speed, evaluations = measured.pictures_per_second, measured.evaluations
+        speed, evaluations = measured.speed, measured.speed.evaluations_per_picture
         key = "families.speed_once" if evaluations == 1 else "families.speed"
-        said.append(words.text(key, speed=speed, evaluations=evaluations))
+        said.append(words.text(key, speed=speed.pictures_per_second, evaluations=evaluations))
         if likely := measured.likelihood:
             known = cells.kinds(words, likely)
             said.append(words.text("families.likelihood", bits=likely.bits, **known))
@@ -207,8 +207,8 @@ def _ranks(words: Words, run: Facts, alike: Sequence[Facts]) -> list[Markup]:
             said.append(words.text("families.like", runs=words.listed(r.label for r in like)))
         if corner:
             corners[corner] = rank
-    speeds = sorted(-r.measured.pictures_per_second for r in alike if r.measured)
-    corners["speed"] = 1 + speeds.index(-run.measured.pictures_per_second)
+    speeds = [r.measured.speed.pictures_per_second for r in alike if r.measured]
+    corners["speed"] = 1 + sum(s > run.measured.speed.pictures_per_second for s in speeds)
     ranks = set(corners.values())
     if len(alike) > 1 and len(corners) == 3 and len(ranks) > 1:
         named = {

@@ -10,9 +10,8 @@ from typing import Any
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import legible
 from naqsh.io.foreign import plain_name, read_json, require_inside
-from naqsh.report.read import floor as floors
 from naqsh.report.read import gather, verdicts
-from naqsh.report.read.evaluation import Measured, common
+from naqsh.report.read.evaluation import common
 from naqsh.report.read.facts import Facts
 from naqsh.runs import influences, records
 from naqsh.runs.records import Entry
@@ -41,7 +40,7 @@ class Comparison:
     runs: list[Facts]
     failures: list[tuple[str, str]] = field(default_factory=list)
     plan: records.Plan | None = None
-    floor: floors.Floor | None = None
+    floor: records.Floor | None = None
     seconds: list[float] = field(default_factory=list)
 
 
@@ -75,9 +74,7 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     runs = _comparable(places, [entry.evaluation for entry in done])
     own = [run for run, entry in zip(runs, done, strict=True) if not entry.taken and run.records]
     seconds = [run.records[-1].seconds for run in own]
-    return Comparison(
-        _by_recipe(runs, done), failures, kept.plan, floors.by_kind(kept.floor), seconds
-    )
+    return Comparison(_by_recipe(runs, done), failures, kept.plan, kept.floor, seconds)
 
 
 def _place(folder: Path, entry: Entry) -> Path:
@@ -113,7 +110,7 @@ def _mean(group: list[Facts]) -> Facts:
     first = group[0]
     label = f"{first.recipe.get('name')} ×{len(group)}"
     measured = [run.measured for run in group if run.measured]
-    alike = [m for m in measured if _key(m) == _key(measured[0])]
+    alike = [m for m in measured if m.alike == measured[0].alike]
     if len(alike) < len(group):
         return replace(first, label=label, measured=None, trainings=group)
     values = {
@@ -127,12 +124,7 @@ def _mean(group: list[Facts]) -> Facts:
 
 def alike(runs: Sequence[Facts]) -> list[bool]:
     """Which runs were measured as most of them were; a run that was not measured was not."""
-    keys = [run.measured and _key(run.measured) for run in runs]
+    keys = [run.measured and run.measured.alike for run in runs]
     counts = Counter(key for key in keys if key)
     most = max(counts, key=lambda key: counts[key], default=None)
     return [key is not None and key == most for key in keys]
-
-
-def _key(measured: Measured) -> tuple[Any, ...]:
-    m = measured
-    return m.features, m.reference, m.generated, m.real

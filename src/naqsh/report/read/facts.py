@@ -184,15 +184,11 @@ Study = TypeVar("Study", bound=Conditioned)
 
 def studies(run: Facts, found: Sequence[Study]) -> list[tuple[Facts, Study]]:
     """Each study of a run beside the run, whose label says in what the studies differ."""
-    apart = differences([study.of for study in found]) if len(found) > 1 else [{}]
-    return (
-        [
-            (replace(run, label=f"{run.label} ({condition})") if condition else run, study)
-            for study, condition in zip(found, map(_words, apart), strict=True)
-        ]
-        if found
-        else []
-    )
+    apart = map(_words, differences([study.of for study in found]))
+    return [
+        (replace(run, label=f"{run.label} ({condition})") if condition else run, study)
+        for study, condition in zip(found, apart, strict=True)
+    ]
 
 
 def _words(named: Mapping[str, Any]) -> str:

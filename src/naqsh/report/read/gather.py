@@ -79,7 +79,8 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     stage = _each(lambda plain: _stage(plain, folder.grids))
     facts.stages = _read(facts, folder.stages, read_lines, stage, [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
-    evaluated = _stored(facts, kept.evaluations(folder), measured.parse, measured.NONE)
+    nothing: tuple[list[measured.Measured], list[measured.Likelihood]] = ([], [])
+    evaluated = _stored(facts, kept.evaluations(folder), measured.parse, nothing)
     facts.evaluations, facts.likelihoods = evaluated
     facts.measured = facts.evaluations[-1] if facts.evaluations else None
     facts.detected = _detections(facts, folder)

@@ -12,6 +12,7 @@ from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.words import Words
+from naqsh.runs.records import Mean
 
 Found = Sequence[tuple[Facts, Bounded]]
 
@@ -31,8 +32,9 @@ def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None
     """Two panels a run: times of different schedules share no axis."""
     panels = []
     for number, (run, bound) in enumerate(found):
-        for name, values in (("terms", bound.terms), ("errors", bound.errors)):
-            line = figures.Line(Curve(bound.times, values), palette.colour(number))
+        for name in ("terms", "errors"):
+            curve = Curve([*bound.found.times], [*getattr(bound.found, name)])
+            line = figures.Line(curve, palette.colour(number))
             title = panel_title(maker, runs, run, maker.words.text(f"figures.bound.{name}"))
             panels.append(
                 panel(maker, "bound", title, figures.joined, [line], "time", name, legend=())
@@ -44,10 +46,14 @@ def _table(maker: Maker, found: Found) -> Table:
     """A column a run: the parts, their sum, the estimate beside it, what they were taken of."""
     columns = []
     for _, bound in found:
-        means = bound.parts | ({"flow": bound.flow} if bound.flow else {})
-        shown = {name: cells.mean(maker.words, *mean) for name, mean in means.items()}
-        flow = {"flow": shown.get("flow"), "flow_kind": bound.flow_kind or None}
-        columns.append(vars(bound) | shown | flow)
+        known = vars(bound.about) | vars(bound.found)
+        shown = {
+            name: cells.mean(maker.words, mean.value, mean.error)
+            for name, mean in known.items()
+            if isinstance(mean, Mean)
+        }
+        kind = bound.found.flow and bound.found.flow.kind
+        columns.append(known | shown | {"flow_kind": kind})
     head = maker.head([run.label for run, _ in found])
     return maker.beside("bound", head, columns, optional=("flow", "flow_kind"), numeric=1)
 

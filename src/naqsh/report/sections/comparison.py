@@ -12,9 +12,10 @@ from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel
 from naqsh.report.maker import Maker
 from naqsh.report.read import verdicts
+from naqsh.report.read.evaluation import by_kind
 from naqsh.report.read.facts import Facts, section
-from naqsh.report.read.floor import Floor
 from naqsh.report.words import Words
+from naqsh.runs.records import Floor
 
 PLANES = (("recall", "precision"), ("coverage", "density"))
 """Pairs of measures: how much of the data is covered, and how good the images are."""
@@ -29,7 +30,7 @@ AREAS = (60.0, 480.0)
 def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
     """Quality against diversity; the area of a circle grows with the logarithm of the speed."""
     speeds = {
-        n: math.log(max(run.measured.pictures_per_second, 1e-9))
+        n: math.log(max(run.measured.speed.pictures_per_second, 1e-9))
         for n, run in enumerate(runs)
         if same[n] and run.measured
     }
@@ -55,10 +56,10 @@ def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | 
     series = []
     for n, run in enumerate(runs):
         found = run.measured
-        if same[n] and found and "frechet" in found.values and found.pictures_per_second > 0:
+        speed = found.speed.pictures_per_second if found and same[n] else 0
+        if found and speed > 0 and "frechet" in found.values:
             value, interval = found.values["frechet"]
-            seconds = 1 / found.pictures_per_second
-            series.append(_point(maker, runs, n, seconds, value, interval=interval))
+            series.append(_point(maker, runs, n, 1 / speed, value, interval=interval))
     if not series:
         return None
     axes = "seconds", called("frechet", runs, same)
@@ -92,7 +93,7 @@ def table(
         head.append(words.text("tables.everything.run", number=number, run=run.label))
     if floor:
         head.append(words.text("tables.everything.floor"))
-        columns.append(_column(words, names, floor.values))
+        columns.append(_column(words, names, by_kind(floor.measures)))
     rows = words.under("tables.everything.rows")
     titles = {
         name: rows.get(named, words.own(named))
@@ -119,9 +120,10 @@ def _everything(run: Facts) -> dict[str, Any]:
     values["images"] = _trained_on(run)
     values = {name: value for name, value in values.items() if value}
     if found:
-        rest = {"memory": found.memory, "bits": found.likelihood}
+        cost = found.terms
+        rest = {"memory": cost["memory"], "bits": found.likelihood}
         values |= found.values | {n: value for n, value in rest.items() if value is not None}
-        values |= {"sampling": found.pictures_per_second, "evaluations": found.evaluations}
+        values |= {"sampling": cost["pictures_per_second"], "evaluations": cost["evaluations"]}
     return values
 
 

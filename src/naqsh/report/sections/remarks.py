@@ -1,14 +1,14 @@
 """What stands in words beside measures: what they cover, what few images do, and copies."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from naqsh.core.measured import Caution
 from naqsh.report.read.evaluation import Measured
-from naqsh.report.read.floor import Floor
-from naqsh.report.read.nearness import Nearest
 from naqsh.report.words import Words
+from naqsh.runs.records import Floor
 
 
 def beside(words: Words, measured: Measured) -> list[Markup]:
@@ -30,13 +30,13 @@ def floor(words: Words, found: Floor | None, measured: Measured) -> list[Markup]
     """What the floor is for, beside measures of so many samples against so many real images."""
     if found is None:
         return []
-    key = "comparison.floor_fewer" if found.n < measured.generated else "comparison.floor"
+    key = "comparison.floor_fewer" if found.n < measured.about.n else "comparison.floor"
     split = words.known(f"comparison.splits.{found.split}", found.split)
     return [words.text(key, split=split, count=found.n, **_counts(measured))]
 
 
 def _counts(measured: Measured) -> dict[str, int]:
-    return {"generated": measured.generated, "real": measured.real}
+    return {"generated": measured.about.n, "real": measured.about.n_real}
 
 
 def cautions(words: Words, notes: Mapping[Caution, Sequence[str]]) -> list[Markup]:
@@ -51,11 +51,11 @@ def cautions(words: Words, notes: Mapping[Caution, Sequence[str]]) -> list[Marku
     ]
 
 
-def nearest(words: Words, near: Nearest | None) -> list[Markup]:
+def nearest(words: Words, near: Mapping[str, Any] | None) -> list[Markup]:
     """The distances to training images, and what they are a sign of."""
     if near is None:
         return []
-    rounded = {"samples": words.rounded(near.samples), "held_out": words.rounded(near.held_out)}
-    values = vars(near) | rounded | {"m": near.n_held_out}
-    said = ("medians", *(near.signs or ("usual",)))
+    rounded = {name: words.rounded(near[name]) for name in ("samples", "held_out")}
+    values = {**near, **rounded, "m": near["n_held_out"]}
+    said = ("medians", *(near["signs"] or ("usual",)))
     return [words.text(f"nearness.{what}", **values) for what in said]

@@ -45,9 +45,9 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
             # Some samplers are the same in exact arithmetic, or nearly: lines lie on each other.
             place = names.index(name)
             colour, dash = palette.colour(place), palette.DASHES[place % len(palette.DASHES)]
-            points = sorted(points, key=lambda point: point.evaluations)
-            curve = Curve([p.evaluations for p in points], [p.frechet for p in points])
-            intervals = [point.interval for point in points]
+            points = sorted(points, key=lambda known: known[0].evaluations)
+            curve = Curve([p.evaluations for p, _ in points], [far.value for _, far in points])
+            intervals = [far.interval for _, far in points]
             series.append(figures.Line(curve, colour, dash, name, intervals=intervals))
         title = panel_title(maker, runs, run, maker.words.text("figures.samplers.title"))
         axes, titled = ("evaluations", sampled.distance), len(runs) > 1
@@ -61,8 +61,8 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
 
 def _by_sampler(sampled: Sampled) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = {}
-    for point in sampled.points:
-        found.setdefault(point.sampler, []).append(point)
+    for point, distance in sampled.points:
+        found.setdefault(point.sampler, []).append((point, distance))
     return found
 
 
@@ -72,9 +72,9 @@ def _table(maker: Maker, found: Found) -> Table:
     distance = called.pop() if len(called) == 1 else "frechet"
     rows = []
     for run, sampled in found:
-        for point in sampled.points:
+        for point, measured in sampled.points:
             speed = cells.rounded(maker.words, point.pictures_per_second)
-            far = cells.rounded(maker.words, point.frechet, point.interval)
+            far = cells.rounded(maker.words, measured.value, measured.interval)
             shown = {"run": run.label, "pictures_per_second": speed, distance: far}
             rows.append((f"{run.label} {point.sampler} {point.steps}", vars(point) | shown))
     without = {"fid", "frechet"} - {distance} | (set() if len(found) > 1 else {"run"})
@@ -85,19 +85,20 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
     """Samples with the nearest training images below them."""
     panels = []
     for run, sampled in found:
-        if sampled.nearest and sampled.nearest.picture:
+        if sampled.nearest and sampled.nearest["picture"]:
             title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
-            file, titled = run.path / sampled.nearest.picture, len(runs) > 1
+            file, titled = run.path / sampled.nearest["picture"], len(runs) > 1
             panels.append(picture(maker, title, file, PICTURE_BYTES, titled=titled))
     return maker.figure("nearest", panels, columns=1)
 
 
 def _said(words: Words, sampled: Sampled) -> list[Markup]:
     """How it was measured, and what the look for copies found."""
-    said = [words.text("samplers.how", **vars(sampled))]
-    if any(point.interval for point in sampled.points):
-        said.append(words.text("samplers.covers", n=sampled.n))
-    if sampled.sampling:
-        said.append(words.text("samplers.options", options=sampled.sampling))
+    terms = sampled.terms
+    said = [words.text("samplers.how", **terms)]
+    if any(distance.interval for _, distance in sampled.points):
+        said.append(words.text("samplers.covers", n=terms["n"]))
+    if terms["sampling"]:
+        said.append(words.text("samplers.options", options=terms["sampling"]))
     said += [words.caution(note.kind, note.pictures, note.dimensions) for note in sampled.notes]
     return [*said, *remarks.nearest(words, sampled.nearest)]

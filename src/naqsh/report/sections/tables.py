@@ -10,7 +10,7 @@ from naqsh.io.files import flat
 from naqsh.report import cells
 from naqsh.report.document import Block, Row, Table
 from naqsh.report.maker import Maker, listings
-from naqsh.report.read.evaluation import Measured
+from naqsh.report.read.evaluation import Measured, by_kind
 from naqsh.report.read.facts import Facts
 from naqsh.report.sections.losses import NAMED, family, groups
 from naqsh.report.words import Words
@@ -49,9 +49,9 @@ def measured(
     columns = []
     for _, m in evaluations:
         column = {called[name]: cells.measure(words, *found) for name, found in m.values.items()}
-        for name, found in (m.floor.values if m.floor else {}).items():
+        for name, found in by_kind(m.floor.measures if m.floor else ()).items():
             column[f"floor {name}"] = cells.measure(words, *found)
-        columns.append(column | vars(m))
+        columns.append(column | m.terms)
     without = [run for run in runs if not run.evaluations]
     heads = head(maker, [*[run for run, _ in evaluations], *without])
     columns += [{} for _ in without]
