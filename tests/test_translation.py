@@ -233,3 +233,53 @@ def test_random_features_know_colours_and_textures():
         metrics.extract(features, torch.from_numpy(pixels.recolour(grey.numpy(), 3))),
     )
     assert metrics.by_name("random").fingerprint == features.fingerprint
+
+
+@pytest.fixture
+def known(trained, alone, monkeypatch):
+    """The recipe of the toy method, by its name."""
+    monkeypatch.setenv("NAQSH_PLUGINS", "inverting")
+
+
+COMPARE = ["compare", "--recipes", "inverting-digits", "--images", "640", "--device", "cpu"]
+
+
+def test_variants_of_one_recipe_stand_on_one_page(known, capsys):
+    words = [*COMPARE, "--out", "ab", "--quiet"]
+    words += ["--override", "method.optimizer.lr=0.001", "--features", "digits"]
+    words += ["--override", "method.optimizer.lr=0.1,training.batch=16"]
+    assert cli.main(words) == 0
+    folders = ["inverting-digits", "inverting-digits-lr-0.001", "inverting-digits-lr-0.1-batch-16"]
+    assert sorted(path.name for path in Path("ab").iterdir() if path.is_dir()) == folders
+    runs = [naqsh.open(Path("ab") / name) for name in folders]
+    assert [run.recipe.method.optimizer.lr for run in runs] == [0.5, 0.001, 0.1]
+    assert [run.recipe.training.batch for run in runs] == [32, 32, 16]
+    assert [run.step for run in runs] == [20] * 3  # variants are trained for as many steps
+    full, slow, _ = (kept.translations(run.folder).find(to="B") for run in runs)
+    assert full[0].found["measures"][0]["value"] < slow[0].found["measures"][0]["value"]
+    page = Path("ab/report.html").read_text(encoding="utf-8")
+    assert "Translations compared on digits" in page
+    for name in folders:
+        assert f"<td>{name}" in page or f">{name}<" in page, name
+    assert "Quality, diversity and speed" not in page
+    before = Path("ab/inverting-digits/translation.json").read_bytes()
+    assert cli.main(words) == 0  # nothing is left to do
+    assert Path("ab/inverting-digits/translation.json").read_bytes() == before
+    capsys.readouterr()
+    assert cli.main([*words, "--override", "training.batch=8"]) == 2
+    assert "holds a comparison with variants" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--override", "method.optimizer.lr"], "--override needs NAME=VALUE"),
+        (["--override", "method.optimiser.lr=1"], "optimiser"),
+        (["gan-digits"], "measured otherwise: compare either"),
+    ],
+)
+def test_variants_that_cannot_be(known, capsys, words, said):
+    if words == ["gan-digits"]:
+        words = ["--recipes", "gan-digits", "inverting-digits"]
+    assert cli.main([*COMPARE, *words, "--out", "ab"]) == 2
+    assert said in capsys.readouterr().err

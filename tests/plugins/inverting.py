@@ -70,4 +70,4 @@ class Inverting(Method):
 @recipe
 def inverting_digits() -> Recipe:
     """Digits to their negatives."""
-    return Recipe("", Data("digits"), Spec(), Training(steps=40, batch=32))
+    return Recipe("", Data("digits", second="inverted"), Spec(), Training(steps=40, batch=32))

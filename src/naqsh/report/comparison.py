@@ -14,13 +14,13 @@ from naqsh.core.measured import Caution
 from naqsh.report import cells, page
 from naqsh.report.document import Block, Document, Paragraph
 from naqsh.report.draw import panels, plots
-from naqsh.report.maker import Maker, listings
+from naqsh.report.maker import Maker, listings, present
 from naqsh.report.read import verdicts
 from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.evaluation import plain_floor
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers, tables
+from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
 from naqsh.report.sections import comparison as comparing
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
@@ -32,11 +32,16 @@ __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "re
 def build(found: Comparison, words: Words) -> Document:
     maker = Maker(words)
     runs = found.runs
-    parts: dict[str, page.Make] = {
-        "compared": lambda maker, _: _compared(maker, found),
+    translated = any(run.translated for run in runs)
+    of_samples: dict[str, page.Make] = {
         "trilemma": _trilemma,
         "families": lambda maker, runs: [Paragraph(text) for text in paragraphs(words, runs)],
+    }
+    parts: dict[str, page.Make] = {
+        "compared": lambda maker, _: _compared(maker, found),
+        **({} if translated else of_samples),
         "samples": _samples,
+        "translation": translation.blocks,
         "samplers": samplers.blocks,
         "bound": bound.blocks,
         "detection": anomalies.blocks,
@@ -49,7 +54,7 @@ def build(found: Comparison, words: Words) -> Document:
     }
     sections = page.sections(maker, runs, parts)
     data = (found.plan and found.plan.data) or runs[0].summary()["data"]
-    title = words.text("comparison.title", data=str(data))
+    title = words.text(f"comparison.{'translators' if translated else 'title'}", data=str(data))
     embedded = results(runs) | {
         "plan": records.plain(found.plan) if found.plan else {},
         "failures": [{"name": name, "reason": reason} for name, reason in found.failures],
@@ -91,6 +96,9 @@ def _compared(maker: Maker, found: Comparison) -> list[Block]:
         for name, reason in found.failures
     ]
     states = [(run.label, page.state(words, run)) for run in runs]
+    if any(run.translated for run in runs):  # what was measured has its own section
+        failed = listings([(words.text("comparison.failures"), failures)], several=True)
+        return [*failed, *listings(states, several=True), tables.glance(maker, runs)]
     return [
         *listings([(words.text("comparison.failures"), failures)], several=True),
         *listings(states, several=True),
@@ -143,8 +151,8 @@ def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    grids = plots.last_grids(maker, runs) or maker.paragraph("absences.none.grids")
-    return [grids, *plots.shown(maker, runs)]
+    made = present([plots.last_grids(maker, runs), *plots.shown(maker, runs)])
+    return made or [maker.paragraph("absences.none.grids")]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -95,7 +95,7 @@ def study(
     test, train = (run.images(split, data, machine.data_home) for split in ("test", "train"))
     domains = {letter: _domain(test.images, train.images, letter) for letter in ("A", "B")}
     shapes = [domain.test.shape for domain in domains.values()]
-    measured_by, remark = _features(features, run.recipe.data.name, machine.device, shapes)
+    measured_by, remark = features_of(features, run.recipe.data.name, machine.device, shapes)
     remarks = tuple(said for said in (test.note, remark) if said)
     paired = test.images.paired
     found = []
@@ -149,10 +149,20 @@ def _domain(test: DataSet, train: DataSet, letter: str) -> _Domain:
     return _Domain(own[0], own[1], f"{test.name} test {words}")
 
 
-def _features(
+def features_of(
     asked: str | None, name: str, device: str, shapes: Sequence[tuple[int, int, int]]
 ) -> tuple[FeatureExtractor, str | None]:
-    """The features to measure by, and what must be said where they are not the usual ones."""
+    """The features to measure by, and what must be said where they are not the usual ones.
+
+    Args:
+        asked: a name; None leaves the choice to the data set.
+        name: of the data set.
+        device: where they are computed.
+        shapes: (C, H, W) of the images of both domains.
+
+    Raises:
+        NaqshError: what was asked for cannot be had, or takes no such images.
+    """
     usual = asked or features_for(name)
     try:
         found = extractor(usual, device)

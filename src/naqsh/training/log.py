@@ -117,7 +117,8 @@ class NotFinite(NaqshError):
 
 def check_weights(method: nn.Module, step: int) -> None:
     """Raise NotFinite for a weight that is not; the loss would only tell in the next step."""
-    named = {n: t for n, t in method.state_dict().items() if t.is_floating_point()}
+    state = method.state_dict().items()
+    named = {n: t for n, t in state if t.is_floating_point() and t.numel()}  # a pool may be empty
     largest = torch.stack(torch._foreach_norm(list(named.values()), math.inf))
     for name, value in zip(named, largest.tolist(), strict=True):
         if not math.isfinite(value):

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ def add(verbs: Any) -> None:
         "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist\n"
         "  naqsh compare --data photos.npz --data.range 0,1 --data.key images\n"
+        "  naqsh compare --recipes cyclegan-digits --override method.identity=0 \\\n"
+        "      --override method.pool=0                   what two parts are good for\n"
         "how the data are read (--data.range, --data.key, --data.size, …) goes for every recipe;\n"
         "`naqsh train RECIPE --help` lists these options",
     )
@@ -35,6 +38,14 @@ def add(verbs: Any) -> None:
         action=Several,
         default=[],
         help="recipes to train (default: one of each family)",
+    )
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE[,NAME=VALUE]",
+        help="train each recipe also with these values, for as many steps; may be given again for "
+        "a further variant",
     )
     parser.add_argument(
         "--runs",
@@ -76,6 +87,17 @@ def add(verbs: Any) -> None:
     parser.set_defaults(do=_do)
 
 
+def _variant(text: str) -> dict[str, str]:
+    """The changes of a variant: a comma before a name and its sign parts two of them."""
+    changes: dict[str, str] = {}
+    for part in re.split(r",(?=[\w.]+=)", text):
+        name, sign, value = part.partition("=")
+        if not (name and sign and value):
+            raise NaqshError(f"--override needs NAME=VALUE, as in method.pool=0, got {text}")
+        changes[name] = value
+    return changes
+
+
 def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh.recipes.recipe import Data
     from naqsh.studies import comparison
@@ -97,6 +119,7 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
         seeds=options.seeds,
         reference=options.reference,
         reading=reading,
+        variants=tuple(map(_variant, options.override)),
     )
     made = comparison.compare(
         plan,

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from naqsh.report import cells
 from naqsh.report.document import Block, Figure, Table
 from naqsh.report.draw import figures, palette
-from naqsh.report.draw.panels import panel, panel_title
+from naqsh.report.draw.panels import panel
 from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.translation import Translated
@@ -17,19 +17,35 @@ from naqsh.runs import records
 
 Found = Sequence[tuple[Facts, Translated]]
 
+MEANS = ("cycle", "l1", "psnr")
+"""Means over images, which not every translation has."""
+
 
 def blocks(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    """The section; empty where no run's translations were measured."""
+    """The section; empty where no run's translations were measured.
+
+    Of one run both directions stand side by side; of several the runs do, a direction at a time.
+    """
     found = [study for run in runs for study in studies(run, run.translated)]
     if not found:
         return absent(maker, runs, "translation")
     said = [(run.label, _said(maker.words, study)) for run, study in found]
-    made = [_table(maker, found), _disturbed(maker, runs)]
-    return [*present(made), *listings(said, several=True)]
+    names = dict.fromkeys(study.about.to for _, study in found)
+    ways: list[tuple[str, Found]] = [(to, _along(runs, to)) for to in names]
+    if len(runs) == 1:
+        ways = [(str(maker.words.listed(names, "list_and")), found)]
+    tables = [_table(maker, way, to, number) for number, (to, way) in enumerate(ways, 1)]
+    return [*tables, *present([_disturbed(maker, ways)]), *listings(said, several=True)]
 
 
-def _table(maker: Maker, found: Found) -> Table:
-    """A column a direction: measures beside what copies and real images come to."""
+def _along(runs: Sequence[Facts], to: str) -> Found:
+    """The studies of one direction."""
+    own = [(run, [study for study in run.translated if study.about.to == to]) for run in runs]
+    return [study for run, found in own for study in studies(run, found)]
+
+
+def _table(maker: Maker, found: Found, to: str, number: int) -> Table:
+    """A column a study: measures beside what copies and real images come to."""
     words, columns = maker.words, []
     titles: dict[str, str] = {}
     for _, study in found:
@@ -41,14 +57,19 @@ def _table(maker: Maker, found: Found) -> Table:
                 key = f"{own.name} {place}"
                 titles[key] = words.text(f"tables.translation.{place}", metric=metric)
                 column[key] = measure and _with_error(words, measure)
-        for name in ("cycle", "l1", "psnr"):
+        for name in MEANS:
             if mean := getattr(what, name):
                 column[name] = cells.mean(words, mean.value, mean.error)
         columns.append(column)
-    rest = words.under("tables.translation.rows")
-    head = maker.head([run.label for run, _ in found])
+    titles |= words.under("tables.translation.rows")
     return maker.beside(
-        "translation", head, columns, titles=titles | rest, optional=("cycle", "l1", "psnr")
+        "translation",
+        maker.head([run.label for run, _ in found]),
+        columns,
+        titles=titles,
+        optional=MEANS,
+        number=number,
+        notes=[words.text("tables.translation.direction", to=to)],
     )
 
 
@@ -58,31 +79,33 @@ def _with_error(words: Words, measure: records.Measure) -> Markup:
     return cells.mean(words, measure.value, measure.standard_error)
 
 
-def _disturbed(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    """A panel a run: the error of the way back by the sigma of the noise, a line a direction."""
+def _disturbed(maker: Maker, ways: Sequence[tuple[str, Found]]) -> Figure | None:
+    """The error of the way back by the sigma of the noise: a panel a way, a line a study."""
     panels = []
-    for run in runs:
-        lines = []
-        for place, (named, study) in enumerate(studies(run, run.translated)):
-            levels = study.found.disturbed
-            curve = Curve(
-                [level.sigma for level in levels], [level.cycle.value for level in levels]
-            )
-            spread = [1.96 * level.cycle.error for level in levels]
-            intervals = [(v - s, v + s) for v, s in zip(curve.values, spread, strict=True)]
-            colour, dash = palette.colour(place), palette.dash(place)
-            lines.append(figures.Line(curve, colour, dash, named.label, intervals=intervals))
-        sigmas = [sigma for line in lines for sigma in line.curve.epochs]
+    for to, found in ways:
+        lines = [_line(run, study, place) for place, (run, study) in enumerate(found)]
+        sigmas = sorted({sigma for line in lines for sigma in line.curve.epochs} - {0.0})
         if not sigmas:
             continue
-        sigmas = sorted({*sigmas} - {0.0})
         itself = Curve(sigmas, [records.OF_NOISE * sigma for sigma in sigmas])
         label = maker.words.plain("figures.disturbed.itself")
         lines.append(figures.Line(itself, palette.FAINT, palette.TARGET, label))
-        title = panel_title(maker, runs, run, maker.words.text("figures.disturbed.title"))
-        axes, titled = ("sigma", "cycle"), len(runs) > 1
-        panels.append(panel(maker, "disturbed", title, figures.joined, lines, *axes, titled=titled))
+        title = maker.words.text("figures.disturbed.title", to=to)
+        axes = ("sigma", "cycle")
+        panels.append(
+            panel(maker, "disturbed", title, figures.joined, lines, *axes, titled=len(ways) > 1)
+        )
     return maker.figure("disturbed", panels)
+
+
+def _line(run: Facts, study: Translated, place: int) -> figures.Line:
+    """The way back of one study, with 95 % intervals over images."""
+    levels = study.found.disturbed
+    curve = Curve([level.sigma for level in levels], [level.cycle.value for level in levels])
+    spread = [1.96 * level.cycle.error for level in levels]
+    intervals = [(v - s, v + s) for v, s in zip(curve.values, spread, strict=True)]
+    colour, dash = palette.colour(place), palette.dash(place)
+    return figures.Line(curve, colour, dash, run.label, intervals=intervals)
 
 
 def _said(words: Words, study: Translated) -> list[Markup]:

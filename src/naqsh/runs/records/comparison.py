@@ -22,7 +22,7 @@ class Plan:
 
     Attributes:
         data: the data set's name, a folder or a file; None takes that of the first taken run, else
-            the digits.
+            that which all recipes are of, else the digits.
         recipes: names of recipes, or paths of recipe.yaml files.
         runs: folders of trained runs that are taken as they are.
         minutes: of training, for all recipes together.
@@ -36,6 +36,8 @@ class Plan:
             its images is held out by seed.
         reading: how the data are read for every recipe, by dotted name, as they are typed:
             ``{"data.range": "0,1"}``.
+        variants: each recipe is also trained with these changes, by dotted name, as they are typed:
+            ``({"method.identity": "0"}, {"method.pool": "0"})`` makes three of one.
     """
 
     data: str | None = None
@@ -49,6 +51,7 @@ class Plan:
     seeds: int = 1
     reference: Reference = "test"
     reading: dict[str, str] = field(default_factory=dict)
+    variants: tuple[dict[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.minutes > 0 or (self.pictures is not None and self.pictures < 1):

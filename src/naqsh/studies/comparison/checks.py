@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from naqsh import data
-from naqsh.core.abilities import Samples
+from naqsh.core.abilities import Samples, Translates
 from naqsh.core.errors import NaqshError
+from naqsh.core.method import Method
+from naqsh.core.spec import Shape
 from naqsh.core.world import join
 from naqsh.metrics import FeatureExtractor
 from naqsh.metrics.registry import called
-from naqsh.runs import kept, records
+from naqsh.runs import kept, records, translating
 from naqsh.runs.origin import load as load_data
 from naqsh.runs.records import Plan
 from naqsh.runs.records.comparison import LEAST
 from naqsh.runs.trained import open_trained
-from naqsh.studies import ready
+from naqsh.studies import ready, translation
 from naqsh.studies.comparison.plan import Member, N
 from naqsh.studies.floor import floor
 from naqsh.training.building import check
@@ -36,7 +38,14 @@ def settle(
         NaqshError: images, a test split, features, or the memory for a recipe are not there, a
             recipe makes no images, or not all would be measured against the same ones.
     """
-    members = [_possible(member, plan, device, home) for member in found]
+    possible = [_possible(member, plan, device, home) for member in found]
+    members = [member for member, _ in possible]
+    translate = {translating.alone(method) for _, method in possible}
+    if len(translate) > 1:
+        raise NaqshError(
+            "what translates images and what makes them from noise are measured otherwise: compare "
+            "either"
+        )
     real = _reference(members, plan, home)
     if len(real) < LEAST:
         raise NaqshError(
@@ -44,23 +53,34 @@ def settle(
         )
     with join(device) as world:  # "auto" is no device yet
         place = str(world.device)
+    data_name = members[0].recipe.data.name
+    if True in translate:  # whose study takes its own floor, of each domain
+        by, remark = translation.features_of(plan.features, data_name, place, _shapes(real))
+        if remark:
+            say(remark)
+        return replace(plan, n=plan.n or N, features=by.name, data=data_name), members, None
     features = ready.features(plan.features, real, place, say)
     n = plan.n or _agreed(members, features, real) or N
-    settled = replace(plan, n=n, features=features.name, data=members[0].recipe.data.name)
+    settled = replace(plan, n=n, features=features.name, data=data_name)
     return settled, members, _floor(settled, members[0], features, real, home)
 
 
-def _possible(member: Member, plan: Plan, device: str, home: Path | None) -> Member:
-    """A member that can be trained and makes images; its test split is there."""
+def _shapes(real: "data.DataSet") -> list[Shape]:
+    """Of the images of both domains."""
+    return [real.shape, *([] if real.layout.second is None else [real.layout.second])]
+
+
+def _possible(member: Member, plan: Plan, device: str, home: Path | None) -> tuple[Member, Method]:
+    """A member that can be trained and makes images, and its method; its test split is there."""
     if member.run:
-        method: object = open_trained(member.run).method
+        method = open_trained(member.run).method
     else:
         if plan.reference == "test":
             member = replace(member, recipe=ready.with_test_split(member.recipe, home))
         method = check(member.recipe, device=device, data_home=home)
-    if not isinstance(method, Samples):
+    if not isinstance(method, Samples | Translates):
         raise NaqshError(f"{member.recipe.name} makes no images: there is nothing to compare")
-    return member
+    return member, method
 
 
 def _reference(members: Sequence[Member], plan: Plan, home: Path | None) -> "data.DataSet":

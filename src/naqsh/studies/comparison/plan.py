@@ -4,7 +4,9 @@
 follows from the plan that the user gives, never from the file: a stranger's file leads nowhere.
 """
 
+import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,11 +44,14 @@ class Member:
         entry: how far it is.
         recipe: of the training, or of the run that is taken.
         run: the folder of a taken run.
+        base: the name of the recipe that it is a variant or another seed of; all these are trained
+            for as many steps.
     """
 
     entry: Entry
     recipe: Recipe
     run: str | None = None
+    base: str = ""
 
 
 def members(plan: Plan, folder: Path) -> list[Member]:
@@ -56,15 +61,15 @@ def members(plan: Plan, folder: Path) -> list[Member]:
         NaqshError: an unknown recipe or run, or one that is named twice.
     """
     taken = [(path, open_trained(path).recipe) for path in plan.runs]
-    data = plan.data or (taken[0][1].data.name if taken else "digits")
+    data = plan.data or (taken[0][1].data.name if taken else _shared(plan.recipes))
     names = plan.recipes or (() if plan.runs else families(data))
-    found = []
-    for name in names:
-        for seed in range(plan.seed, plan.seed + plan.seeds):
-            recipe = _recipe(name, data, seed, plan.reading)
-            own = plain_name(recipe.name, "the recipe's name")
-            place = own if plan.seeds == 1 else f"{own}-seed-{seed}"
-            found.append(Member(Entry(recipe.name, place, seed), recipe))
+    seeds, found = range(plan.seed, plan.seed + plan.seeds), []
+    for name, changes, seed in itertools.product(names, ({}, *plan.variants), seeds):
+        recipe = _recipe(name, data, seed, plan.reading)
+        base = plain_name(recipe.name, "the recipe's name")
+        recipe = _variant(recipe, changes)
+        place = recipe.name if plan.seeds == 1 else f"{recipe.name}-seed-{seed}"
+        found.append(Member(Entry(recipe.name, place, seed), recipe, base=base))
     for path, recipe in taken:
         place = os.path.relpath(path, folder)
         entry = Entry(recipe.name, place, recipe.training.seed, taken=True)
@@ -89,6 +94,21 @@ def _recipe(name: str, data: str, seed: int, reading: Mapping[str, str]) -> Reci
     if wanted.data.name != data:
         changes["data.name"] = data
     return wanted.override(changes | {name: Text(value) for name, value in reading.items()})
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The data set that all recipes are of, else the digits."""
+    data = {resolve(name).data.name for name in names}
+    return data.pop() if len(data) == 1 else "digits"
+
+
+def _variant(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """The recipe with changes, by which it is then called: ``cyclegan-digits-identity-0``."""
+    if not changes:
+        return recipe
+    made = recipe.override({name: Text(value) for name, value in changes.items()})
+    said = (f"{name.rpartition('.')[2]}-{value}" for name, value in changes.items())
+    return replace(made, name=re.sub(r"[^\w.-]+", "-", "-".join([recipe.name, *said])))
 
 
 def read(folder: Path, plan: Plan) -> tuple[Plan, dict[str, Entry]] | None:

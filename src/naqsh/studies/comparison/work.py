@@ -22,12 +22,12 @@ from naqsh.core.world import join
 from naqsh.io.files import make_folder, write_text
 from naqsh.metrics.registry import DECLARED, kind
 from naqsh.report.words import Words
-from naqsh.runs import kept, records
+from naqsh.runs import kept, records, translating
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.records import Entry, Plan
 from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained, open_trained
-from naqsh.studies import evaluation, ready
+from naqsh.studies import evaluation, ready, translation
 from naqsh.studies.comparison import budget, checks
 from naqsh.studies.comparison import plan as planning
 from naqsh.studies.comparison.plan import Member
@@ -155,8 +155,9 @@ class _Work:
         recipe, entry = self.members[number].recipe, self.members[number].entry
         out = self.folder / entry.folder
         if entry.steps is None:
-            # Every seed of a recipe is trained for as long as the first one.
-            alike = [m.entry.steps for m in self.members if m.recipe.name == recipe.name]
+            # Every seed and variant of a recipe is trained for as long as the first one.
+            base = self.members[number].base
+            alike = [m.entry.steps for m in self.members if m.base == base]
             steps = next(filter(None, alike), None)
             if steps is None:
                 own = sum(not member.run for member in self.members)
@@ -177,26 +178,33 @@ class _Work:
         trained = _opened(Path(member.run) if member.run else self.folder / member.entry.folder)
         if not (there := self._measured(trained, member)):
             with join(self.device) as world, contextlib.ExitStack() as stack:
-                evaluation.evaluate(
-                    trained,
-                    machine=Machine(
-                        str(world.device),
-                        seed=member.entry.seed,
-                        data_home=self.home,
-                        progress=silent if self.quiet else stack.enter_context(Counter()).update,
-                    ),
-                    features=self.plan.features,
-                    n=self.plan.n or planning.N,
-                    reference=self.plan.reference,
+                machine = Machine(
+                    str(world.device),
+                    seed=member.entry.seed,
+                    data_home=self.home,
+                    progress=silent if self.quiet else stack.enter_context(Counter()).update,
                 )
+                self._taken(trained, machine)
             there = self._measured(trained, member)
         return {name: value for name, value in there[-1].of.items() if name != "metric"}
+
+    def _taken(self, trained: Trained, machine: Machine) -> None:
+        """Take all measures of a run, which keeps them."""
+        features, n = self.plan.features, self.plan.n or planning.N
+        if translating.alone(trained.method):
+            translation.study(trained, machine=machine, features=features, n=n)
+            return
+        reference = self.plan.reference
+        evaluation.evaluate(trained, machine=machine, features=features, n=n, reference=reference)
 
     def _measured(self, run: Trained, member: Member) -> list[Result]:
         """The results of a run that was measured as all are to be; none where it was not.
 
         A taken run is taken as it is: with whichever weights and samples it was measured.
         """
+        if translating.alone(run.method):
+            of = {"features": self.plan.features, "weights": run.weights, "step": run.step}
+            return kept.translations(run.folder).find(**of, seed=member.entry.seed)
         wanted: dict[str, Any] = {"n": self.plan.n, "features": self.plan.features, "sampling": {}}
         if self.floor:
             first = self.floor.measures[0]
