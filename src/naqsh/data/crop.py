@@ -27,14 +27,10 @@ def cut(images: Tensor, height: int, width: int, chance: Noise) -> Tensor:
     Returns:
         the same type with shape (N, C, height, width).
     """
-    count, channels, *sides = images.shape
-    device = images.device
-    grid = [torch.arange(n, device=device) for n in (count, channels, height, width)]
-    n, c, y, x = (
-        line.view([-1 if axis == own else 1 for axis in range(4)]) for own, line in enumerate(grid)
-    )
     top, left = (
-        chance.integers(side - kept + 1).view(-1, 1, 1, 1)
-        for side, kept in zip(sides, (height, width), strict=True)
+        chance.integers(side - kept + 1)
+        for side, kept in zip(images.shape[2:], (height, width), strict=True)
     )
-    return images[n, c, y + top, x + left]
+    # A view of all that could be cut out; only what is taken is copied.
+    every = images.unfold(2, height, 1).unfold(3, width, 1)
+    return every[torch.arange(len(images), device=images.device), :, top, left]

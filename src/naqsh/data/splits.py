@@ -3,7 +3,9 @@
 Images for testing must never be trained on, so a name that is a split's is never a class, and a
 folder in which some names only look like splits is refused rather than guessed at. With a training
 and a test split at hand, a validation split is trained on; without a test split it is the test
-split. Two domains as of CycleGAN (`trainA`, `trainB`) are two classes, A and B.
+split. Two domains as of CycleGAN (`trainA`, `trainB`) are a data set of their own kind, see
+:mod:`naqsh.data.domain_folders`; where one alone is wanted (`data.good A`), or all images are
+looked at, as in detection, they are two classes, A and B.
 """
 
 import difflib
