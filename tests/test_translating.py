@@ -146,6 +146,15 @@ def test_images_that_cannot_be_translated(work, translator, images, said):
         translator.translate(images)
 
 
+def test_a_domain_has_a_letter_and_a_name(work, translator):
+    assert [translating.direction(translator, to) for to in ("b", "Inverted", None)] == ["B"] * 3
+    assert [translating.direction(translator, to) for to in ("A", "images")] == ["A"] * 2
+    alone = naqsh.open(translator.export(work / "alone.safetensors"))
+    assert translating.direction(alone, "a") == "A"
+    with pytest.raises(NaqshError, match=r"give --to B \(A to B\) or A \(B to A\)"):
+        translating.direction(alone, "inverted")
+
+
 def test_one_file(work, translator, capsys):
     pixels = photo(work / "digit.jpg.png", 11, 7)
     words = ["translate", str(translator.folder.path), "digit.jpg.png", "--device", "cpu"]
@@ -221,7 +230,11 @@ def test_broken_files(work, translator, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["x.png", "--to", "C"], "no domain C to translate to; give --to B (from A) or A (from B)"),
+        (
+            ["x.png", "--to", "C"],
+            "no domain C to translate to; give --to B (A, images to B, inverted) or A (B, inverted "
+            "to A, images)",
+        ),
         (["nowhere.png"], "there is no nowhere.png; give an image or a folder of images"),
         (["empty"], "empty has no images"),
         (["small.png"], "image small.png has 3x8 pixels; this network needs at least 4x4"),

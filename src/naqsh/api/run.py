@@ -104,7 +104,7 @@ class Run(Trained):
             images: a path of an image or a folder; a PIL image; an array or tensor with shape
                 (C, H, W) or (N, C, H, W), or with the channels last, uint8 or float in [0, 1]; or
                 a list of any of these. All are of one size, which need not be that of training.
-            to: the domain, ``A`` or ``B``; by default the method's usual one.
+            to: the domain, ``A``, ``B`` or its name; by default the method's usual one.
             batch: how many at a time.
             device: where they are translated.
 
@@ -116,7 +116,7 @@ class Run(Trained):
                 too small, of several sizes, or none.
         """
         method = translating.require(self)
-        to = translating.direction(method, to)
+        to = translating.direction(self, to)
         found = given.tensors(images, translating.channels(self.layout, translating.OTHER[to]))
         sizes = sorted({(image.shape[2], image.shape[1]) for image in found})
         if len(sizes) > 1:
@@ -137,7 +137,7 @@ class Run(Trained):
 
         Args:
             source: an image, or a folder of images.
-            to: the domain, ``A`` or ``B``; by default the method's usual one.
+            to: the domain, ``A``, ``B`` or its name; by default the method's usual one.
             device: where they are translated.
             options: what else that function takes, such as `out` or `folder`.
         """

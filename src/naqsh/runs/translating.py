@@ -20,6 +20,9 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
+from naqsh.io.foreign import read_json
+from naqsh.io.values import MISFIT
+from naqsh.runs import records
 from naqsh.runs.trained import Trained
 
 T = TypeVar("T")
@@ -64,19 +67,40 @@ def alone(method: Method) -> bool:
     return isinstance(method, Translates) and not isinstance(method, Samples)
 
 
-def direction(method: Translates, to: str | None) -> str:
-    """The domain that is translated to; by default the method's usual one.
+def direction(run: Trained, to: str | None) -> str:
+    """The domain that is translated to, ``A`` or ``B``; by default the method's usual one.
+
+    Args:
+        run: of a method that translates.
+        to: a letter, or the domain's name as the data set has it, in letters of any case.
 
     Raises:
         NaqshError: the method does not translate to it.
     """
-    known = method.directions
+    known, names = require(run).directions, _names(run)
     if to is None:
         return known[0]
-    if to.upper() in known:
-        return to.upper()
-    said = " or ".join(f"{name} (from {OTHER[name]})" for name in known)
+    for letter in known:
+        if to.casefold() in (letter.casefold(), names[letter].casefold()):
+            return letter
+
+    def called(letter: str) -> str:
+        return letter if names[letter] == letter else f"{letter}, {names[letter]}"
+
+    said = " or ".join(
+        f"{letter} ({called(OTHER[letter])} to {called(letter)})" for letter in known
+    )
     raise NaqshError(f"there is no domain {to} to translate to; give --to {said}")
+
+
+def _names(run: Trained) -> dict[str, str]:
+    """What the run's data set calls its domains; their letters where it does not say."""
+    letters = {letter: letter for letter in OTHER}
+    try:
+        told = records.read(records.About, read_json(run.folder.about)).data.domains
+    except (NaqshError, *MISFIT):  # a weights file alone can be opened
+        return letters
+    return letters | dict(zip(OTHER, told, strict=False))
 
 
 def channels(layout: Layout, domain: str) -> int:

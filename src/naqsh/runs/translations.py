@@ -55,7 +55,7 @@ def save(
     Args:
         run: whose method translates.
         source: an image, or a folder with images in it or below it.
-        to: the domain, ``A`` or ``B``; by default the method's usual one.
+        to: the domain, ``A``, ``B`` or its name; by default the method's usual one.
         out: the file for one image; ``translated.png`` in the run folder by default.
         folder: a new or empty folder, for images under the names that they have; they are in it
             when the last is translated, or none is.
@@ -71,7 +71,7 @@ def save(
             cannot be read or is too small; or something stands where they should be written.
     """
     method = translating.require(run)
-    to = translating.direction(method, to)
+    to = translating.direction(run, to)
     ways = [to, translating.OTHER[to]] if back else [to]
     if ways[-1] not in method.directions:
         raise NaqshError(f"{run.recipe.name} translates to {to} alone, and not back")

@@ -120,7 +120,7 @@ def show(
         pictures.save_grid(folder.grid(step), pixels, caption)
         record |= {"grid": folder.grid(step).name, "nearness": look(pixels, real.images)}
     if isinstance(method, Translates):
-        record["message"] = message.look(method, real, seed, device)
+        record["message"] = message.look(method, shown, seed, device)
     if isinstance(method, Shows):
         record["shown"] = _shown(method, shown, folder, step, seed, device)
     return record

@@ -24,7 +24,7 @@ def add(verbs: Any) -> None:
     add_run(parser, ", of a method that translates")
     parser.add_argument("images", metavar="IMAGE|FOLDER", help="what to translate")
     parser.add_argument(
-        "--to", metavar="A|B", help="the domain (default: the first one of the method, mostly B)"
+        "--to", metavar="A|B", help="the domain, or its name (default: the usual one, mostly B)"
     )
     parser.add_argument(
         "--back", action="store_true", help="also translate back, into files ending in -back.png"
