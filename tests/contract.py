@@ -16,7 +16,7 @@ from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import MethodSpec
 from naqsh.data import DataSet
-from naqsh.methods import gan, pix2pix
+from naqsh.methods import gan, pix2pix, ssgan
 from naqsh.networks import instance
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
@@ -75,8 +75,11 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
 def may_stand_still(spec: MethodSpec) -> set[str]:
     """The parameters that a phase may leave as they are, though it trains them.
 
-    A Wasserstein critic's last bias cancels in E D(G(z)) - E D(x), and in the penalty's gradient.
+    A Wasserstein critic's last bias cancels in E D(G(z)) - E D(x), and in the penalty's gradient;
+    one with hinges' does while every score lies within the margins, as at the beginning.
     """
+    if isinstance(spec, ssgan.Spec) and spec.objective in ("wasserstein", "hinge"):
+        return {"critic.score.bias"}
     if isinstance(spec, gan.Spec) and spec.objective == "wasserstein":
         return {"critic.linear2.bias"}
     return set()

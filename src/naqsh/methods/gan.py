@@ -121,6 +121,11 @@ class Spec(MethodSpec):
         """The same with small networks, for tests and quick looks."""
         return replace(self, width=1)
 
+    def networks(self, shape: Shape) -> tuple[nn.Module, nn.Module]:
+        """A fresh generator, and a critic to which spectral normalisation is yet to come."""
+        made = convnets.generator(shape, self.latent, self.width)
+        return made, convnets.discriminator(shape, self.width)
+
     def build(self, layout: Layout) -> "GAN":
         """The method with fresh networks; labels are not used."""
         return GAN(self, layout.shape)
@@ -133,10 +138,9 @@ class GAN(Method):
         super().__init__(shape)
         self.spec = spec
         self.objective = OBJECTIVES[spec.objective]
-        self.generator = convnets.generator(shape, spec.latent, spec.width)
-        self.critic = convnets.discriminator(shape, spec.width)
+        self.generator, self.critic = spec.networks(shape)
         if spec.spectral_norm:
-            for layer in self.critic:
+            for layer in list(self.critic.modules()):
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     spectral_norm(layer)
 
@@ -177,7 +181,10 @@ class GAN(Method):
 
     def generator_losses(self, batch: Batch, step: int) -> Losses:
         """The generator's loss, and how different its images are compared with real ones."""
-        images = self._generate(batch.noise)
+        return self.passing(self._generate(batch.noise), batch, step)
+
+    def passing(self, images: Tensor, batch: Batch, step: int) -> Losses:
+        """What the generator loses with these of its images, shape (N, C, H, W) in [-1, 1]."""
         losses = {"total": self.objective.generator(self.critic(images).float())}
         if step % 10 == 0:  # it changes slowly, and is not free
             losses["diversity"] = torch.stack([variance(images.detach()), variance(batch.images)])
