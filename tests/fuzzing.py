@@ -30,6 +30,8 @@ from naqsh.io.files import append_line
 from naqsh.recipes.recipe import Recipe
 from naqsh.report import notebook
 from naqsh.report.draw import figures
+from naqsh.runs import kept, records
+from naqsh.runs.results import Result
 from naqsh.studies import bound as bounds
 from naqsh.studies import comparison, detection, samplers, tune
 from naqsh.studies.detection.baselines import Residual
@@ -124,9 +126,20 @@ def build(folder: Path) -> World:
     thresholds = {**found.detector.thresholds, "pca": 0.5}
     replace(found.detector, scorers=both, thresholds=thresholds).save(whole / "detector")
     search(whole / "tune")
+    kept.translations(flow.folder).keep([translation()])
     said = {"step": 3, "epoch": 0.03, "words": "a note", "rule": "rising", "metric": "flow.total"}
     append_line(flow.folder.diagnosis, said | {"value": 1.0, "before": "", "after": ""})
     return World(whole, root)
+
+
+def translation() -> Result:
+    """A measured direction, which reports read whatever the run's method is."""
+    mean, measure = records.Mean(0.1, 0.01), records.Measure("kernel", 0.2, standard_error=0.01)
+    of = records.TranslationOf("B", N, N, "a", "b", "0f", "pixels", "1f", 3, "last", 0)
+    levels = tuple(records.Disturbed(sigma, mean) for sigma in (0.0, records.NOTICED))
+    floor = records.Floor("train", N, (measure,))
+    found = records.Translation((measure,), (measure,), floor, mean, levels, N, mean, mean)
+    return Result(records.plain(of), records.plain(found))
 
 
 def plan(folder: Path) -> comparison.Plan:
@@ -589,7 +602,7 @@ def look(world: World, mutant: "Mutant", everything: bool) -> Iterator[Callable[
         yield lambda: score(copy)
 
 
-UNREAD = "png|networks|evaluation|samplers|bound|influences|detection"
+UNREAD = "png|networks|evaluation|samplers|bound|influences|detection|translation"
 """Files that a resumed training does not read."""
 
 

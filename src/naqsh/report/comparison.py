@@ -32,7 +32,7 @@ __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "re
 def build(found: Comparison, words: Words) -> Document:
     maker = Maker(words)
     runs = found.runs
-    translated = any(run.translated for run in runs)
+    translated = all(run.translated for run in runs)
     of_samples: dict[str, page.Make] = {
         "trilemma": _trilemma,
         "families": lambda maker, runs: [Paragraph(text) for text in paragraphs(words, runs)],
@@ -96,7 +96,7 @@ def _compared(maker: Maker, found: Comparison) -> list[Block]:
         for name, reason in found.failures
     ]
     states = [(run.label, page.state(words, run)) for run in runs]
-    if any(run.translated for run in runs):  # what was measured has its own section
+    if all(run.translated for run in runs):  # what was measured has its own section
         failed = listings([(words.text("comparison.failures"), failures)], several=True)
         return [*failed, *listings(states, several=True), tables.glance(maker, runs)]
     return [
