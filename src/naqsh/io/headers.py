@@ -14,6 +14,9 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.printable import shown
 from naqsh.io.foreign import require_file, require_there, unreadable
 
+LONGEST = 300
+"""Characters of what is said of a damaged file."""
+
 
 @contextlib.contextmanager
 def opened(path: Path, framework: str = "np") -> Iterator[Any]:
@@ -32,7 +35,8 @@ def opened(path: Path, framework: str = "np") -> Iterator[Any]:
         with safe_open(path, framework=framework) as file:
             yield file
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise NaqshError(f"{path} is damaged: {shown(error)}") from error
+        why = str(error)[:LONGEST]  # it quotes the file, which may hold anything
+        raise NaqshError(f"{path} is damaged: {shown(why)}") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
