@@ -20,9 +20,8 @@ from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.evaluation import plain_floor
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
 from naqsh.report.sections import comparison as comparing
-from naqsh.report.sections import detection as anomalies
+from naqsh.report.sections import losses, remarks
 from naqsh.report.words import Words
 from naqsh.runs import records
 
@@ -41,16 +40,10 @@ def build(found: Comparison, words: Words) -> Document:
         "compared": lambda maker, _: _compared(maker, found),
         **({} if translated else of_samples),
         "samples": _samples,
-        "translation": translation.blocks,
-        "samplers": samplers.blocks,
-        "bound": bound.blocks,
-        "detection": anomalies.blocks,
+        **page.STUDIES,
         "losses": _losses,
         "diagnosis": page.diagnosis,
-        "networks": tables.networks,
-        "hyperparameters": tables.hyperparameters,
-        "environment": tables.environment,
-        "again": page.again,
+        **page.MADE_OF,
     }
     sections = page.sections(maker, runs, parts)
     data = (found.plan and found.plan.data) or runs[0].summary()["data"]
@@ -74,7 +67,7 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
         said.append(words.text("comparison.pictures", count=plan.pictures))
     elif plan and (plan.recipes or not plan.runs):  # else all were trained elsewhere
         said.append(_minutes(words, plan.minutes, found.seconds))
-    same = ranked(found.runs)
+    same = alike(found.runs)
     if same and same[0].measured:
         said.append(words.text("comparison.how", **same[0].measured.terms))
     return [Markup(" ").join(said)]
@@ -102,52 +95,50 @@ def _compared(maker: Maker, found: Comparison) -> list[Block]:
     return [
         *listings([(words.text("comparison.failures"), failures)], several=True),
         *listings(states, several=True),
-        comparing.table(maker, runs, alike(runs), found.floor),
+        comparing.table(maker, runs, found.floor),
         *listings([(words.text("comparison.cautions"), cautions(words, found))], several=True),
     ]
 
 
 def cautions(words: Words, found: Comparison) -> list[Markup]:
     """What must be known to read the figures: what intervals cover, the floor, small samples."""
-    alike = ranked(found.runs)
-    if not alike:
+    same = alike(found.runs)
+    if not same:
         return []
-    measured = alike[0].measured
+    measured = same[0].measured
     assert measured is not None
-    several = [run for run in alike if run.trainings]
+    several = [run for run in same if run.trainings]
     said = []
     if several:
         said.append(words.text("comparison.covers.trainings"))
-    if len(several) < len(alike):
+    if len(several) < len(same):
         said.append(remarks.covers(words, measured))
         said.append(words.text("comparison.covers.bold"))
-    said += _unknown(words, alike)
+    said += _unknown(words, same)
     said += remarks.floor(words, found.floor, measured)
     notes: dict[Caution, set[str]] = {}
-    for run in alike:
+    for run in same:
         for note, names_of in (run.measured.notes if run.measured else {}).items():
             notes.setdefault(note, set()).update(names_of)
     return [*said, *remarks.cautions(words, {note: sorted(n) for note, n in notes.items()})]
 
 
-def _unknown(words: Words, alike: Sequence[Facts]) -> list[Markup]:
+def _unknown(words: Words, same: Sequence[Facts]) -> list[Markup]:
     """The measures by which nothing stands out, since no difference is known."""
-    known = verdicts.ranked(alike) if len(alike) > 1 else []
-    unknown = [name for name in known if not verdicts.best(name, alike)]
+    known = verdicts.ranked(same) if len(same) > 1 else []
+    unknown = [name for name in known if not verdicts.best(name, same)]
     if not unknown:
         return []
-    names = [comparing.called(name, alike, [True] * len(alike)) for name in unknown]
-    old = [r.label for r in alike if not r.trainings and not set(unknown) <= set(r.influences)]
+    names = [comparing.called(name, same) for name in unknown]
+    old = [r.label for r in same if not r.trainings and not set(unknown) <= set(r.influences)]
     metrics = words.listed(words.known(f"metrics.{name}", name) for name in names)
     key = "comparison.not_kept" if old else "comparison.unknown"
     return [words.text(key, metrics=metrics, runs=words.listed(old))]
 
 
 def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
-    same = alike(runs)
-    made = [comparing.trilemma(maker, runs, same), comparing.cost(maker, runs, same)]
-    figures = [figure for figure in made if figure]
-    return [*figures] or [maker.paragraph("comparison.not_measured")]
+    made = present([comparing.trilemma(maker, runs), comparing.cost(maker, runs)])
+    return made or [maker.paragraph("comparison.not_measured")]
 
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
@@ -167,27 +158,22 @@ def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return [figure or maker.paragraph("absences.none.losses")]
 
 
-def ranked(runs: Sequence[Facts]) -> list[Facts]:
-    """Those runs that were measured alike."""
-    return [run for run, is_alike in zip(runs, alike(runs), strict=True) if is_alike]
-
-
 def paragraphs(words: Words, runs: Sequence[Facts]) -> list[Markup]:
     """What the measured figures say of each run, in words."""
-    return [_paragraph(words, run, ranked(runs)) for run in runs]
+    return [_paragraph(words, run, alike(runs)) for run in runs]
 
 
-def _paragraph(words: Words, run: Facts, alike: Sequence[Facts]) -> Markup:
+def _paragraph(words: Words, run: Facts, same: Sequence[Facts]) -> Markup:
     summary, measured = run.summary(), run.measured
     kind = str(summary["method"])
     label = Markup("<b>{}</b>").format(words.own(run.label))
     said = [words.text("families.is", run=label, family=words.known(f"families.{kind}", kind))]
     if measured is None:
         said.append(words.text("families.not_measured"))
-    elif run not in alike:
+    elif run not in same:
         said.append(words.text("families.otherwise"))
     else:
-        said += _ranks(words, run, alike)
+        said += _ranks(words, run, same)
     if measured:
         speed, evaluations = measured.speed, measured.speed.evaluations_per_picture
         key = "families.speed_once" if evaluations == 1 else "families.speed"
@@ -201,24 +187,24 @@ def _paragraph(words: Words, run: Facts, alike: Sequence[Facts]) -> Markup:
     return Markup(" ").join(said)
 
 
-def _ranks(words: Words, run: Facts, alike: Sequence[Facts]) -> list[Markup]:
+def _ranks(words: Words, run: Facts, same: Sequence[Facts]) -> list[Markup]:
     """Where a run stands among those that were measured like it, measure by measure."""
     assert run.measured is not None
     said, corners = [], dict[str, int]()
     for name, corner in (("frechet", ""), ("precision", "quality"), ("recall", "diversity")):
-        rank = verdicts.rank(run, alike, name)
+        rank = verdicts.rank(run, same, name)
         if rank is None:
             continue
         value, key = run.measured.values[name][0], f"families.{run.measured.called(name)}"
-        said.append(words.text(key, value=value, rank=rank, count=len(alike)))
-        if name == "frechet" and (like := verdicts.not_told_apart(run, alike)):
+        said.append(words.text(key, value=value, rank=rank, count=len(same)))
+        if name == "frechet" and (like := verdicts.not_told_apart(run, same)):
             said.append(words.text("families.like", runs=words.listed(r.label for r in like)))
         if corner:
             corners[corner] = rank
-    speeds = [r.measured.speed.pictures_per_second for r in alike if r.measured]
+    speeds = [r.measured.speed.pictures_per_second for r in same if r.measured]
     corners["speed"] = 1 + sum(s > run.measured.speed.pictures_per_second for s in speeds)
     ranks = set(corners.values())
-    if len(alike) > 1 and len(corners) == 3 and len(ranks) > 1:
+    if len(same) > 1 and len(corners) == 3 and len(ranks) > 1:
         named = {
             which: words.listed(
                 (words.text(f"families.corners.{c}") for c, r in corners.items() if r == rank),

@@ -25,19 +25,13 @@ def build(runs: Sequence[Facts], words: Words) -> Document:
         "glance": _glance,
         "samples": _samples,
         "quality": _quality,
-        "translation": translation.blocks,
-        "samplers": samplers.blocks,
-        "bound": bound.blocks,
-        "detection": anomalies.blocks,
+        **STUDIES,
         "losses": _losses,
         "diagnosis": diagnosis,
         "inside": _inside,
         "speed": _speed,
         "data": tables.data,
-        "networks": tables.networks,
-        "hyperparameters": tables.hyperparameters,
-        "environment": tables.environment,
-        "again": again,
+        **MADE_OF,
     }
     title = words.listed(run.label for run in runs)
     leads = [_lead(words, run, several=len(runs) > 1) for run in runs]
@@ -184,3 +178,18 @@ def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
     file = "stages.jsonl" if stages else "metrics.jsonl"
     early = not any((run.stages if stages else run.records) or run.lost(file) for run in runs)
     return maker.paragraph(f"absences.{'early' if early else 'none'}.{what}")
+
+
+STUDIES: dict[str, Make] = {
+    "translation": translation.blocks,
+    "samplers": samplers.blocks,
+    "bound": bound.blocks,
+    "detection": anomalies.blocks,
+}
+MADE_OF: dict[str, Make] = {
+    "networks": tables.networks,
+    "hyperparameters": tables.hyperparameters,
+    "environment": tables.environment,
+    "again": again,
+}
+"""Sections that the page of a comparison has too."""

@@ -122,9 +122,8 @@ def _mean(group: list[Facts]) -> Facts:
     return replace(first, label=label, measured=mean, trainings=group)
 
 
-def alike(runs: Sequence[Facts]) -> list[bool]:
-    """Which runs were measured as most of them were; a run that was not measured was not."""
-    keys = [run.measured and run.measured.alike for run in runs]
-    counts = Counter(key for key in keys if key)
+def alike(runs: Sequence[Facts]) -> list[Facts]:
+    """The runs that were measured as most of them were."""
+    counts = Counter(run.measured.alike for run in runs if run.measured)
     most = max(counts, key=lambda key: counts[key], default=None)
-    return [key is not None and key == most for key in keys]
+    return [run for run in runs if run.measured and run.measured.alike == most]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from naqsh.report import cells
@@ -12,7 +13,8 @@ from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel
 from naqsh.report.maker import Maker
 from naqsh.report.read import verdicts
-from naqsh.report.read.evaluation import by_kind
+from naqsh.report.read.comparison import alike
+from naqsh.report.read.evaluation import Measured, by_kind
 from naqsh.report.read.facts import Facts, section
 from naqsh.report.words import Words
 from naqsh.runs.records import Floor
@@ -27,42 +29,36 @@ AREAS = (60.0, 480.0)
 """Areas of the slowest and the fastest run's circles, in square points."""
 
 
-def trilemma(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
+def trilemma(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """Quality against diversity; the area of a circle grows with the logarithm of the speed."""
-    speeds = {
-        n: math.log(max(run.measured.speed.pictures_per_second, 1e-9))
-        for n, run in enumerate(runs)
-        if same[n] and run.measured
-    }
-    if not speeds:
-        return None
-    low, span = min(speeds.values()), (max(speeds.values()) - min(speeds.values())) or 1.0
-    areas = {n: AREAS[0] + (AREAS[1] - AREAS[0]) * (s - low) / span for n, s in speeds.items()}
+    found = _alike(runs)
+    speeds = [math.log(max(m.speed.pictures_per_second, 1e-9)) for _, m in found]
+    low, high = min(speeds, default=0.0), max(speeds, default=0.0)
+    areas = np.interp(speeds, (low, high), AREAS) if high > low else [AREAS[0]] * len(speeds)
     made = []
     for x, y in PLANES:
-        series = []
-        for n, area in areas.items():
-            values = runs[n].measured.values  # type: ignore[union-attr]
-            if x in values and y in values:
-                series.append(_point(maker, runs, n, values[x][0], values[y][0], area=area))
+        series = [
+            _point(maker, runs, n, m.values[x][0], m.values[y][0], area=float(area))
+            for (n, m), area in zip(found, areas, strict=True)
+            if x in m.values and y in m.values
+        ]
         if series:
             title = maker.words.text(f"figures.trilemma.{x}")
             made.append(panel(maker, "trilemma", title, figures.points, series, x, y))
     return maker.figure("trilemma", made)
 
 
-def cost(maker: Maker, runs: Sequence[Facts], same: Sequence[bool]) -> Figure | None:
+def cost(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """The Frechet distance against the time that an image takes."""
     series = []
-    for n, run in enumerate(runs):
-        found = run.measured
-        speed = found.speed.pictures_per_second if found and same[n] else 0
-        if found and speed > 0 and "frechet" in found.values:
+    for n, found in _alike(runs):
+        speed = found.speed.pictures_per_second
+        if speed > 0 and "frechet" in found.values:
             value, interval = found.values["frechet"]
             series.append(_point(maker, runs, n, 1 / speed, value, interval=interval))
     if not series:
         return None
-    axes = "seconds", called("frechet", runs, same)
+    axes = "seconds", called("frechet", runs)
     title = maker.words.plain(f"axes.{axes[1]}")
     made = panel(maker, "cost", title, figures.points, series, *axes, titled=False, log_x=True)
     return maker.figure("cost", [made])
@@ -76,9 +72,7 @@ def _point(
     return figures.Point(x, y, palette.colour(n), runs[n].label, sign, **how)
 
 
-def table(
-    maker: Maker, runs: Sequence[Facts], same: Sequence[bool], floor: Floor | None = None
-) -> Table:
+def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None) -> Table:
     """Everything that was measured, a row each; the runs stand side by side, real images last."""
     words = maker.words
     known = [_everything(run) for run in runs]
@@ -86,7 +80,7 @@ def table(
     names = [name for name in all_rows if any(name in values for values in known)]
     columns = [_column(words, names, values) for values in known]
     for name in names:
-        for n in _best(name, runs, known, same):
+        for n in _best(name, runs, known):
             columns[n][name] = Markup('<span class="best">{}</span>').format(columns[n][name])
     head = [words.text("tables.everything.measure")]
     for number, run in enumerate(runs, 1):
@@ -96,12 +90,10 @@ def table(
         columns.append(_column(words, names, by_kind(floor.measures)))
     rows = words.under("tables.everything.rows")
     titles = {
-        name: rows.get(named, words.own(named))
-        for name in names
-        for named in [called(name, runs, same)]
+        name: rows.get(named, words.own(named)) for name in names for named in [called(name, runs)]
     }
-    otherwise = [run.label for run, alike in zip(runs, same, strict=True) if not alike]
-    notes = [words.text("tables.everything.otherwise", run=label) for label in otherwise]
+    otherwise = [run for run in runs if run not in alike(runs)]
+    notes = [words.text("tables.everything.otherwise", run=run.label) for run in otherwise]
     return maker.beside(
         "everything", head, columns, titles=titles, numeric=1, wide=True, notes=notes
     )
@@ -151,21 +143,22 @@ def _trained_on(run: Facts) -> int | None:
     return count - min(max(round(share * count), 1), count - 1) if share else count
 
 
-def _best(
-    name: str, runs: Sequence[Facts], known: Sequence[dict[str, Any]], same: Sequence[bool]
-) -> set[int]:
+def _best(name: str, runs: Sequence[Facts], known: Sequence[dict[str, Any]]) -> set[int]:
     """The columns that stand out in a row."""
-    alike = [n for n, is_alike in enumerate(same) if is_alike]
+    places = [n for n, _ in _alike(runs)]
     if name in verdicts.ranked(runs):
-        found = verdicts.best(name, [runs[n] for n in alike])
-        return {alike[n] for n in found}
+        return {places[n] for n in verdicts.best(name, alike(runs))}
     if name not in verdicts.FASTER:
         return set()
-    there = [n for n in alike if name in known[n]]
+    there = [n for n in places if name in known[n]]
     return {max(there, key=lambda n: known[n][name])} if len(there) > 1 else set()
 
 
-def called(name: str, runs: Sequence[Facts], same: Sequence[bool]) -> str:
+def called(name: str, runs: Sequence[Facts]) -> str:
     """What a metric is called by the features that the compared runs were measured by."""
-    found = [run.measured for run, alike in zip(runs, same, strict=True) if alike and run.measured]
-    return next((m.called(name) for m in found if name in m.values), name)
+    return next((m.called(name) for _, m in _alike(runs) if name in m.values), name)
+
+
+def _alike(runs: Sequence[Facts]) -> list[tuple[int, Measured]]:
+    """What was measured of those that can be compared, with their places among all runs."""
+    return [(runs.index(run), run.measured) for run in alike(runs) if run.measured]
