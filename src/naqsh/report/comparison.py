@@ -21,7 +21,7 @@ from naqsh.report.read.evaluation import plain_floor
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
 from naqsh.report.sections import comparison as comparing
-from naqsh.report.sections import losses, remarks
+from naqsh.report.sections import losses, remarks, tables
 from naqsh.report.words import Words
 from naqsh.runs import records
 
@@ -89,14 +89,14 @@ def _compared(maker: Maker, found: Comparison) -> list[Block]:
         for name, reason in found.failures
     ]
     states = [(run.label, page.state(words, run)) for run in runs]
+    said = [(words.text("comparison.failures"), failures), *states]
     if all(run.translated for run in runs):  # what was measured has its own section
-        failed = listings([(words.text("comparison.failures"), failures)], several=True)
-        return [*failed, *listings(states, several=True), tables.glance(maker, runs)]
+        return [*listings(said, several=True), tables.glance(maker, runs)]
+    known = [(words.text("comparison.cautions"), cautions(words, found))]
     return [
-        *listings([(words.text("comparison.failures"), failures)], several=True),
-        *listings(states, several=True),
+        *listings(said, several=True),
         comparing.table(maker, runs, found.floor),
-        *listings([(words.text("comparison.cautions"), cautions(words, found))], several=True),
+        *listings(known, several=True),
     ]
 
 
