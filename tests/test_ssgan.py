@@ -6,6 +6,7 @@ import importlib.util
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from naqsh.methods import ssgan
 from naqsh.methods.gan import GAN
 from naqsh.methods.ssgan import SSGAN, Spec, turned
 from naqsh.networks import sngan
+from naqsh.recipes import by_name
+from small import state, tiny, tiny_data, trainer
 
 SHAPE = (1, 16, 16)
 SMALL = Spec(width=4, latent=8)
@@ -266,3 +269,43 @@ def test_the_discriminator_is_mimicrys(monkeypatch: pytest.MonkeyPatch) -> None:
             its.get_parameter(name).data = mine.get_parameter(f"{names[stem]}.{kind}").data
         x, y = mine(x), its(y)
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_all_four_angles_of_held_out_images_are_asked_for() -> None:
+    """The critic and the ceiling's classifier, one image and angle at a time."""
+    ours = made(SSGAN, dataclasses.replace(SMALL, ceiling=True)).eval()
+    given = batch(5)
+    asked = {"rotation_accuracy": ours.critic, "rotation_ceiling": ours.classifier}
+    found = ours.validation(given)
+    assert found.keys() == {"rotation", *asked}
+    for name, network in asked.items():
+        right, loss = 0, 0.0
+        for image in given.images:
+            for angle in range(4):
+                logits = network.turns(image[None])
+                right += int(logits.argmax()) == angle
+                loss -= float(logits.log_softmax(1)[0, angle].detach()) / 20
+                image = image.transpose(1, 2).flip(1)  # a quarter turn to the left
+        assert float(found[name]) == pytest.approx(right / 20)
+        if network is ours.critic:
+            assert float(found["rotation"].detach()) == pytest.approx(loss, rel=1e-4)
+
+
+def test_the_ceiling_changes_nothing_of_the_gan(tmp_path: Path) -> None:
+    """Its classifier sees the same images and is trained apart; no weights are best by angles."""
+    runs = []
+    for ceiling in (True, False):
+        changes = {"training.steps": 2, "method.ceiling": ceiling, "training.validation": 0.25}
+        recipe = tiny(by_name("ssgan-digits")).override(changes)
+        one = trainer(recipe, tiny_data(1), tmp_path / str(ceiling))
+        one.run()
+        runs.append(state(one.method))
+        assert one.held_out is not None
+        assert one.state.best is None
+        assert not one.folder.best.exists()
+        logged = one.folder.metrics.read_text()
+        assert ("validation.rotation_ceiling" in logged) == ceiling
+        assert "validation.rotation_accuracy" in logged
+    with_it, without = runs
+    assert any(name.startswith("classifier.") for name in with_it)
+    assert not [name for name, value in without.items() if not torch.equal(value, with_it[name])]

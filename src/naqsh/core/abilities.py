@@ -127,10 +127,13 @@ class Shows(Protocol):
 
 @runtime_checkable
 class Validates(Protocol):
-    """A method whose loss on held-out images says something."""
+    """A method of which held-out images tell something."""
 
     def validation(self, batch: Batch) -> Losses:
-        """Named scalars, averaged over the batch; the best checkpoint has the least ``total``."""
+        """Named scalars, averaged over the batch.
+
+        The best checkpoint has the least ``total``; where there is none, none is the best.
+        """
         ...
 
 

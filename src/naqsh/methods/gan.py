@@ -140,9 +140,7 @@ class GAN(Method):
         self.objective = OBJECTIVES[spec.objective]
         self.generator, self.critic = spec.networks(shape)
         if spec.spectral_norm:
-            for layer in list(self.critic.modules()):
-                if isinstance(layer, nn.Conv2d | nn.Linear):
-                    spectral_norm(layer)
+            normalise(self.critic)
 
     def phases(self) -> list[Phase]:
         """The critic's updates, then the generator's."""
@@ -217,6 +215,13 @@ class GAN(Method):
         with torch.no_grad():
             torch._foreach_clamp_min_(weights, -self.spec.clip)
             torch._foreach_clamp_max_(weights, self.spec.clip)
+
+
+def normalise(network: nn.Module) -> None:
+    """Divide the weight of each of a network's layers by its largest singular value from now on."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            spectral_norm(layer)
 
 
 def variance(images: Tensor) -> Tensor:

@@ -127,8 +127,8 @@ def generator(shape: Shape, latent: int, width: int = 256) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-class Discriminator(nn.Module):
-    """The discriminator of (C, H, W) images, with `width` channels throughout."""
+class Angles(nn.Module):
+    """Says by which angle (C, H, W) images were turned, with `width` channels throughout."""
 
     def __init__(self, shape: Shape, width: int = 128) -> None:
         super().__init__()
@@ -140,19 +140,26 @@ class Discriminator(nn.Module):
             Down(width, width, halve=False),
             Down(width, width, halve=False),
         )
-        self.score = _linear(width, 1)
         self.turn = _linear(width, TURNS)
 
     def features(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1] with shape (N, C, H, W) to what both heads see, shape (N, width)."""
+        """Images in [-1, 1] with shape (N, C, H, W) to what a head sees, shape (N, width)."""
         return relu(self.blocks(self.pad(images))).sum(dim=(2, 3))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1] with shape (N, C, H, W) to logits of being real, shape (N,)."""
-        scores: Tensor = self.score(self.features(images))
-        return scores.squeeze(1)
 
     def turns(self, images: Tensor) -> Tensor:
         """Images in [-1, 1] with shape (N, C, H, W) to logits of the four angles, shape (N, 4)."""
         logits: Tensor = self.turn(self.features(images))
         return logits
+
+
+class Discriminator(Angles):
+    """The same network with a score beside the angles: the discriminator."""
+
+    def __init__(self, shape: Shape, width: int = 128) -> None:
+        super().__init__(shape, width)
+        self.score = _linear(width, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images in [-1, 1] with shape (N, C, H, W) to logits of being real, shape (N,)."""
+        scores: Tensor = self.score(self.features(images))
+        return scores.squeeze(1)

@@ -126,6 +126,10 @@ class Diagnosis:
         ]
         return [sentence for sentence in said if sentence]
 
+    def held_out(self, values: dict[str, float]) -> list[Said]:
+        """What the watchers say after numbers of held-out images, or any others."""
+        return self.validated(values[TOTAL]) if TOTAL in values else self.read(values)
+
     def validated(self, total: float) -> list[Said]:
         """What the watchers say after a loss on held-out images."""
         self._least = min(self._least, total)
@@ -136,7 +140,4 @@ class Diagnosis:
         """Hear again the records of a run that goes on, and say nothing: it was said then."""
         for record in records:
             losses = record.get("losses", {})
-            if TOTAL in losses:
-                self.validated(losses[TOTAL])
-            else:
-                self.read(losses)
+            self.held_out(losses)

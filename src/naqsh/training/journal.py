@@ -18,7 +18,7 @@ from naqsh.runs.checkpoint import State
 from naqsh.runs.folder import RunFolder
 from naqsh.training import message, resuming
 from naqsh.training.astray import Watch
-from naqsh.training.diagnosis import TOTAL, Diagnosis, Said
+from naqsh.training.diagnosis import Diagnosis, Said
 from naqsh.training.log import Display
 from naqsh.training.tracking import Sink
 
@@ -107,7 +107,7 @@ class Journal:
     def validated(self, losses: dict[str, float]) -> None:
         """The losses on the held-out images."""
         record = records.Record(**self.now(), losses=losses)
-        self._write(record, lambda: self.diagnosis.validated(losses[TOTAL]))
+        self._write(record, lambda: self.diagnosis.held_out(losses))
 
     def _write(self, record: records.Record, notes: Callable[[], Sequence[Said]]) -> None:
         """Add numbers, and what the diagnosis says of them; the first rank alone has it whole."""

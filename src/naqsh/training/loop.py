@@ -213,7 +213,7 @@ class Trainer:
         self.journal.shown(show)
 
     def _validate(self, held_out: DataSet) -> None:
-        """Score the held-out images and remember the best step."""
+        """Score the held-out images and remember the best step, where they tell it."""
         method = self.average.method if self.average else self.method
         seed = self.training.seed
         losses = stages.validate(method, held_out, self.batches.local, seed, self.world.device)
@@ -222,8 +222,8 @@ class Trainer:
             if not math.isfinite(value):
                 phase, _, term = name.partition(".")
                 raise self._explained(NotFinite(self.state.step, phase, term, value))
-        total = losses[TOTAL]
-        if self.state.best is None or total < self.state.best[0]:
+        total = losses.get(TOTAL)
+        if total is not None and (self.state.best is None or total < self.state.best[0]):
             self.state.best = (total, self.state.step)
             write = partial(checkpoint.save_best, self.folder, self.state.step)
             self.journal.lead(lambda: write(method, self._header()))
