@@ -64,6 +64,22 @@ def trained_on_discs(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
+def short_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flows on features of 20 steps, for what does not depend on how well they fit."""
+    from naqsh.studies.detection.density import FlowOnFeatures
+
+    monkeypatch.setattr(FlowOnFeatures.__init__, "__defaults__", (None, 20))
+
+
+@pytest.fixture
+def small_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages of a training show 16 images, for what does not depend on how many these are."""
+    from naqsh.training import stages
+
+    monkeypatch.setattr(stages, "GRID", 16)
+
+
+@pytest.fixture
 def run_on_discs(trained_on_discs: Path, alone: Path) -> "Run":
     """The run of :func:`trained_on_discs` in ``vae``, where a test may write."""
     from naqsh import api

@@ -22,6 +22,8 @@ from naqsh.runs.folder import RunFolder
 from naqsh.training import building
 from running import differences, everything
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 TINY = {"training.batch": 16, "training.steps": 4}  # as the run `finished` was trained
 LONGER = TINY | {"training.steps": 6}
 

@@ -22,6 +22,8 @@ from naqsh.runs.folder import RunFolder
 from naqsh.studies import comparison
 from naqsh.studies.comparison import Plan, budget, compare, work
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 SMALL = Plan(recipes=("vae-digits", "gan-digits"), pictures=1500, n=40, features="pixels")
 
 

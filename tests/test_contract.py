@@ -44,6 +44,7 @@ def on_a_parent(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, method=method)
 
 
+@pytest.mark.usefixtures("small_grids")
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", [*recipes.all_recipes(), *PLUGINS])
 def test_contract(name: str, check: str, recipe: Recipe, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 from naqsh.studies import detection
 from naqsh.studies.detection import detector as module
-from naqsh.studies.detection.density import FlowOnFeatures
+
+pytestmark = pytest.mark.usefixtures("short_flows")
 
 SCORES = [
     ("likelihood", None),
@@ -34,12 +35,6 @@ SCORES = [
 def run(run_on_discs: naqsh.Run) -> naqsh.Run:
     """A VAE of good discs."""
     return run_on_discs
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flow on features of few steps."""
-    monkeypatch.setattr(FlowOnFeatures.__init__, "__defaults__", (None, 20))
 
 
 @pytest.mark.parametrize(("score", "features"), SCORES)

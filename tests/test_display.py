@@ -4,7 +4,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,18 @@ def test_no_standard_error_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 # --- signals --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def hears_hangups() -> Iterator[None]:
+    """SIGHUP as a terminal leaves it; whoever started the tests, `nohup` say, may ignore it."""
+    if HANGUP is None:
+        yield
+        return
+    before = signal.signal(HANGUP, signal.SIG_DFL)
+    yield
+    signal.signal(HANGUP, before)
+
+
+@pytest.mark.usefixtures("hears_hangups")
 @pytest.mark.skipif(HANGUP is None, reason="Windows has no SIGHUP")
 def test_a_closed_terminal_saves_as_a_termination_does() -> None:
     said: list[str] = []
@@ -157,6 +169,7 @@ def test_the_same_request_from_two_senders(monkeypatch: pytest.MonkeyPatch) -> N
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("hears_hangups")
 def test_the_display_is_asked_from_a_signal(tmp_path: Path) -> None:
     """A whole run, told to stop by SIGHUP, is saved and goes on."""
     from naqsh.core.errors import Interrupted

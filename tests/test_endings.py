@@ -17,7 +17,7 @@ from naqsh.core import errors
 from naqsh.core.printable import shown_lines
 from naqsh.runs.folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = pytest.mark.usefixtures("alone", "short_flows", "small_grids")
 
 NAME = "گربه"
 """A run whose name no western code page has."""

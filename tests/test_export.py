@@ -24,7 +24,6 @@ MORE = {
     "training.batch": 16,
     "training.ema": 0.9,
     "training.validation": 0.2,
-    "method.width": 4,
 }
 
 

@@ -21,6 +21,8 @@ from naqsh.training.diagnosis import Diagnosis, Watcher
 from naqsh.training.log import Pending
 from small import tiny, tiny_data, trainer
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 TIMES = ("seconds", "speed")
 FILES = ("metrics.jsonl", "diagnosis.jsonl", "stages.jsonl")
 

@@ -13,6 +13,8 @@ from inspection import write_discs
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 SMALL = ["--device", "cpu", "--n", "20"]
 PIXELS = ["--features", "pixels", *SMALL]
 VAE = {"training.steps": 2, "training.batch": 8, "training.validation": 0.25}

@@ -17,6 +17,8 @@ from naqsh.core.optimizers import SGD
 from naqsh.recipes.recipe import REGISTRY, from_yaml
 from naqsh.training import building
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 TINY = {"method.width": 1, "training.batch": 8, "training.steps": 4}
 
 

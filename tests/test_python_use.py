@@ -105,7 +105,7 @@ def test_what_a_run_shows(run):
     assert "no checkpoint yet" in naqsh.open("run <b>")._repr_html_()
 
 
-def test_what_measures_and_detections_show(run):
+def test_what_measures_and_detections_show(run, short_flows):
     found = run.evaluate(["fid", "kid"], n=20, features="pixels")
     piece = found._repr_html_()
     assert piece.count("<tr>") == 1 + len(found.measures) + len(found.floor.measures) + 1

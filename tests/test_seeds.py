@@ -15,6 +15,8 @@ from naqsh.core.seeds import derive
 from naqsh.data.holdout import held_out
 from naqsh.studies.detection import choice
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 SEEDS = [-1, -(10**20), 2**32, 2**64 - 1, 10**20]
 
 # --- no seed reaches a generator as it is ---------------------------------------------------------

@@ -17,6 +17,8 @@ from naqsh.studies.tune import trials as searching
 from naqsh.studies.tune.plot import plot
 from naqsh.studies.tune.study import Study
 
+pytestmark = pytest.mark.usefixtures("small_grids")
+
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 
 FEW = {"training.steps": 4, "training.batch": 8}
