@@ -48,7 +48,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
             {
                 "step": stage.step,
                 "epoch": stage.epoch,
-                "grid": stage.grid and stage.grid.name,
+                "grid": stage.grid,
                 "weights": {
                     phase: {"edges": [*map(_digits, w.edges)], "counts": w.counts}
                     for phase, w in stage.weights.items()

@@ -1,6 +1,6 @@
 """What the figures share: lines of one run or of several on one panel, titles and notes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from naqsh.report.document import Key, Panel
 from naqsh.report.draw import figures, images, palette
 from naqsh.report.draw.curves import window
 from naqsh.report.maker import Maker
-from naqsh.report.read.facts import Curve, Facts, Stage
+from naqsh.report.read.facts import Curve, Facts
+from naqsh.runs.records import Stage
 
 TARGETS = {"set_point"}
 """Terms that say where another one should be; dashed, where several runs share its axes."""
@@ -151,11 +152,9 @@ def stage_title(maker: Maker, stage: Stage | None) -> Markup:
     return words.text("figures.stage", epoch=stage.epoch, step=stage.step)
 
 
-def panel_title(maker: Maker, runs: Sequence[Facts], run: Facts, what: str) -> str:
-    """What a panel shows, and of which run where there are several."""
-    if len(runs) == 1:
-        return what
-    return maker.words.text("figures.of_run", run=run.label, what=what)
+def panel_title(maker: Maker, among: Sized, label: str, what: str) -> str:
+    """What a panel shows, and of which run or study where there are several."""
+    return what if len(among) == 1 else maker.words.text("figures.of_run", run=label, what=what)
 
 
 def columns(runs: Sequence[Facts]) -> int:

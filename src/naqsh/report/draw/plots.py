@@ -34,15 +34,15 @@ LEGEND = 8
 def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """The images of each stage: runs beside each other, stages below each other."""
     rows = max(len(run.stages) for run in runs)
-    files = sum(stage.grid is not None for run in runs for stage in run.stages)
+    files = sum(bool(stage.grid) for run in runs for stage in run.stages)
     if not files:
         return None
     panels = []
     for row in range(rows):
         for run in runs:
             stage = run.stages[row] if row < len(run.stages) else None
-            title = panel_title(maker, runs, run, stage_title(maker, stage))
-            grid = stage.grid if stage else None
+            title = panel_title(maker, runs, run.label, stage_title(maker, stage))
+            grid = run.grid(stage.grid) if stage and stage.grid else None
             wanted = stage is not None
             panels.append(picture(maker, title, grid, GRID_BYTES // files, wanted=wanted))
     notes = reduced(maker, panels)
@@ -50,11 +50,12 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    found = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
+    last = [(run, run.stages[-1]) for run in runs if run.stages]
+    found = [(run, stage, run.grid(stage.grid)) for run, stage in last if stage.grid]
     panels = []
-    for run, stage in found:
-        title = panel_title(maker, runs, run, stage_title(maker, stage))
-        panels.append(picture(maker, title, stage.grid, GRID_BYTES // len(found)))
+    for run, stage, grid in found:
+        title = panel_title(maker, runs, run.label, stage_title(maker, stage))
+        panels.append(picture(maker, title, grid, GRID_BYTES // len(found)))
     notes = reduced(maker, panels)
     return maker.figure("last_grids", panels, small=True, notes=notes)
 
@@ -67,15 +68,15 @@ def shown(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     sampled = any(stage.grid for run in runs for stage in run.stages)
     stages = [run.stages[-1:] if sampled else run.stages for run in runs]
     made: list[Figure | None] = []
-    for kind in union(stage.shown for of_run in stages for stage in of_run):
+    for kind in union(stage.shown or {} for of_run in stages for stage in of_run):
         panels = []
         for row in range(max(map(len, stages))):
             for run, of_run in zip(runs, stages, strict=True):
-                if row < len(of_run) and (file := of_run[row].shown.get(kind)):
+                if row < len(of_run) and (file := (of_run[row].shown or {}).get(kind)):
                     title = run.label if len(runs) > 1 else ""
                     if not sampled:
-                        title = panel_title(maker, runs, run, stage_title(maker, of_run[row]))
-                    panels.append(picture(maker, title, file, GRID_BYTES // 8))
+                        title = panel_title(maker, runs, run.label, stage_title(maker, of_run[row]))
+                    panels.append(picture(maker, title, run.grid(file), GRID_BYTES // 8))
         what, name = f"shown.{kind}", f"shown_names.{kind}"
         text = maker.words.text(what if what in maker.words else "shown.other", kind=kind)
         named = maker.words.known(name, kind)
@@ -98,7 +99,7 @@ def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
             continue
         y_range = (min(positive) / 1.5, max(positive) * 1.5)
         for run, curves in own:
-            title = panel_title(maker, runs, run, phase)
+            title = panel_title(maker, runs, run.label, phase)
             panels.append(_layers(maker, title, curves, y_range))
     averaged = any(window(len(c.values)) > 1 for _, curves in found for c in curves.values())
     notes = [maker.words.text("figures.gradients.mean")] if averaged else []
@@ -132,7 +133,7 @@ def weights(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
                 figures.Spread(stage.weights[phase], palette.colour(n), stage_title(maker, stage))
                 for n, stage in enumerate(s for s in run.stages if phase in s.weights)
             ]
-            title = panel_title(maker, runs, run, phase)
+            title = panel_title(maker, runs, run.label, phase)
             panels.append(panel(maker, "weights", title, figures.histograms, spreads, "weight"))
     return maker.figure("weights", panels, columns=columns(runs))
 

@@ -13,22 +13,11 @@ from naqsh.report.read.evaluation import Likelihood, Measured
 from naqsh.report.read.samplers import Sampled
 from naqsh.report.read.translation import Translated
 from naqsh.runs.influences import Influenced
-from naqsh.runs.records import Histogram, Note, Record
+from naqsh.runs.records import Note, Record, Stage
 from naqsh.runs.results import differences
 
 TAIL = 0.1
 """Part of a curve's records, the last, over which its final value is averaged."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One line of ``stages.jsonl``: the files of its samples and of what else it shows."""
-
-    step: int
-    epoch: float
-    grid: Path | None
-    shown: dict[str, Path]
-    weights: dict[str, Histogram]
 
 
 @dataclass(frozen=True)
@@ -53,23 +42,12 @@ class Facts:
 
     Attributes:
         label: what the run is called in legends and table heads; no two runs share one.
-        recipe: the recipe as nested plain data.
-        recipe_text: the recipe as the YAML file has it.
         about: what ``run.json`` holds.
-        networks: each phase's layers.
-        records: the log, oldest first.
-        stages: first, middle and last, as far as they are reached.
-        notes: the diagnosis.
+        stages: first, middle and last, as far as they are reached; files by their names.
         checkpoint: the step of the last checkpoint.
         measured: the evaluation that stands for the run beside others: the latest, or on a page
             of comparison the one that compares.
-        path: of the run folder.
-        evaluations: all, the latest last.
-        likelihoods: of real images, the latest last.
-        detected: how well it tells anomalies, each time that it was asked.
-        sampled: its samplers, each time that they were compared under other conditions.
-        bound: its variational bound by time, likewise.
-        translated: its translations, each direction likewise.
+        evaluations: each under other conditions, the latest last, as the studies that follow.
         problems: what of the folder is missing or damaged.
         influences: what moves each measure, for differences from other runs.
         trainings: of the same recipe with other seeds, where this stands for all of them; its
@@ -106,6 +84,10 @@ class Facts:
     def environment(self) -> dict[str, Any]:
         """What the run was run on."""
         return section(self.about, "environment")
+
+    def grid(self, name: str) -> Path:
+        """The file of a stage's images."""
+        return self.path / "grids" / name
 
     @property
     def finished(self) -> bool:
@@ -201,6 +183,14 @@ def _words(named: Mapping[str, Any]) -> str:
             short = str(value)[:8] if name.endswith("fingerprint") else value
             said.append(f"{name.removesuffix('_fingerprint')} {short}")
     return ", ".join(said)
+
+
+def apart(labels: Sequence[str]) -> list[str]:
+    """The labels; those that are alike get numbers."""
+    return [
+        label if labels.count(label) == 1 else f"{label} #{labels[: number + 1].count(label)}"
+        for number, label in enumerate(labels)
+    ]
 
 
 def tail(values: Sequence[float]) -> Sequence[float]:

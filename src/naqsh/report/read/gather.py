@@ -9,6 +9,7 @@ is no run.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from naqsh.report.read import evaluation as measured
 from naqsh.report.read.bound import parse as parse_bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.detection import parse as parse_detected
-from naqsh.report.read.facts import Facts, Problem, Stage, section
+from naqsh.report.read.facts import Facts, Problem, apart, section
 from naqsh.report.read.samplers import parse as parse_sampled
 from naqsh.report.read.translation import parse as parse_translated
 from naqsh.runs import kept, packed, records
@@ -44,19 +45,15 @@ def read(folders: Sequence[Path]) -> list[Facts]:
     places = [packed.folder(folder) for folder in folders]
     recipes = [_recipe(place) for place in places]
     names = [legible(place.named.resolve().name) for place in places]
-    labels = _labels([(str(r.get("name")), n) for r, n in zip(recipes, names, strict=True)])
+    labels = _labels([str(recipe.get("name")) for recipe in recipes], names)
     return [_facts(*found) for found in zip(places, recipes, labels, strict=True)]
 
 
-def _labels(named: Sequence[tuple[str, str]]) -> list[str]:
-    """A label for each (recipe, folder): the shortest that tells them apart."""
-    recipes = Counter(recipe for recipe, _ in named)
-    labels = [r if recipes[r] == 1 else f"{r} ({folder})" for r, folder in named]
-    alike = Counter(labels)
-    return [
-        label if alike[label] == 1 else f"{label} #{labels[: number + 1].count(label)}"
-        for number, label in enumerate(labels)
-    ]
+def _labels(recipes: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """A label for each run: the shortest that tells them apart."""
+    count = Counter(recipes)
+    named = zip(recipes, folders, strict=True)
+    return apart([recipe if count[recipe] == 1 else f"{recipe} ({f})" for recipe, f in named])
 
 
 def _recipe(folder: RunFolder) -> dict[str, Any]:
@@ -76,8 +73,7 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.about = _read(facts, folder.about, read_json, _about, {})
     facts.networks = _read(facts, folder.networks, read_json, _networks, {})
     facts.records = _read(facts, folder.metrics, read_lines, _each(_record), [])
-    stage = _each(lambda plain: _stage(plain, folder.grids))
-    facts.stages = _read(facts, folder.stages, read_lines, stage, [])
+    facts.stages = _read(facts, folder.stages, read_lines, _each(_stage), [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
     nothing: tuple[list[measured.Measured], list[measured.Likelihood]] = ([], [])
     evaluated = _stored(facts, kept.evaluations(folder), measured.parse, nothing)
@@ -164,9 +160,8 @@ def _networks(plain: Any) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _stage(plain: Any, grids: Path) -> Stage:
+def _stage(plain: Any) -> records.Stage:
     kept = records.read(records.Stage, plain)
     # Only the name counts: a folder from elsewhere must not make us read other files.
-    shown = {name: grids / Path(file).name for name, file in (kept.shown or {}).items()}
-    grid = grids / Path(kept.grid).name if kept.grid else None
-    return Stage(kept.step, kept.epoch, grid, shown, kept.weights)
+    files = {name: Path(file).name for name, file in (kept.shown or {}).items()}
+    return replace(kept, grid=Path(kept.grid).name if kept.grid else None, shown=files)

@@ -35,7 +35,7 @@ def _by_time(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | None
         for name in ("terms", "errors"):
             curve = Curve([*bound.found.times], [*getattr(bound.found, name)])
             line = figures.Line(curve, palette.colour(number))
-            title = panel_title(maker, runs, run, maker.words.text(f"figures.bound.{name}"))
+            title = panel_title(maker, runs, run.label, maker.words.text(f"figures.bound.{name}"))
             panels.append(
                 panel(maker, "bound", title, figures.joined, [line], "time", name, legend=())
             )

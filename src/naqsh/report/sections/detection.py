@@ -1,6 +1,5 @@
 """The section on anomaly detection: curves, histograms, tables, images, and what they mean."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +8,10 @@ from markupsafe import Markup
 from naqsh.report import cells
 from naqsh.report.document import Block, Figure, Listing, Table
 from naqsh.report.draw import figures, palette
-from naqsh.report.draw.panels import panel, picture
+from naqsh.report.draw.panels import panel, panel_title, picture
 from naqsh.report.maker import Maker, absent, listings, present
 from naqsh.report.read.detection import Detected
-from naqsh.report.read.facts import Curve, Facts
+from naqsh.report.read.facts import Curve, Facts, apart
 from naqsh.report.words import Words
 from naqsh.runs.records import Choice, Histogram, Scorer
 
@@ -64,12 +63,7 @@ def _labelled(runs: Sequence[Facts]) -> list[tuple[str, Detected]]:
         if own and len(run.detected) > 1:
             label = f"{run.label}, {detected.of.suspects.name}"
         named.append(label)
-    alike = Counter(named)
-    labels = [
-        label if alike[label] == 1 else f"{label} #{named[: number + 1].count(label)}"
-        for number, label in enumerate(named)
-    ]
-    return [(label, detected) for label, (_, detected) in zip(labels, pairs, strict=True)]
+    return [(label, detected) for label, (_, detected) in zip(apart(named), pairs, strict=True)]
 
 
 def _scorer(words: Words, name: str) -> Markup:
@@ -79,12 +73,13 @@ def _scorer(words: Words, name: str) -> Markup:
 def _roc(maker: Maker, found: Found) -> Figure | None:
     """One run: all of its scores, baselines dashed. Several: what decides in each."""
     words = maker.words
+    series: list[tuple[str, Scorer]]
     if len(found) == 1:
         scorers = found[0][1].scorers
         series = [(_scorer(words, name), scorer) for name, scorer in scorers.items()]
     else:
         series = [
-            (_title(maker, found, label, _scorer(words, one.deciding.name)), one.deciding)
+            (panel_title(maker, found, label, _scorer(words, one.deciding.name)), one.deciding)
             for label, one in found
         ]
         pca = found[0][1].scorers.get("pca")
@@ -111,19 +106,12 @@ def _histograms(maker: Maker, found: Found) -> Figure | None:
             figures.Spread(Histogram(edges, counts[kind]), _colour(kind), _kind(words, kind))
             for kind in kinds
         ]
-        title = _title(maker, found, label, _scorer(words, scorer.name))
+        title = panel_title(maker, found, label, _scorer(words, scorer.name))
         # A threshold beyond the outermost bins has no place among them.
         inside = edges[0] <= scorer.threshold <= edges[-1]
         how: dict[str, Any] = {"mark": scorer.threshold if inside else None, "legend": ()}
         panels.append(panel(maker, "scores", title, figures.ridges, spreads, "score", **how))
     return maker.figure("scores", panels)
-
-
-def _title(maker: Maker, found: Found, label: str, what: Markup) -> Markup:
-    """What a panel shows, and of which detection where there are several."""
-    if len(found) == 1:
-        return what
-    return maker.words.text("figures.of_run", run=label, what=what)
 
 
 def _colour(kind: str) -> str:
@@ -139,8 +127,8 @@ def _extremes(maker: Maker, found: Found) -> Figure | None:
     panels = []
     for label, detected in found:
         for name, path in detected.pictures.items():
-            title = maker.words.text(f"detection.pictures.{name}")
-            title = _title(maker, found, label, title)
+            what = maker.words.text(f"detection.pictures.{name}")
+            title = panel_title(maker, found, label, what)
             panels.append(picture(maker, title, path, PICTURE_BYTES))
     return maker.figure("extremes", panels, columns=1)
 

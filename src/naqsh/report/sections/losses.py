@@ -170,7 +170,7 @@ def _families(maker: Maker, name: str, found: Found, group: Sequence[str]) -> li
         if others:
             named_so = maker.words.text("figures.others", count=len(others))
             legend.append(Key(named_so, palette.FAINT))
-        title = panel_title(maker, runs, run, f"{family(group[0])}…")
+        title = panel_title(maker, runs, run.label, f"{family(group[0])}…")
         series = [*faint, *reversed(shown)]
         how: dict[str, Any] = {"legend": legend, "raw": False, "y_range": y_range}
         panels.append(panel(maker, name, title, figures.lines, series, "epochs", **how))

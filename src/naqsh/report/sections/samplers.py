@@ -49,7 +49,7 @@ def _by_evaluations(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure
             curve = Curve([p.evaluations for p, _ in points], [far.value for _, far in points])
             intervals = [far.interval for _, far in points]
             series.append(figures.Line(curve, colour, dash, name, intervals=intervals))
-        title = panel_title(maker, runs, run, maker.words.text("figures.samplers.title"))
+        title = panel_title(maker, runs, run.label, maker.words.text("figures.samplers.title"))
         axes, titled = ("evaluations", sampled.distance), len(runs) > 1
         panels.append(
             panel(
@@ -86,7 +86,7 @@ def _pictures(maker: Maker, runs: Sequence[Facts], found: Found) -> Figure | Non
     panels = []
     for run, sampled in found:
         if sampled.nearest and sampled.nearest["picture"]:
-            title = panel_title(maker, runs, run, maker.words.text("figures.nearest.title"))
+            title = panel_title(maker, runs, run.label, maker.words.text("figures.nearest.title"))
             file, titled = run.path / sampled.nearest["picture"], len(runs) > 1
             panels.append(picture(maker, title, file, PICTURE_BYTES, titled=titled))
     return maker.figure("nearest", panels, columns=1)
