@@ -473,6 +473,22 @@ def test_held_out_terms_stand_beside_those_of_training(tmp_path):
     ]
 
 
+def test_a_ceiling_stands_on_the_axes_of_what_is_below_it(tmp_path):
+    run = make_run(tmp_path / "run", records=5, plain=True)
+    logged = []
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        logged.append(line | {"losses": {"critic.total": 1.0, "critic.rotation_accuracy": 0.5}})
+        logged.append({k: line[k] for k in ("step", "epoch", "seen", "seconds")})
+        held = {"rotation_accuracy": 0.6, "rotation_ceiling": 0.7, "rotation": 0.8}
+        logged[-1]["losses"] = {f"validation.{name}": value for name, value in held.items()}
+    write_lines(run / "metrics.jsonl", logged)
+    page = _page(run, tmp_path / "page.html")
+    below = ["critic.rotation_accuracy", "validation.rotation_accuracy"]
+    legends = _legends(page, "figure-held_out")
+    assert [*below, "validation.rotation_ceiling"] in legends
+    assert len(legends) == 2
+
+
 def test_a_likelihood_is_shown_with_its_kind(tmp_path):
     run = make_run(tmp_path / "run", records=5, plain=True)
     likely = {"bits": 1.25, "bits_error": 0.01, "nats": -55.5, "nats_error": 0.5, "n": 297}

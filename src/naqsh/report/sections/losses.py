@@ -40,6 +40,9 @@ from naqsh.report.read.facts import Curve, Facts, tail
 BESIDE = {"fake": "real", "set_point": "kl", "to_a": "to_b", "critic_b": "critic_a"}
 """Terms drawn on the axes of another one."""
 
+CEILINGS = {"rotation_ceiling": "rotation_accuracy"}
+"""On held-out images, terms drawn on the axes of what they are the ceiling of."""
+
 PARTS = ("reconstruction", "kl")
 """Terms drawn on the axes of their phase's total, largest first."""
 
@@ -93,9 +96,15 @@ def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     order = [run.label for run in runs] if len(runs) > 1 else []
     panels, drawn = [], []
     for name in names:
+        below = f"{HELD_OUT}.{CEILINGS.get(end(name))}"
+        if not order and below in names:
+            continue
         pairs = [(run, _pair(curves, name)) for run, curves in everything if name in curves]
         lines = [line for pair in pairs for line in of_runs(maker, [pair], list(pair[1]))]
-        lines = lines if order else [*pairs[0][1].items()]
+        if not order:
+            lines = [*pairs[0][1].items()]
+            (above,) = [n for n in names if CEILINGS.get(end(n)) == end(name)] or [""]
+            lines += [(above, everything[0][1][above])] if above else []
         panels.append(plot(maker, "held-out", end(name), lines, order))
         drawn += pairs
     return maker.figure("held_out", panels, notes=smooth(maker, drawn))
