@@ -1,5 +1,6 @@
 """The figures of images, of what goes on inside the networks, and of speed."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from naqsh.report.draw.panels import (
 )
 from naqsh.report.maker import Maker, present
 from naqsh.report.read.facts import Curve, Facts
+from naqsh.runs.records import Stage
 
 GRID_BYTES = 2_400_000
 """Bytes that all grids of a page may take; base64 makes a third more of them."""
@@ -33,31 +35,32 @@ LEGEND = 8
 
 def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """The images of each stage: runs beside each other, stages below each other."""
-    rows = max(len(run.stages) for run in runs)
     files = sum(bool(stage.grid) for run in runs for stage in run.stages)
     if not files:
         return None
-    panels = []
-    for row in range(rows):
-        for run in runs:
-            stage = run.stages[row] if row < len(run.stages) else None
-            title = panel_title(maker, runs, run.label, stage_title(maker, stage))
-            grid = run.grid(stage.grid) if stage and stage.grid else None
-            wanted = stage is not None
-            panels.append(picture(maker, title, grid, GRID_BYTES // files, wanted=wanted))
+    panels = [
+        _grid(maker, runs, run, stage, files)
+        for row in itertools.zip_longest(*[run.stages for run in runs])
+        for run, stage in zip(runs, row, strict=True)
+    ]
     notes = reduced(maker, panels)
     return maker.figure("grids", panels, columns=columns(runs), small=True, notes=notes)
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
-    last = [(run, run.stages[-1]) for run in runs if run.stages]
-    found = [(run, stage, run.grid(stage.grid)) for run, stage in last if stage.grid]
-    panels = []
-    for run, stage, grid in found:
-        title = panel_title(maker, runs, run.label, stage_title(maker, stage))
-        panels.append(picture(maker, title, grid, GRID_BYTES // len(found)))
+    last = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
+    panels = [_grid(maker, runs, run, stage, len(last)) for run, stage in last]
     notes = reduced(maker, panels)
     return maker.figure("last_grids", panels, small=True, notes=notes)
+
+
+def _grid(
+    maker: Maker, runs: Sequence[Facts], run: Facts, stage: Stage | None, files: int
+) -> Panel:
+    """A run's samples at a stage, which it may not have reached, as one of so many files."""
+    title = panel_title(maker, runs, run.label, stage_title(maker, stage))
+    grid = run.grid(stage.grid) if stage and stage.grid else None
+    return picture(maker, title, grid, GRID_BYTES // files, wanted=stage is not None)
 
 
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
