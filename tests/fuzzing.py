@@ -7,6 +7,7 @@ saved detector. Each may succeed or raise a NaqshError of one line; nothing else
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -36,7 +37,7 @@ from naqsh.studies import bound as bounds
 from naqsh.studies import comparison, detection, samplers, tune
 from naqsh.studies.detection.baselines import Residual
 from naqsh.studies.tune import trials
-from naqsh.training import stages
+from naqsh.training import building, stages
 
 ROOM = 256 << 20
 """Bytes of memory that reading a mutant may take beside what stands; the runs take about 1 MiB."""
@@ -82,7 +83,7 @@ def tiny(name: str) -> Recipe:
 
 @contextlib.contextmanager
 def quick() -> Iterator[None]:
-    """Drawings that were drawn before are taken again: they depend on what they show alone."""
+    """Drawings and estimates that were made before are taken again: what they are of is all."""
     drawn: dict[Any, Any] = {}
 
     def remembered(draw: Any) -> Any:
@@ -98,6 +99,8 @@ def quick() -> Iterator[None]:
         for module, names in DRAWN.items():
             for name in names:
                 stack.enter_context(swapped(module, name, remembered(getattr(module, name))))
+        estimate = functools.lru_cache(building.estimate)  # of a recipe and a layout alone
+        stack.enter_context(swapped(building, "estimate", estimate))
         stack.enter_context(swapped(trials, "plot", lambda *_: b""))
         stack.enter_context(swapped(stages, "show", lambda *_, **__: {}))
         yield
