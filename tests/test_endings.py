@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from naqsh import cli
 from naqsh.cli import entry, streams
@@ -46,6 +47,10 @@ VERBS: dict[str, tuple[list[str], str]] = {
         ["detect", NAME, "digits", "--n", "20", *CPU, "--features", "digits"],
         "گربه/detection*",
     ),
+    "translate": (
+        ["translate", "cyclegan", "digit.png", "--out", "گ.png", "--device", "cpu"],
+        "گ.png",
+    ),
     "report": (["report", NAME], "گربه/report.html"),
     "export": (["export", NAME, "گ.zip"], "گ.zip"),
     "tune": (
@@ -77,11 +82,24 @@ def ddpm(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def cyclegan(tmp_path_factory):
+    from naqsh import api
+
+    folder = tmp_path_factory.mktemp("cyclegan") / "run"
+    changes = {"training.steps": 1, "method.width": 4, "method.critic_width": 4}
+    api.train("cyclegan-digits", out=folder, overrides=changes, device="cpu", quiet=True)
+    return folder
+
+
 @pytest.fixture
 def world(alone, finished, request):
     shutil.copytree(finished, alone / NAME)
     if "ddpm" in VERBS[request.param][0]:
         shutil.copytree(request.getfixturevalue("ddpm"), alone / "ddpm")
+    if request.param == "translate":
+        shutil.copytree(request.getfixturevalue("cyclegan"), alone / "cyclegan")
+        Image.new("L", (16, 16), 200).save(alone / "digit.png")
     return request.param
 
 

@@ -42,14 +42,14 @@ def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
     group = _groups(whole.images)
     if whole.second is not None and whole.paired:
         group = _joined(group, _groups(whole.second))
-    test = _division(whole.name, group, share, derive(seed, "holdout"))
+    test = _division(whole.name, group, share, seed, "holdout")
     rows = np.flatnonzero(test if split == "test" else ~test)
     counts = f"{int(test.sum())} of its {len(whole)} images"
     if whole.second is None or whole.paired:
         chosen = whole.subset(rows)
     else:
-        own = derive(seed, "holdout of the second domain")
-        other = _division(whole.name, _groups(whole.second), share, own)
+        purpose = "holdout of the second domain"
+        other = _division(whole.name, _groups(whole.second), share, seed, purpose)
         chosen = whole.of_both(rows, np.flatnonzero(other if split == "test" else ~other))
         counts += f" and {int(other.sum())} of the {len(whole.second)} of its second domain"
     note = (
@@ -59,14 +59,16 @@ def held_out(whole: DataSet, split: str, share: float, seed: int) -> DataSet:
     return replace(chosen, notes=(*whole.notes, note))
 
 
-def _division(name: str, group: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+def _division(
+    name: str, group: NDArray[np.int64], share: float, seed: int, purpose: str
+) -> NDArray[np.bool_]:
     """Which images are held out: whole groups, until the share is reached as nearly as may be."""
     kinds = int(group.max()) + 1
     if kinds < 2:
         raise NaqshError(
             f"{name}: no test split can be held out, as its {len(group)} images are all equal"
         )
-    order = np.random.Generator(np.random.Philox(seed)).permutation(kinds)
+    order = np.random.Generator(np.random.Philox(derive(seed, purpose))).permutation(kinds)
     reached = np.cumsum(np.bincount(group)[order])
     count = int(np.argmin(np.abs(reached[:-1] - share * len(group)))) + 1
     return np.isin(group, order[:count])
