@@ -23,7 +23,7 @@ def add(verbs: Any) -> None:
         "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist\n"
         "  naqsh compare --data photos.npz --data.range 0,1 --data.key images\n"
-        "  naqsh compare --recipes cyclegan-digits --override method.identity=0 \\\n"
+        "  naqsh compare --recipes cyclegan-horse2zebra-64 --override method.identity=0 \\\n"
         "      --override method.pool=0                   what two parts are good for\n"
         "how the data are read (--data.range, --data.key, --data.size, …) goes for every recipe;\n"
         "`naqsh train RECIPE --help` lists these options",
