@@ -53,6 +53,7 @@ class Plain:
 
     def __init__(self, method: nn.Module, first: np.ndarray, second: np.ndarray) -> None:
         networks = copy.deepcopy(method)
+        assert isinstance(networks, cyclegan.CycleGAN)
         self.to = {name: plain(net) for name, net in networks.generators.items()}
         self.on = {name: plain(net) for name, net in networks.critics.items()}
         self.real = {"a": torch.from_numpy(first), "b": torch.from_numpy(second)}
@@ -117,9 +118,9 @@ def plain(network: nn.Module) -> nn.Module:
         if isinstance(child, instance.InstanceNorm):
             setattr(network, name, nn.InstanceNorm2d(child.num_features))
         elif isinstance(child, instance.Conv):
-            child.__class__ = nn.Conv2d
+            child.__class__ = nn.Conv2d  # type: ignore[assignment]
         elif isinstance(child, instance.Transposed):
-            child.__class__ = nn.ConvTranspose2d
+            child.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
         else:
             plain(child)
     return network

@@ -48,7 +48,8 @@ def features(n: int, seed: int, scale: float) -> torch.Tensor:
     x = torch.randn(n, DIMENSION, dtype=torch.float64, generator=generator)
     spectrum = torch.arange(1, DIMENSION + 1, dtype=torch.float64) ** -0.5
     basis = torch.randn(DIMENSION, DIMENSION, dtype=torch.float64, generator=generator)
-    return scale * (x * spectrum) @ basis / DIMENSION**0.5
+    table: torch.Tensor = scale * (x * spectrum) @ basis / DIMENSION**0.5
+    return table
 
 
 def timed(function: Callable[[], float]) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def ours(pixels: np.ndarray, folder: Path) -> Trainer:
     """The trainer of gan-mnist on the same images."""
     recipe = recipes.by_name("gan-mnist").override({"training.precision": "float32"})
     data = DataSet.of("random", pixels)
-    method = build(recipe, data.shape, 0)
+    method = build(recipe, data.layout)
     world = World(0, 1, torch.device("cpu"))
     return Trainer(recipe, method, data, RunFolder(folder), world, display_quiet=True)
 

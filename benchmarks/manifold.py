@@ -36,8 +36,7 @@ def measure(which: str) -> dict[str, float]:
         from naqsh.metrics.manifold import manifold
 
         start = time.perf_counter()
-        pairs = manifold(real, generated, k=K)
-        result = pairs[0]._asdict() | pairs[1]._asdict()
+        result = {name: value for name, (value, _) in manifold(real, generated, k=K).items()}
     seconds = time.perf_counter() - start
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -47,7 +47,7 @@ def main() -> int:
             begun = time.perf_counter()
             pictures[name] = draw()
             seconds[name].append(time.perf_counter() - begun)
-    assert np.array_equal(*pictures.values())
+    assert np.array_equal(pictures["ours"], pictures["one by one"])
     best = {name: min(times) for name, times in seconds.items()}
     for name, value in best.items():
         print(f"{name}: 18,432 images in {value:.2f} s")

@@ -49,7 +49,8 @@ class Theirs(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """As ours."""
-        return self.network(x, time).sample
+        noise: Tensor = self.network(x, time).sample
+        return noise
 
 
 def training_step(network: nn.Module, dtype: torch.dtype) -> Callable[[], None]:

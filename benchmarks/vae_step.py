@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ def ours(pixels: np.ndarray, folder: Path) -> Callable[[], None]:
     """The step of the trainer of vae-dsprites."""
     recipe = recipes.by_name("vae-dsprites").override({"training.precision": "float32"})
     data = DataSet.of("random", pixels)
-    method = build(recipe, data.shape, 0)
+    method = build(recipe, data.layout)
     folder_ = RunFolder(folder)
     trainer = Trainer(recipe, method, data, folder_, World(0, 1, CPU), display_quiet=True)
 
@@ -55,7 +55,9 @@ def ours(pixels: np.ndarray, folder: Path) -> Callable[[], None]:
 def layers() -> tuple[nn.Sequential, nn.Sequential]:
     """The networks with weights as PyTorch lays them out unless told otherwise."""
     pair = networks.encoder(SHAPE, LATENT), networks.decoder(SHAPE, LATENT)
-    return tuple(network.to(memory_format=torch.contiguous_format) for network in pair)  # type: ignore[return-value]
+    for network in pair:
+        nn.Module.to(network, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return pair
 
 
 def plain(pixels: np.ndarray) -> Callable[[], None]:
@@ -97,7 +99,7 @@ def pythae(pixels: np.ndarray, folder: Path) -> Callable[[], None] | None:
         return None
     logging.disable(logging.INFO)
 
-    class Encoder(BaseEncoder):
+    class Encoder(BaseEncoder):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.layers = layers()[0]
@@ -106,7 +108,7 @@ def pythae(pixels: np.ndarray, folder: Path) -> Callable[[], None] | None:
             mean, log_variance = self.layers(x).chunk(2, dim=1)
             return ModelOutput(embedding=mean, log_covariance=log_variance)
 
-    class Decoder(BaseDecoder):
+    class Decoder(BaseDecoder):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.layers = layers()[1]
@@ -132,7 +134,7 @@ def pythae(pixels: np.ndarray, folder: Path) -> Callable[[], None] | None:
     trainer.prepare_training()
     model.train()
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
         while True:
             yield from trainer.train_loader
 
