@@ -270,5 +270,5 @@ def _no_key(
     parent = where.rpartition(".")[0]
     wider = [key for key in known if "kind" not in here or key.startswith(f"{parent}.")]
     if not nearest(name, here) and nearest(path, wider):
-        return one_of("number", path, wider)
+        return one_of("option", path, wider)
     return NaqshError(f"{where}: {one_of('key', name, here)}")
