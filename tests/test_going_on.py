@@ -16,7 +16,7 @@ from naqsh.core.world import World
 from naqsh.io.foreign import read_json, read_lines
 from naqsh.recipes import by_name, recipe
 from naqsh.runs.folder import RunFolder
-from naqsh.training import changes, diagnosis, loop
+from naqsh.training import changes, diagnosis, loop, stages
 from naqsh.training.diagnosis import Diagnosis, Watcher
 from naqsh.training.log import Pending
 from small import tiny, tiny_data, trainer
@@ -211,7 +211,7 @@ def test_the_precision_that_was_used_is_kept(precision: str, tmp_path: Path) -> 
 def test_changes_are_between_what_both_know() -> None:
     assert changes.of_machine({}, {"precision": "float32", "threads": 1}) == []
     same = by_name("gan-digits")
-    assert changes.of_recipe(same, same, 5, lambda _: 10) == []
+    assert changes.of_recipe(same, same, 5, lambda _: stages.Plan(10, frozenset(), 8, 8)) == []
 
 
 @pytest.mark.parametrize("line", ['{"losses": {}}', '{"step": "x"}', '{"step": null}'])

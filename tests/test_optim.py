@@ -5,12 +5,12 @@ import pytest
 from naqsh.recipes.recipe import Training
 from naqsh.training.optim import lr_factor
 
-TOTAL = 100
+TOTAL, EPOCH = 100, 2.4
 
 
 def factors(**numbers):
     training = Training(**numbers)
-    return [lr_factor(training, step, TOTAL) for step in range(TOTAL)]
+    return [lr_factor(training, step, TOTAL, EPOCH) for step in range(TOTAL)]
 
 
 def test_constant():
@@ -35,7 +35,7 @@ def test_constant_linear_stays_for_half_of_the_run_and_then_falls_to_zero():
     assert set(got[: TOTAL // 2 + 1]) == {1.0}
     assert got[TOTAL // 2 :] == pytest.approx([2 * (1 - s / TOTAL) for s in range(50, TOTAL)])
     assert got[-1] == pytest.approx(2 / TOTAL)
-    assert lr_factor(Training(schedule="constant-linear"), 0, 1) == 1
+    assert lr_factor(Training(schedule="constant-linear"), 0, 1, EPOCH) == 1
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine", "constant-linear"])
@@ -50,7 +50,18 @@ def test_warmup_rises_evenly_and_joins_the_schedule(schedule):
         assert late[-1] < 0.03
 
 
+def test_rates_are_halved_after_so_many_epochs():
+    got = factors(schedule="halved", halve_every=5)  # of 2.4 steps: after 12 of them
+    assert got == [0.5 ** (step // 12) for step in range(TOTAL)]
+    assert factors(schedule="halved", halve_every=5 / 3)[:9] == [1.0] * 4 + [0.5] * 4 + [0.25]
+    late = factors(schedule="halved", halve_every=5, warmup=18)
+    assert late[:18] == pytest.approx([(step + 1) / 18 for step in range(18)])
+    assert late[18:] == got[18:]
+    with pytest.raises(ValueError, match="halve_every must be above 0"):
+        Training(halve_every=0)
+
+
 def test_warmup_as_long_as_the_run():
     training = Training(schedule="cosine", warmup=TOTAL)
-    assert [lr_factor(training, step, TOTAL) for step in (0, TOTAL - 1)] == [1 / TOTAL, 1.0]
-    assert lr_factor(Training(schedule="linear"), 0, 1) == 1
+    assert [lr_factor(training, step, TOTAL, EPOCH) for step in (0, TOTAL - 1)] == [1 / TOTAL, 1.0]
+    assert lr_factor(Training(schedule="linear"), 0, 1, EPOCH) == 1

@@ -24,8 +24,8 @@ from naqsh.io.files import flat
 SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
-_LATER: dict[str, dict[str, str | bool | None]] = {
-    "training": {"init_from": None, "init_sha256": None},
+_LATER: dict[str, dict[str, str | float | bool | None]] = {
+    "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0},
     "data": {"crop": False, "paired": "none", "second": "none"},
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
@@ -95,7 +95,9 @@ class Training:
         accumulate: parts a batch is cut into, to save memory; gradients are summed over them.
         seed: every random number of the run derives from it.
         schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine;
-            constant-linear is constant over the first half, then a line to 0.
+            constant-linear is constant over the first half, then a line to 0; halved, see there.
+        halve_every: epochs after which the schedule ``halved`` halves the learning rates, again
+            and again.
         warmup: steps over which the learning rates rise evenly from 0.
         clip_norm: largest norm of a phase's gradient; None leaves it alone.
         ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
@@ -110,7 +112,8 @@ class Training:
     batch: int = 64
     accumulate: int = 1
     seed: int = 0
-    schedule: Literal["constant", "linear", "cosine", "constant-linear"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "constant-linear", "halved"] = "constant"
+    halve_every: float = 50.0
     warmup: int = 0
     clip_norm: float | None = None
     ema: float | None = None
@@ -120,7 +123,7 @@ class Training:
     init_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "batch", "accumulate", "clip_norm"):
+        for name in ("epochs", "steps", "batch", "accumulate", "clip_norm", "halve_every"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")

@@ -11,6 +11,7 @@ from naqsh.io.files import flat
 from naqsh.recipes.recipe import Recipe
 from naqsh.training.diagnosis import Said, say
 from naqsh.training.optim import lr_factor
+from naqsh.training.stages import Plan
 
 LENGTH = ("training.epochs", "training.steps")
 """How long a run is trained; a longer one is asked for as such."""
@@ -22,14 +23,14 @@ JUMP = 0.01
 """The least change of the learning rates, over their full value, that is noted."""
 
 
-def of_recipe(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], int]) -> list[Said]:
+def of_recipe(before: Recipe, now: Recipe, step: int, plan: Callable[[Recipe], Plan]) -> list[Said]:
     """What the recipe of the weights has otherwise than that of the run that goes on from them.
 
     Args:
         before: in the header of the weights.
         now: what is trained.
         step: steps done.
-        total: steps of a recipe in all.
+        plan: that of a recipe.
     """
     there, here = flat(before.to_dict()), flat(now.to_dict())
     said = []
@@ -38,15 +39,19 @@ def of_recipe(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], 
         if old == new or key in ("name", "data.name"):
             continue
         said.append(say("longer" if key in LENGTH else "changed", key, step, old, new))
-    if said and (jump := _jump(before, now, step, total)):
+    if said and (jump := _jump(before, now, step, plan)):
         said.append(jump)
     return said
 
 
-def _jump(before: Recipe, now: Recipe, step: int, total: Callable[[Recipe], int]) -> Said | None:
+def _jump(before: Recipe, now: Recipe, step: int, plan: Callable[[Recipe], Plan]) -> Said | None:
     """How the schedule's factor of the learning rates jumps, if it does."""
     # The last step that was taken by the one schedule, and the same step by the other.
-    old, new = (lr_factor(r.training, max(0, step - 1), total(r)) for r in (before, now))
+    last = max(0, step - 1)
+    old, new = (
+        lr_factor(recipe.training, last, p.total, p.epoch)
+        for recipe, p in ((before, plan(before)), (now, plan(now)))
+    )
     if abs(new - old) < JUMP:
         return None
     return say("rate", "training.schedule", new, f"{old:.0%}", f"{new:.0%}")

@@ -173,7 +173,7 @@ class Trainer:
     def step(self) -> None:
         """One training step: every phase, each as often as it says."""
         step = self.state.step
-        self.updates.take(step, self.plan.total, measured=(step + 1) % LOG_EVERY == 0)
+        self.updates.take(step, self.plan, measured=(step + 1) % LOG_EVERY == 0)
         if self.average:
             self.average.update(step)
         self.state.step += 1
@@ -271,10 +271,10 @@ class Trainer:
             return
         before = recipe_module.from_yaml(self._begun["recipe"])
 
-        def total(recipe: Recipe) -> int:
+        def plan(recipe: Recipe) -> stages.Plan:
             per_step = self.batches.per_step // self.training.batch * recipe.training.batch
-            return stages.plan(recipe.training, self.data.epoch, per_step).total
+            return stages.plan(recipe.training, self.data.epoch, per_step)
 
-        changed = changes.of_recipe(before, self.recipe, self.state.step, total)
+        changed = changes.of_recipe(before, self.recipe, self.state.step, plan)
 
         self.journal.note_new([*changed, *self.notes])

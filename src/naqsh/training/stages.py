@@ -54,6 +54,11 @@ class Plan:
     count: int
     pictures_per_step: int
 
+    @property
+    def epoch(self) -> float:
+        """Steps in an epoch."""
+        return self.count / self.pictures_per_step
+
     def ends_epoch(self, step: int) -> bool:
         """Whether the last image of an epoch is seen in `step` (from 1)."""
         seen = step * self.pictures_per_step

@@ -60,12 +60,12 @@ class Updates:
         self.dtype = autocast_dtype(training.precision, world.device)
         self.stop: Tensor | None = None
 
-    def take(self, step: int, total: int, measured: bool) -> None:
-        """One step of `total`: every phase, each as often as it says; `measured`: gradients too."""
+    def take(self, step: int, plan: stages.Plan, measured: bool) -> None:
+        """One step of a plan: every phase, each as often as it says; `measured`: gradients too."""
         self.method.train()
         # Explicit streams serve all randomness of ours; this one is for layers like dropout.
         torch.manual_seed(derive(self.training.seed, "torch", step, self.world.rank))
-        factor = lr_factor(self.training, step, total)
+        factor = lr_factor(self.training, step, plan.total, plan.epoch)
         for phase, parameters in zip(self.phases, self._trained, strict=True):
             if step % phase.every:
                 continue
