@@ -15,7 +15,8 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 ROOMS = [  # from the bottom: each may import those before it
-    *("core", "io", "data", "networks", "flows", "diffusion", "metrics", "methods", "recipes"),
+    *("core", "io", "data", "networks", "flows", "diffusion", "adversarial"),
+    *("metrics", "methods", "recipes"),
     *("runs", "training", "report", "studies", "api", "cli"),
 ]
 BESIDE = {  # what these may import of the rooms before them, where it is not all
@@ -25,8 +26,9 @@ BESIDE = {  # what these may import of the rooms before them, where it is not al
     "networks": {"core"},
     "flows": {"core", "networks"},
     "diffusion": {"core", "networks"},
+    "adversarial": {"core", "networks"},
     "metrics": {"core", "io", "networks"},
-    "methods": {"core", "networks", "flows", "diffusion"},
+    "methods": {"core", "networks", "flows", "diffusion", "adversarial"},
     "report": {"core", "io", "runs"},  # it reads files: no model, no data
     "training": {"core", "io", "data", "metrics", "recipes", "runs"},  # it knows no method by name
 }

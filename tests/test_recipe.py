@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.errors import NaqshError
 from naqsh.core.optimizers import SGD, Adam, RMSprop
 from naqsh.core.printable import is_text
@@ -101,7 +102,7 @@ optimizers = st.one_of(
 counts = st.integers(1, 10_000_000)
 specs = st.builds(
     gan.Spec,
-    objective=st.sampled_from(sorted(gan.OBJECTIVES)),
+    objective=st.sampled_from(sorted(OBJECTIVES)),
     latent=counts,
     width=counts,
     n_critic=counts,

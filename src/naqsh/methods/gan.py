@@ -1,84 +1,30 @@
 r"""Generative adversarial networks: one method, five objectives, and the remedies as switches.
 
 A generator G makes images from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores them.
-Both losses are Monte Carlo estimates over a batch. With logits :math:`d = D(x)`, :math:`\tilde d =
-D(G(z))` and :math:`\zeta(u) = \log(1 + e^u)`, so that :math:`-\log \sigma(u) = \zeta(-u)`:
-
-=============== ============================================ =======================
-objective       critic minimises                             generator minimises
-=============== ============================================ =======================
-non-saturating  E zeta(-d) + E zeta(d~)                      E zeta(-d~)
-minimax         E zeta(-d) + E zeta(d~)                      -E zeta(d~)
-least-squares   E (d - 1)^2 / 2 + E d~^2 / 2                 E (d~ - 1)^2 / 2
-hinge           E max(0, 1 - d) + E max(0, 1 + d~)           -E d~
-wasserstein     E d~ - E d                                   -E d~
-=============== ============================================ =======================
-
-The Wasserstein critic must be 1-Lipschitz: by weight clipping, spectral normalisation, or the
-penalty :math:`\lambda\, E (\lVert \nabla_{\hat x} D(\hat x) \rVert_2 - 1)^2` at uniform
-interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one an image.
+What they minimise is in :mod:`naqsh.adversarial.objectives`. A Wasserstein critic must be
+1-Lipschitz: by weight clipping, spectral normalisation, or a penalty on its gradient
+(:mod:`naqsh.adversarial.penalties`).
 
 References:
     Generative Adversarial Networks (Goodfellow et al., 2014), arXiv:1406.2661, equation 1.
-    Least Squares GANs (Mao et al., 2017), arXiv:1611.04076, equation 2 with a = 0, b = c = 1.
-    Geometric GAN (Lim and Ye, 2017), arXiv:1705.02894, equation 22.
     Wasserstein GAN (Arjovsky et al., 2017), arXiv:1701.07875, algorithm 1.
-    Improved Training of Wasserstein GANs (Gulrajani et al., 2017), arXiv:1704.00028, algorithm 1.
-    Spectral Normalization for GANs (Miyato et al., 2018), arXiv:1802.05957, equation 8.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
-from torch.nn.utils.parametrizations import spectral_norm
 
+from naqsh.adversarial import penalties
+from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.networks import convnets
-
-
-class Objective(NamedTuple):
-    """What the two players minimise, as functions of logits.
-
-    Attributes:
-        critic: (real, fake), each with shape (N,), to the critic's scalar loss.
-        generator: fake with shape (N,) to the generator's scalar loss.
-        boundary: the logit that parts real from fake; None where scores have no zero of their own.
-    """
-
-    critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
-    boundary: float | None
-
-
-def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
-    return softplus(-real).mean() + softplus(fake).mean()
-
-
-OBJECTIVES = {
-    "non-saturating": Objective(_cross_entropy, lambda fake: softplus(-fake).mean(), 0.0),
-    "minimax": Objective(_cross_entropy, lambda fake: -softplus(fake).mean(), 0.0),
-    "least-squares": Objective(
-        lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2,
-        lambda fake: (fake - 1).square().mean() / 2,
-        0.5,
-    ),
-    "hinge": Objective(
-        lambda real, fake: relu(1 - real).mean() + relu(1 + fake).mean(),
-        lambda fake: -fake.mean(),
-        0.0,
-    ),
-    "wasserstein": Objective(
-        lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean(), None
-    ),
-}
+from naqsh.networks.spectral import normalise
 
 
 @dataclass(frozen=True)
@@ -161,7 +107,7 @@ class GAN(Method):
         """The critic's loss on real images and as many fakes."""
         with torch.no_grad():
             fake_images = self._generate(batch.noise)
-        real, fake = self.critic(torch.cat([batch.images, fake_images])).float().chunk(2)
+        real, fake = self._score(torch.cat([batch.images, fake_images])).chunk(2)
         loss = self.objective.critic(real, fake)
         losses = {"total": loss, "real": real.mean(), "fake": fake.mean()}
         if self.objective.boundary is None:
@@ -171,10 +117,11 @@ class GAN(Method):
             right = torch.cat([real > self.objective.boundary, fake < self.objective.boundary])
             losses["accuracy"] = right.float().mean()
         if self.spec.gradient_penalty:
-            norm = self._gradient_norm(batch, fake_images)
-            penalty = (norm - 1).square().mean()
-            losses |= {"penalty": penalty, "gradient_norm": norm.mean()}
-            losses["total"] = loss + self.spec.gradient_penalty * penalty
+            share = batch.noise.uniform(1, 1, 1)
+            between = penalties.interpolates(batch.images, fake_images, share)
+            norms = penalties.gradients(self._score(between), between).norm(dim=1)
+            losses["penalty"], losses["gradient_norm"] = penalties.lipschitz(norms), norms.mean()
+            losses["total"] = loss + self.spec.gradient_penalty * losses["penalty"]
         return losses
 
     def generator_losses(self, batch: Batch, step: int) -> Losses:
@@ -183,7 +130,9 @@ class GAN(Method):
 
     def passing(self, images: Tensor, batch: Batch, step: int) -> Losses:
         """What the generator loses with these of its images, shape (N, C, H, W) in [-1, 1]."""
-        losses = {"total": self.objective.generator(self.critic(images).float())}
+        fake = self._score(images)
+        real = self._score(batch.images) if self.objective.relative else None
+        losses = {"total": self.objective.generator(real, fake)}
         if step % 10 == 0:  # it changes slowly, and is not free
             losses["diversity"] = torch.stack([variance(images.detach()), variance(batch.images)])
         return losses
@@ -201,13 +150,10 @@ class GAN(Method):
         images: Tensor = self.generator(noise.normal(self.spec.latent))
         return images
 
-    def _gradient_norm(self, batch: Batch, fake: Tensor) -> Tensor:
-        """The norm of the critic's gradient at one interpolate an image, shape (N,)."""
-        mixed = torch.lerp(batch.images, fake.to(batch.images), batch.noise.uniform(1, 1, 1))
-        mixed.requires_grad_()
-        (gradient,) = torch.autograd.grad(self.critic(mixed).sum(), mixed, create_graph=True)
-        norm: Tensor = gradient.flatten(1).norm(dim=1)
-        return norm
+    def _score(self, images: Tensor) -> Tensor:
+        """The critic's logits of images in [-1, 1], float32 with shape (N,)."""
+        scores: Tensor = self.critic(images)
+        return scores.float()
 
     def _clip(self) -> None:
         assert self.spec.clip is not None
@@ -215,13 +161,6 @@ class GAN(Method):
         with torch.no_grad():
             torch._foreach_clamp_min_(weights, -self.spec.clip)
             torch._foreach_clamp_max_(weights, self.spec.clip)
-
-
-def normalise(network: nn.Module) -> None:
-    """Divide the weight of each of a network's layers by its largest singular value from now on."""
-    for layer in list(network.modules()):
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            spectral_norm(layer)
 
 
 def variance(images: Tensor) -> Tensor:

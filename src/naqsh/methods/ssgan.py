@@ -40,6 +40,7 @@ from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, Shape
 from naqsh.methods import gan
 from naqsh.networks import sngan
+from naqsh.networks.spectral import normalise
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class SSGAN(gan.GAN):
         super().__init__(spec, shape)
         self.classifier = sngan.Angles(shape, spec.width) if spec.ceiling else None
         if self.classifier is not None and spec.spectral_norm:
-            gan.normalise(self.classifier)
+            normalise(self.classifier)
 
     def phases(self) -> list[Phase]:
         """The GAN's, and that of the classifier which shows the ceiling."""

@@ -1,0 +1,1 @@
+"""Mathematics that several adversarial methods share; it knows no method."""

@@ -1,0 +1,42 @@
+r"""Penalties on the critic's gradient with respect to the images that it scores.
+
+A Wasserstein critic must be 1-Lipschitz. Its penalty is :math:`E (\lVert \nabla_{\hat x} D(\hat x)
+\rVert_2 - 1)^2` at uniform interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)`
+one an image.
+
+References:
+    Improved Training of Wasserstein GANs (Gulrajani et al., 2017), arXiv:1704.00028, algorithm 1.
+"""
+
+import torch
+from torch import Tensor
+
+
+def interpolates(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """Points on the lines from real images to fakes.
+
+    Args:
+        real: images with shape (N, C, H, W).
+        fake: as many, one for each.
+        share: how far along, in [0, 1] with shape (N, 1, 1, 1).
+
+    Returns:
+        shape of `real`, with a graph of its own that begins here.
+    """
+    return torch.lerp(real, fake.to(real), share).requires_grad_()
+
+
+def gradients(scores: Tensor, images: Tensor) -> Tensor:
+    """The gradient of each image's score, shape (N, D): a penalty of it reaches the weights.
+
+    Args:
+        scores: of the images, shape (N,); each depends on its own image alone.
+        images: that they were computed from, with shape (N, ...), which require gradients.
+    """
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradient.flatten(1)
+
+
+def lipschitz(norms: Tensor) -> Tensor:
+    """How far the norms of gradients, shape (N,), are from 1: the mean of squares."""
+    return (norms - 1).square().mean()
