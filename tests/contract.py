@@ -15,7 +15,7 @@ from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import MethodSpec
-from naqsh.data import DataSet
+from naqsh.data import CATALOG, DataSet
 from naqsh.methods import gan, pix2pix, ssgan
 from naqsh.networks import instance
 from naqsh.recipes.recipe import Recipe
@@ -24,11 +24,13 @@ from naqsh.runs.folder import RunFolder
 from naqsh.training.building import build
 from naqsh.training.estimate import estimate
 from naqsh.training.rows import fixed
-from small import differences, state, tiny_data, trainer
+from small import differences, state, tiny_data, tiny_points, trainer
 
 
 def data_for(recipe: Recipe, channels: int) -> DataSet:
     """A tiny set with the columns that a recipe's method needs."""
+    if CATALOG[recipe.data.name].extent:
+        return tiny_points()
     data = tiny_data(channels)
     if isinstance(recipe.method, TWO_DOMAINS):
         paired = isinstance(recipe.method, pix2pix.Spec)
@@ -59,7 +61,7 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
         one.updates.phases = one.updates.phases[number : number + 1]
         one.updates._trained = one.updates._trained[number : number + 1]
         mine = {id(parameter) for parameter in phase.parameters()}
-        still = may_stand_still(recipe.method) | dead_biases(one.method)
+        still = may_stand_still(recipe.method, bool(data.extent)) | dead_biases(one.method)
         assert still <= {key for key, _ in one.method.named_parameters()}
         before, frozen = state(one.method), frozen_state(one.method)
         for _ in range(3):  # the first update may only reach a last layer that begins at zero
@@ -72,7 +74,7 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
         assert not differences(frozen_state(one.method), frozen), name
 
 
-def may_stand_still(spec: MethodSpec) -> set[str]:
+def may_stand_still(spec: MethodSpec, of_points: bool) -> set[str]:
     """The parameters that a phase may leave as they are, though it trains them.
 
     A Wasserstein critic's last bias cancels in E D(G(z)) - E D(x), and in the penalty's gradient;
@@ -81,7 +83,7 @@ def may_stand_still(spec: MethodSpec) -> set[str]:
     if isinstance(spec, ssgan.Spec) and spec.objective in ("wasserstein", "hinge"):
         return {"critic.score.bias"}
     if isinstance(spec, gan.Spec) and spec.objective == "wasserstein":
-        return {"critic.linear2.bias"}
+        return {"critic.linear3.bias" if of_points else "critic.linear2.bias"}
     return set()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from naqsh.core.world import World
-from naqsh.data import DataSet
+from naqsh.data import DataSet, points
 from naqsh.io.files import write_text
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs.folder import RunFolder
@@ -27,6 +27,16 @@ def tiny_data(channels: int, count: int = 24) -> DataSet:
     disc = (row**2 + column**2 < 30) * (60 + 150 * labels[:, None, None])
     pixels = disc[:, None] + random.integers(0, 40, (count, channels, 16, 16))
     return DataSet.of("discs", pixels.astype(np.uint8), labels, CLASSES)
+
+
+def tiny_points(count: int = 24) -> DataSet:
+    """Points of two Gaussians, one at each side."""
+    random = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    mixture = points.Mixture(((-1.0, 0.0), (1.0, 0.5)), 0.1)
+    places = np.array(mixture.means)[labels] + random.normal(0, mixture.sigma, (count, 2))
+    stored = points.stored(places, 2.0)
+    return DataSet.of("two heaps", stored, labels, ("left", "right"), extent=2.0, mixture=mixture)
 
 
 def tiny(recipe: Recipe, **changes: object) -> Recipe:

@@ -24,6 +24,8 @@ class Layout:
         caption: numbers in the embedding of a caption; 0 where there are no captions.
         second: (C, H, W) of the images of a second domain; None where there is none.
         paired: whether each image has a partner in the second domain.
+        extent: of points, coordinates reach from -extent to extent; 0 for images. A point is an
+            image of 2 channels and one pixel, whose value v stands for (2 v - 1) extent.
     """
 
     shape: Shape
@@ -31,6 +33,7 @@ class Layout:
     caption: int = 0
     second: Shape | None = None
     paired: bool = False
+    extent: float = 0.0
 
 
 Precision = Literal["auto", "float32", "bfloat16"]

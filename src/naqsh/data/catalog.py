@@ -16,6 +16,7 @@ References:
     Horses and zebras, and the other sets of two domains: Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks (Zhu et al., 2017), ICCV, arXiv:1703.10593. Their authors
     publish no checksums; these and the counts are those of TensorFlow Datasets (`cycle_gan`).
+    Points: the sets of PacGAN and VEEGAN, see :mod:`naqsh.data.points`.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Entry:
         domains: the names of its two domains; empty where it has one. Then `train` and `test` are
             of the first.
         second: training and test images of the second.
+        extent: of points, see :class:`naqsh.data.DataSet`; 0 for images.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entry:
     files: tuple[File, ...] = ()
     domains: tuple[str, ...] = ()
     second: tuple[int, int] = (0, 0)
+    extent: float = 0.0
 
 
 def _idx_files(
@@ -95,6 +98,21 @@ def _two_domains(
         files=(File(f"{stem}.zip", urls, f"sha256:{checksum}", size),),
         domains=tuple(name.split("2")),
         second=second,
+    )
+
+
+def _points(name: str, extent: float, what: str, classes: tuple[str, ...] = ()) -> Entry:
+    """An entry for points in the plane."""
+    return Entry(
+        name=name,
+        reader="points",
+        shape=(2, 1, 1),
+        train=100_000,
+        test=10_000,
+        classes=classes,
+        licence="made by Naqsh: none needed",
+        how=f"{what}; made from a fixed seed, no download",
+        extent=extent,
     )
 
 
@@ -281,6 +299,10 @@ _ENTRIES = (
             305_231_073,
         ),
     ),
+    _points("ring", 1.5, "8 Gaussians on a circle, sigma 0.01", _DIGITS[:8]),
+    _points("grid", 6.0, "25 Gaussians on a square grid, sigma 0.05", tuple(map(str, range(25)))),
+    _points("swiss-roll", 2.0, "a spiral, sigma 0.05"),
+    _points("moons", 3.0, "two half circles, sigma 0.05", ("upper", "lower")),
 )
 
 CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

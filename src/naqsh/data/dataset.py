@@ -1,4 +1,4 @@
-"""The data set: named images with what belongs to them, stored as uint8 NCHW."""
+"""The data set: named images with what belongs to them, stored as uint8 NCHW; or points."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from naqsh.core.seeds import derive
 from naqsh.core.spec import Layout
 from naqsh.data import cache, notes
 from naqsh.data.fingerprint import combined, fingerprint_of
+from naqsh.data.points import Mixture, as_points
 
 Split = Literal["train", "test"]
 
@@ -25,7 +26,8 @@ class DataSet:
 
     Attributes:
         name: what the images are; tells when they are not the published ones.
-        images: uint8 in 0..255 with shape (N, C, H, W), in memory or a read-only memory map.
+        images: uint8 in 0..255 with shape (N, C, H, W), in memory or a read-only memory map; where
+            `extent` is above 0 they are points, float32 in [0, 1] with shape (N, 2, 1, 1).
         labels: int64 in 0..K-1 with shape (N,), or None.
         classes: the K names of the labels; empty when there are none.
         fingerprint: 16 hexadecimal digits of the SHA-256 of shape, pixels and labels, and of the
@@ -39,10 +41,12 @@ class DataSet:
         texts: the K captions of each of the N images as sentences; empty where there are none.
         wide: the same set with larger images, which training cuts at random places; or None. See
             :mod:`naqsh.data.crop`.
+        extent: of points; a coordinate is (2 v - 1) extent. 0 for images.
+        mixture: the Gaussians that points were drawn from, the k-th under label k; or None.
     """
 
     name: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     fingerprint: str
@@ -53,15 +57,19 @@ class DataSet:
     texts: tuple[tuple[str, ...], ...] = ()
     domains: tuple[str, ...] = ()
     wide: "DataSet | None" = None
+    extent: float = 0.0
+    mixture: Mixture | None = None
 
     @classmethod
     def of(
         cls,
         name: str,
-        images: NDArray[np.uint8],
+        images: NDArray[Any],
         labels: NDArray[Any] | None = None,
         classes: tuple[str, ...] = (),
         *,
+        extent: float = 0.0,
+        mixture: Mixture | None = None,
         second: NDArray[np.uint8] | None = None,
         paired: bool = False,
         captions: NDArray[np.floating] | None = None,
@@ -73,12 +81,13 @@ class DataSet:
         Raises:
             ValueError: an array has another type or length than it must have.
         """
-        images = _pixels(images)
+        images = as_points(images) if extent else _pixels(images)
         if labels is not None:
             if labels.shape != (len(images),):
                 raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
             labels = labels.astype(np.int64)
-        whole = cls(name, images, labels, classes, fingerprint_of(images, labels))
+        digest = fingerprint_of(images, labels, extent)
+        whole = cls(name, images, labels, classes, digest, extent=extent, mixture=mixture)
         return whole.with_columns(second, paired, captions, texts, domains)
 
     def with_columns(
@@ -145,7 +154,7 @@ class DataSet:
         """Which columns its batches have."""
         caption = 0 if self.captions is None else self.captions.shape[2]
         second = None if self.second is None else self.second.shape[1:]
-        return Layout(self.shape, self.classes, caption, second, self.paired)
+        return Layout(self.shape, self.classes, caption, second, self.paired, self.extent)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -166,9 +175,18 @@ class DataSet:
         """
         index = np.asarray(indices, dtype=np.int64).reshape(-1)
         labels = None if self.labels is None else self.labels[index]
-        images, fingerprint = _selected(self.images, labels, index, self.fingerprint)
-        chosen = DataSet(self.name, images, labels, self.classes, fingerprint, self.notes)
-        chosen = replace(chosen, wide=None if self.wide is None else self.wide.subset(index))
+        images, fingerprint = _selected(self.images, labels, index, self.fingerprint, self.extent)
+        chosen = DataSet(
+            self.name,
+            images,
+            labels,
+            self.classes,
+            fingerprint,
+            self.notes,
+            wide=None if self.wide is None else self.wide.subset(index),
+            extent=self.extent,
+            mixture=self.mixture,
+        )
         second = self.second
         if second is not None and self.paired:
             second, _ = _selected(second, None, index, f"{self.fingerprint} second")
@@ -249,22 +267,24 @@ def _pixels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _selected(
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     labels: NDArray[np.int64] | None,
     index: NDArray[np.int64],
     of: str,
-) -> tuple[NDArray[np.uint8], str]:
+    extent: float = 0.0,
+) -> tuple[NDArray[Any], str]:
     """Some of the images, in memory or from a map into a map, and their fingerprint.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), or points, which lie in memory.
         labels: of those that are chosen, or None.
         index: which are chosen.
         of: what the images are, by content.
+        extent: of points.
     """
     if not isinstance(images, np.memmap) or len(index) * images[0].nbytes <= _IN_MEMORY:
         chosen = np.asarray(images[index])
-        return chosen, fingerprint_of(chosen, labels)
+        return chosen, fingerprint_of(chosen, labels, extent)
     key = hashlib.sha256(of.encode() + index.tobytes()).hexdigest()[:32]
     parts = np.array_split(index, len(index) // 256 + 1)
     content = cache.Content(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ _BLOCK = 64 << 20
 class Fingerprint:
     """The fingerprint of images that arrive in pieces, in their order."""
 
-    def __init__(self, shape: tuple[int, ...]):
-        self._hash = hashlib.sha256(f"uint8 {' '.join(map(str, shape))}\n".encode())
+    def __init__(self, shape: tuple[int, ...], extent: float = 0.0):
+        kind = f"float32 points within {extent!r}" if extent else "uint8"
+        self._hash = hashlib.sha256(f"{kind} {' '.join(map(str, shape))}\n".encode())
 
-    def add(self, images: NDArray[np.uint8]) -> None:
+    def add(self, images: NDArray[Any]) -> None:
         """Take in the next images."""
-        self._hash.update(np.ascontiguousarray(images).data)
+        little = images.astype("<f4") if images.dtype == np.float32 else images
+        self._hash.update(np.ascontiguousarray(little).data)
 
     def close(self, labels: NDArray[np.int64] | None) -> str:
         """The 16 digits, of the images and the labels."""
@@ -36,14 +39,17 @@ class Fingerprint:
         return whole.hexdigest()
 
 
-def fingerprint_of(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
+def fingerprint_of(
+    images: NDArray[Any], labels: NDArray[np.int64] | None, extent: float = 0.0
+) -> str:
     """The fingerprint of arrays at hand.
 
     Args:
-        images: uint8 with shape (N, C, H, W).
+        images: uint8 with shape (N, C, H, W); of points float32 (N, 2, 1, 1).
         labels: int64 with shape (N,), or None.
+        extent: of points; 0 for images.
     """
-    digest = Fingerprint(images.shape)
+    digest = Fingerprint(images.shape, extent)
     step = max(1, _BLOCK // max(1, images[:1].nbytes))
     for start in range(0, len(images), step):
         digest.add(images[start : start + step])

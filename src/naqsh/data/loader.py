@@ -24,7 +24,7 @@ class Loader:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: NDArray[Any],
         labels: NDArray[np.int64] | None,
         *,
         seed: int,
@@ -37,13 +37,14 @@ class Loader:
         its free memory; otherwise each batch crosses over from pinned memory.
 
         Args:
-            images: uint8 with shape (N, C, H, W), N >= 1, contiguous; may be a memory map.
+            images: uint8 with shape (N, C, H, W), N >= 1, contiguous; may be a memory map. Points
+                are float32.
             labels: int64 with shape (N,), or None.
             seed: any whole number; fixes the order of every epoch and which images are mirrored.
             device: where batches are wanted.
             flip: mirror each image left to right with probability 1/2.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) == 0:
+        if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or len(images) == 0:
             raise ValueError(f"need uint8 (N >= 1, C, H, W), got {images.dtype} {images.shape}")
         if labels is not None and labels.shape != (len(images),):
             raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
@@ -71,8 +72,8 @@ class Loader:
             count: how many, one or more; may be larger than the data set.
 
         Returns:
-            uint8 images with shape (count, C, H, W) and int64 labels with shape (count,) or None,
-            both on the loader's device and owned by the caller.
+            images as they are stored, with shape (count, C, H, W), and int64 labels with shape
+            (count,) or None, both on the loader's device and owned by the caller.
         """
         if start < 0 or count < 1:
             raise ValueError(f"need start >= 0 and count >= 1, got {start} and {count}")
@@ -139,13 +140,16 @@ def to_float(images: Tensor, low: float, high: float) -> Tensor:
     """Map stored images to the range a network works in.
 
     Args:
-        images: uint8 in 0..255, any shape.
+        images: uint8 in 0..255, any shape; or points, float32 in [0, 1].
         low: what 0 becomes.
-        high: what 255 becomes, or the float32 next below it (as for [-1, 1]: 0.99999994).
+        high: what 255 becomes, or the float32 next below it (as for [-1, 1]: 0.99999994); of points
+            what 1 becomes.
 
     Returns:
         new float32 tensor with the shape of `images`, in [low, high].
     """
+    if images.is_floating_point():
+        return images.mul(high - low).add_(low)
     start, scale = _line(low, high)
     values = images.to(torch.float32)
     # One fused multiply-add over the images; two operations in place take half as long again.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
-from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes
+from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes, points
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.derived import with_second
@@ -91,12 +91,14 @@ def load(
     options = arrays.Options(key, labels, range)
     if paired not in PAIRED:
         raise one_of("data.paired", paired, PAIRED)
-    pairs = None if paired == "none" else paired
+    pairs, made = (None if how == "none" else how for how in (paired, second))
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good, paired=pairs)
+        if CATALOG[source].extent:
+            points.only_for_images(source, size=size, channels=channels, crop=crop, second=made)
         wanted = Wanted(CATALOG[source], split, size, channels, home, download)
         found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
-        return found if second == "none" else with_second(found, second)
+        return found if made is None else with_second(found, made)
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -121,8 +123,8 @@ def load(
     found = _at(size, crop, at)
     if divided:
         found = held_out(found, split, holdout, holdout_seed)
-    if second != "none":
-        found = with_second(found, second)
+    if made is not None:
+        found = with_second(found, made)
     equal = notes.of_equal(found.name, found.images)
     return replace(found, notes=notes.say((*found.notes, *equal)))
 

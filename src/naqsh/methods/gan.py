@@ -23,7 +23,7 @@ from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
-from naqsh.networks import convnets
+from naqsh.networks import convnets, points
 from naqsh.networks.spectral import normalise
 
 
@@ -69,8 +69,9 @@ class Spec(MethodSpec):
 
     def networks(self, shape: Shape) -> tuple[nn.Module, nn.Module]:
         """A fresh generator, and a critic to which spectral normalisation is yet to come."""
-        made = convnets.generator(shape, self.latent, self.width)
-        return made, convnets.discriminator(shape, self.width)
+        family = points if points.are_points(shape) else convnets
+        made = family.generator(shape, self.latent, self.width)
+        return made, family.discriminator(shape, self.width)
 
     def build(self, layout: Layout) -> "GAN":
         """The method with fresh networks; labels are not used."""

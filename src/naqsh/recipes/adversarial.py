@@ -3,6 +3,8 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
+import dataclasses
+
 from naqsh.core.optimizers import Adam, RMSprop
 from naqsh.core.spec import MethodSpec
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
@@ -91,6 +93,39 @@ def wgan_gp_cifar10() -> Recipe:
     return Recipe(
         "", Data("cifar10", flip=True), _wasserstein_penalised(width=2), Training(epochs=100)
     )
+
+
+@recipe
+def gan_ring() -> Recipe:
+    """GAN on a ring of 8 Gaussians in the plane, of which it may lose some."""
+    from naqsh.methods import gan
+
+    adam = Adam(1e-3, (0.5, 0.999))
+    spec = gan.Spec(latent=2, generator=adam, critic=adam)
+    return Recipe("", Data("ring"), spec, Training(steps=5000, batch=256))
+
+
+@recipe
+def gan_grid() -> Recipe:
+    """The GAN of gan-ring on a grid of 25 Gaussians."""
+    return dataclasses.replace(gan_ring(), name="", data=Data("grid"))
+
+
+@recipe
+def wgan_gp_ring() -> Recipe:
+    """Wasserstein GAN with gradient penalty on the ring of 8 Gaussians."""
+    from naqsh.methods import gan
+
+    adam = Adam(1e-3, (0.0, 0.9))
+    spec = gan.Spec(
+        objective="wasserstein",
+        latent=2,
+        n_critic=5,
+        gradient_penalty=1.0,
+        generator=adam,
+        critic=adam,
+    )
+    return Recipe("", Data("ring"), spec, Training(steps=2000, batch=256))
 
 
 @recipe

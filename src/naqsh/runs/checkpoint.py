@@ -235,6 +235,7 @@ def header(
     texts |= {"caption": json.dumps(layout.caption)} if layout.caption else {}
     texts |= {"second": json.dumps(layout.second)} if layout.second else {}
     texts |= {"paired": json.dumps(layout.paired)} if layout.paired else {}
+    texts |= {"extent": json.dumps(layout.extent)} if layout.extent else {}
     return texts | ({COUNTS: json.dumps(list(counts))} if counts else {})
 
 

@@ -55,11 +55,12 @@ def read_header(path: Path) -> Header:
     texts = headers.ours(path)
     try:
         layout = Layout(
-            _shape(from_json(texts["shape"])),
+            _shape(from_json(texts["shape"]), extent := _extent(texts)),
             tuple(str(name) for name in from_json(texts["classes"])),
             _whole(from_json(texts.get("caption", "0"))),
             _shape(from_json(texts["second"])) if "second" in texts else None,
             from_json(texts.get("paired", "false")) is True,
+            extent,
         )
         counts = checkpoint.counts(texts, len(layout.classes))
         step = _step(texts)
@@ -69,9 +70,18 @@ def read_header(path: Path) -> Header:
     return Header(recipe, texts["recipe"], layout, counts, step)
 
 
-def _shape(plain: Any) -> Shape:
+def _extent(texts: Mapping[str, str]) -> float:
+    extent = from_json(texts.get("extent", "0.0"))
+    if type(extent) is not float or not 0 <= extent < 1e6:
+        raise ValueError(f"an extent of {short(extent)}")
+    return extent
+
+
+def _shape(plain: Any, extent: float = 0.0) -> Shape:
     channels, height, width = (_whole(side) for side in plain)
-    if channels not in (1, 3) or max(height, width) > SIDES:
+    if extent and (channels, height, width) != (2, 1, 1):
+        raise ValueError(f"points that are images of {height}x{width}x{channels}")
+    if not extent and (channels not in (1, 3) or max(height, width) > SIDES):
         raise ValueError(f"images of {height}x{width}x{channels}")
     return channels, height, width
 

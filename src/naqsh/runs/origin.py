@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from naqsh import data
 from naqsh.core.errors import NaqshError
+from naqsh.data.points import only_for_images
 from naqsh.io import places
 from naqsh.io.foreign import read_json
 from naqsh.io.values import MISFIT
@@ -57,7 +58,7 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
     Where the set has no test split of its own and ``data.holdout`` is above 0, ``"test"`` gives the
     images held out and ``"train"`` the others.
     """
-    return data.load(
+    found = data.load(
         recipe.data.name,
         split=split,
         size=recipe.data.size,
@@ -74,6 +75,9 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         second=recipe.data.second,
         crop=recipe.data.crop and split == "train",
     )
+    if found.extent:
+        only_for_images(found.name, flip=recipe.data.flip)
+    return found
 
 
 def find(

@@ -20,9 +20,10 @@ from naqsh.core.abilities import Samples, Shows, Translates, Validates
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
 from naqsh.core.thinning import evenly
-from naqsh.data import DataSet
+from naqsh.data import DataSet, points
 from naqsh.data.holdout import NoTestSplit
 from naqsh.io import png as pictures
+from naqsh.io.scatter import save_scatter
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.origin import load as load_data
@@ -33,6 +34,9 @@ from naqsh.training.rows import fixed
 
 GRID = 100
 """Images in a stage's grid."""
+
+POINTS = 2000
+"""Samples, and real points at most, in a stage's scatter plot."""
 
 SHOWN = 10
 """Real images that a method which shows more is given."""
@@ -119,7 +123,15 @@ def show(
     """
     record: dict[str, Any] = {"weights": histograms(phases)}
     method.eval()
-    if isinstance(method, Samples):
+    if isinstance(method, Samples) and real.extent:
+        drawn = method.sample(Noise(derive(seed, "grid"), POINTS, device=device))
+        samples = points.coordinates(drawn.float().cpu().numpy(), real.extent)
+        below = points.coordinates(
+            real.images[evenly(len(real), min(POINTS, len(real)))], real.extent
+        )
+        save_scatter(folder.grid(step), samples, real.extent, below, caption)
+        record |= {"grid": folder.grid(step).name}
+    elif isinstance(method, Samples):
         images = method.sample(Noise(derive(seed, "grid"), GRID, device=device))
         pixels = pictures.to_pixels(images.float().cpu().numpy())
         pictures.save_grid(folder.grid(step), pixels, caption)
