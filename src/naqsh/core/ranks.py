@@ -35,8 +35,18 @@ def total(values: Tensor) -> Tensor:
     return summed
 
 
+def gathered(values: Tensor) -> Tensor:
+    """The ranks' `values`, each of one shape, one after the other; differentiable on every rank."""
+    if count() == 1:
+        return values
+    start = number() * len(values)
+    before = values.new_zeros(start, *values.shape[1:])
+    after = values.new_zeros((count() - 1) * len(values) - start, *values.shape[1:])
+    return total(torch.cat([before, values, after]))
+
+
 class _Sum(torch.autograd.Function):
-    """The sum over ranks; its gradient is the sum of the ranks' gradients."""
+    """The sum over ranks; its gradient is the sum of the ranks' gradients, of any order."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -46,6 +56,4 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        summed = gradients[0].contiguous().clone()
-        dist.all_reduce(summed)
-        return summed
+        return total(gradients[0].contiguous())

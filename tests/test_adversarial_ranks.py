@@ -1,0 +1,72 @@
+"""What looks at a whole batch sees all ranks': two over gloo, each with a half, are one."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from naqsh.core import ranks
+from naqsh.core.world import join
+from naqsh.networks.minibatch import Minibatch
+from running import ranks as run_ranks
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork")
+
+
+def features() -> Tensor:
+    return torch.randn(6, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def discriminated(own: Tensor) -> dict[str, Tensor]:
+    """What minibatch discrimination adds, and gradients of its mean, of two orders."""
+    torch.manual_seed(0)
+    layer = Minibatch(7, 3).double()
+    own = own.clone().requires_grad_()
+    added = layer(own)[:, 7:]
+    (first,) = torch.autograd.grad(added.square().mean(), own, create_graph=True)
+    first.square().mean().backward()
+    assert own.grad is not None
+    assert layer.weight.grad is not None
+    found = {"added": added, "first": first, "second": own.grad, "weight": layer.weight.grad}
+    return {name: value.detach() for name, value in found.items()}
+
+
+def half_of_a_rank(rank: int, where: str) -> None:
+    with join("cpu"):
+        half = slice(3 * rank, 3 * rank + 3)
+        own = features()[half]
+        found = discriminated(own) | {"gathered": ranks.gathered(own)}
+    torch.save(found, Path(where) / f"{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
+    where = tmp_path_factory.mktemp("parts")
+    assert run_ranks(2, half_of_a_rank, str(where)) == [0, 0]
+    return [torch.load(where / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_every_rank_is_given_all_images_in_order(parts: list[dict[str, Tensor]]) -> None:
+    assert all(torch.equal(part["gathered"], features()) for part in parts)
+
+
+def test_minibatch_discrimination_is_of_all_ranks(parts: list[dict[str, Tensor]]) -> None:
+    """Each rank's loss is the mean of its half, so a gradient is twice that of the whole mean.
+
+    Distances are float32 numbers: equal but for sums in another order.
+    """
+    whole = discriminated(features())
+    close = {"rtol": 1e-5, "atol": 1e-7}
+
+    def both(name: str) -> Tensor:
+        return torch.cat([part[name] for part in parts])
+
+    torch.testing.assert_close(both("added"), whole["added"], **close)
+    torch.testing.assert_close(both("first") / 2, whole["first"], **close)
+    # Of the square of twice as much, over half of the numbers.
+    torch.testing.assert_close(both("second") / 8, whole["second"], **close)
+    weight = (parts[0]["weight"] + parts[1]["weight"]) / 8
+    torch.testing.assert_close(weight, whole["weight"], **close)
+    assert float(whole["second"].norm()) > 1e-4
