@@ -26,6 +26,9 @@ from naqsh.training.estimate import estimate
 from naqsh.training.rows import fixed
 from small import differences, state, tiny_data, tiny_points, trainer
 
+DIFFERENCES = ("wasserstein", "relativistic")
+"""Objectives to which a constant added to every score is nothing."""
+
 
 def data_for(recipe: Recipe, channels: int) -> DataSet:
     """A tiny set with the columns that a recipe's method needs."""
@@ -77,12 +80,12 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
 def may_stand_still(spec: MethodSpec, of_points: bool) -> set[str]:
     """The parameters that a phase may leave as they are, though it trains them.
 
-    A Wasserstein critic's last bias cancels in E D(G(z)) - E D(x), and in the penalty's gradient;
-    one with hinges' does while every score lies within the margins, as at the beginning.
+    A critic's last bias cancels where only differences of scores count, and in its gradient; one
+    with hinges' does while every score lies within the margins, as at the beginning.
     """
-    if isinstance(spec, ssgan.Spec) and spec.objective in ("wasserstein", "hinge"):
+    if isinstance(spec, ssgan.Spec) and spec.objective in (*DIFFERENCES, "hinge"):
         return {"critic.score.bias"}
-    if isinstance(spec, gan.Spec) and spec.objective == "wasserstein":
+    if isinstance(spec, gan.Spec) and spec.objective in DIFFERENCES:
         return {"critic.linear3.bias" if of_points else "critic.linear2.bias"}
     return set()
 

@@ -4,7 +4,13 @@ A Wasserstein critic must be 1-Lipschitz. Its penalty is :math:`E (\lVert \nabla
 \rVert_2 - 1)^2` at uniform interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)`
 one an image.
 
+Of other critics the gradient itself is drawn to 0, where the images are: :math:`R_1 = \tfrac12 E
+\lVert \nabla_x D(x) \rVert_2^2` on real images and :math:`R_2` the same on generated ones. With
+these a GAN near its equilibrium comes to rest there instead of circling about it.
+
 References:
+    Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
+    arXiv:1801.04406, equations 9 and 10.
     Improved Training of Wasserstein GANs (Gulrajani et al., 2017), arXiv:1704.00028, algorithm 1.
 """
 
@@ -40,3 +46,8 @@ def gradients(scores: Tensor, images: Tensor) -> Tensor:
 def lipschitz(norms: Tensor) -> Tensor:
     """How far the norms of gradients, shape (N,), are from 1: the mean of squares."""
     return (norms - 1).square().mean()
+
+
+def zero_centred(gradient: Tensor) -> Tensor:
+    """R1 or R2, half the mean square of the norms of gradients with shape (N, D)."""
+    return gradient.square().sum(1).mean() / 2

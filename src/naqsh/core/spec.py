@@ -4,11 +4,13 @@ Everything here is a frozen dataclass that :mod:`naqsh.io.codec` writes as YAML.
 when something is built, not before, so that listing recipes stays quick.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 if TYPE_CHECKING:
     from naqsh.core.method import Method
+
+Value = TypeVar("Value")
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -38,6 +40,15 @@ class Layout:
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """What networks compute in; auto takes bfloat16 where the hardware has it."""
+
+
+def later(default: Value) -> Value:
+    """The default of a field that a method got after recipes of it were written.
+
+    As long as it has its default, the fingerprint of a recipe is what it was without the field.
+    """
+    made: Value = field(default=default, metadata={"later": True})
+    return made
 
 
 @dataclass(frozen=True)

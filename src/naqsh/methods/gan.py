@@ -1,4 +1,4 @@
-r"""Generative adversarial networks: one method, five objectives, and the remedies as switches.
+r"""Generative adversarial networks: one method, six objectives, and the remedies as switches.
 
 A generator G makes images from latents :math:`z \sim \mathcal N(0, I)`; a critic D scores them.
 What they minimise is in :mod:`naqsh.adversarial.objectives`. A Wasserstein critic must be
@@ -11,18 +11,18 @@ References:
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from naqsh.adversarial import penalties
-from naqsh.adversarial.objectives import OBJECTIVES
+from naqsh.adversarial.objectives import OBJECTIVES, ObjectiveName
 from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
-from naqsh.core.spec import Layout, MethodSpec, Shape
+from naqsh.core.spec import Layout, MethodSpec, Shape, later
 from naqsh.networks import convnets, points
 from naqsh.networks.spectral import normalise
 
@@ -41,11 +41,11 @@ class Spec(MethodSpec):
         spectral_norm: divide each of the critic's weights by its largest singular value.
         generator: the generator's optimiser.
         critic: the critic's optimiser.
+        r1: gamma of the penalty gamma/2 E |grad D|^2 on real images; 0 leaves it out.
+        r2: gamma of the same on generated images; R3GAN has both, and objective relativistic.
     """
 
-    objective: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
-        "non-saturating"
-    )
+    objective: ObjectiveName = "non-saturating"
     latent: int = 64
     width: int = 1
     n_critic: int = 1
@@ -54,14 +54,17 @@ class Spec(MethodSpec):
     spectral_norm: bool = False
     generator: Optimizer = Adam(lr=2e-4, betas=(0.5, 0.999))
     critic: Optimizer = Adam(lr=2e-4, betas=(0.5, 0.999))
+    r1: float = later(0.0)
+    r2: float = later(0.0)
 
     def __post_init__(self) -> None:
         if min(self.latent, self.width, self.n_critic) < 1:
             raise ValueError("latent, width and n_critic must be at least 1")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"clip must be above 0, got {self.clip}")
-        if self.gradient_penalty < 0:
-            raise ValueError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}")
+        for name in ("gradient_penalty", "r1", "r2"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
     def tiny(self) -> Self:
         """The same with small networks, for tests and quick looks."""
@@ -108,21 +111,33 @@ class GAN(Method):
         """The critic's loss on real images and as many fakes."""
         with torch.no_grad():
             fake_images = self._generate(batch.noise)
-        real, fake = self._score(torch.cat([batch.images, fake_images])).chunk(2)
+        images = torch.cat([batch.images, fake_images])
+        images.requires_grad_(bool(self.spec.r1 or self.spec.r2))
+        scores = self._score(images)
+        real, fake = scores.chunk(2)
         loss = self.objective.critic(real, fake)
         losses = {"total": loss, "real": real.mean(), "fake": fake.mean()}
-        if self.objective.boundary is None:
+        if self.objective.relative:
+            losses["accuracy"] = (real > fake).float().mean()
+        elif self.objective.boundary is None:
             # By duality, the largest E D(x) - E D(G(z)) over 1-Lipschitz critics is the distance.
             losses["wasserstein"] = losses["real"] - losses["fake"]
         else:
             right = torch.cat([real > self.objective.boundary, fake < self.objective.boundary])
             losses["accuracy"] = right.float().mean()
+        if self.spec.r1 or self.spec.r2:
+            gammas = {"r1": self.spec.r1, "r2": self.spec.r2}
+            halves = penalties.gradients(scores, images).chunk(2)
+            for (name, gamma), half in zip(gammas.items(), halves, strict=True):
+                if gamma:
+                    losses[name] = penalties.zero_centred(half)
+                    losses["total"] = losses["total"] + gamma * losses[name]
         if self.spec.gradient_penalty:
             share = batch.noise.uniform(1, 1, 1)
             between = penalties.interpolates(batch.images, fake_images, share)
             norms = penalties.gradients(self._score(between), between).norm(dim=1)
             losses["penalty"], losses["gradient_norm"] = penalties.lipschitz(norms), norms.mean()
-            losses["total"] = loss + self.spec.gradient_penalty * losses["penalty"]
+            losses["total"] = losses["total"] + self.spec.gradient_penalty * losses["penalty"]
         return losses
 
     def generator_losses(self, batch: Batch, step: int) -> Losses:

@@ -28,12 +28,13 @@ References:
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from naqsh.adversarial.objectives import ObjectiveName
 from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Phase
 from naqsh.core.optimizers import Adam, Optimizer
@@ -57,14 +58,14 @@ class Spec(gan.Spec):
         spectral_norm: divide each of the critic's weights by its largest singular value.
         generator: the generator's optimiser.
         critic: the critic's optimiser.
+        r1: gamma of the penalty gamma/2 E |grad D|^2 on real images; 0 leaves it out.
+        r2: gamma of the same on generated images.
         alpha: weight of the rotation loss on generated images, for the generator.
         beta: weight of the rotation loss on real images, for the critic.
         ceiling: train beside it a classifier of angles alone, to see how many can be told at all.
     """
 
-    objective: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
-        "hinge"
-    )
+    objective: ObjectiveName = "hinge"
     latent: int = 128
     width: int = 128
     n_critic: int = 2

@@ -174,6 +174,8 @@ class Recipe:
         for field in dataclasses.fields(self.method):  # as do those of before a field was renamed
             if old := field.metadata.get("formerly"):
                 plain["method"][old] = plain["method"].pop(field.name)
+            if field.metadata.get("later") and getattr(self.method, field.name) == field.default:
+                del plain["method"][field.name]
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
