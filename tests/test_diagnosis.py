@@ -9,6 +9,7 @@ RULES = {  # name, a bad value, a good one, a word that is said, the bad value a
     "collapse": ("generator.diversity", 0.05, 0.9, "collapse", "5.0%", PATIENCE),
     "collapsed posterior": ("vae.kl", 0.03, 12.0, "posterior", "0.03 nats", SLOW),
     "overfitting": ("validation.gap", 0.03, 0.0, "memorises", "3.0%", PATIENCE),
+    "worse samples": ("samples.frechet_rise", 0.6, 0.1, "Fréchet", "60.0%", 1),
     "critic leads": ("critics.critic_b", 0.013, 0.2, "discriminator", "0.013", SLOW),
     "generator leads": ("generators.to_a", 0.031, 0.4, "generator", "0.031", SLOW),
     "locked controller": ("vae.saturated", 1.0, 0.4, "set point", "100.0%", SLOW),

@@ -257,13 +257,13 @@ def test_a_method_without_a_validation_loss_holds_images_out_too(tmp_path, monke
     whole = make(tmp_path / "whole", validation=0.25)
     monkeypatch.setattr(loop, "Validates", type("Nobody", (), {}))
     trainer = make(tmp_path / "gan", validation=0.25)
-    assert trainer.held_out is None
     assert trainer.data.fingerprint == whole.data.fingerprint
     trainer.run()
     assert {image for *_, which, _, _, _ in trainer.method.seen for image in which} == {
         int(image) for image in trainer.data.images[:, 0, 0, 0]
     }
     assert len(trainer.data) == 0.75 * COUNT
+    assert not trainer.folder.best.exists()
 
 
 def test_the_end_is_scored_though_no_epoch_ends_there(tmp_path, monkeypatch):

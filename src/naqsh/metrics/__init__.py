@@ -3,7 +3,12 @@
 Everything here takes and gives tensors (numpy arrays are taken too) and knows nothing of runs.
 """
 
-from naqsh.metrics.classifier import ClassifierFeatures, load_classifier, save_classifier
+from naqsh.metrics.classifier import (
+    SHIPPED,
+    ClassifierFeatures,
+    load_classifier,
+    save_classifier,
+)
 from naqsh.metrics.evaluate import measure, named, require_enough
 from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
 from naqsh.metrics.features import FeatureExtractor, extract
@@ -30,6 +35,7 @@ __all__ = [
     "COVERS",
     "METRICS",
     "NAMES",
+    "SHIPPED",
     "Caution",
     "ClassifierFeatures",
     "Difference",

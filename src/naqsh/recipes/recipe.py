@@ -7,6 +7,7 @@ machine and with one number of ranks and threads, to the same weights to the bit
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ SIDES = 1 << 14
 """Pixels of an image's longest side."""
 
 _LATER: dict[str, dict[str, str | float | bool | None]] = {
-    "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0},
+    "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0, "measure_every": 0.0},
     "data": {"crop": False, "paired": "none", "second": "none"},
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
@@ -103,6 +104,9 @@ class Training:
         ema: decay a step of the averaged weights that sampling uses; None samples the last weights.
         precision: what autocast computes in; auto takes bfloat16 where the hardware has it.
         validation: part of the training images that is not trained on but judged by.
+        measure_every: epochs between two measurements of samples while training goes on, by their
+            Frechet distance; 0 leaves it to the stages of methods without a likelihood. Where
+            images are held out, the best weights have the least distance to them.
         init_from: a run whose weights, where names and shapes fit, training begins with.
         init_sha256: of the file of its weights; filled in when training begins.
     """
@@ -119,6 +123,7 @@ class Training:
     ema: float | None = None
     precision: Precision = "auto"
     validation: float = 0.0
+    measure_every: float = 0.0
     init_from: str | None = None
     init_sha256: str | None = None
 
@@ -137,6 +142,8 @@ class Training:
             raise ValueError(f"ema must lie between 0 and 1, got {self.ema}")
         if self.warmup < 0 or not 0 <= self.validation < 1:
             raise ValueError("need warmup >= 0 and 0 <= validation < 1")
+        if not 0 <= self.measure_every < math.inf:
+            raise ValueError(f"measure_every must be at least 0 epochs, got {self.measure_every}")
 
 
 @dataclass(frozen=True)

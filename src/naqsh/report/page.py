@@ -108,6 +108,7 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     made = [
         losses.losses(maker, runs),
+        losses.samples(maker, runs),
         losses.held_out(maker, runs),
         *losses.terms(maker, runs),
         tables.results(maker, runs),

@@ -37,7 +37,7 @@ class State:
     Attributes:
         step: optimiser steps done.
         seconds: training time until now, over all sessions.
-        best: the least validation loss until now and its step.
+        best: the least until now of what the best weights are told by, and its step.
         pending: sums of the losses since the last record, see :class:`naqsh.training.log.Pending`.
     """
 

@@ -247,8 +247,8 @@ class Trained:
 
     def best_validation(self) -> float | None:
         """The least validation loss; None for a method that has none."""
-        best = checkpoint.read_state(self.folder, self.folder.steps()[-1]).best
-        return best[0] if best else None
+        curve = self.curves.get("validation.total", [])
+        return min((value for value in curve if value is not None), default=None)
 
 
 def open_trained(path: Path | str, weights: str = "last") -> Trained:

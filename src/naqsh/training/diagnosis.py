@@ -11,6 +11,7 @@ has been out of bounds for several intervals on end, and once more when it is ba
 ``*.gap``          how far the loss on held-out images is above its least, as a part of that
 ``*.critic_a``     loss of the discriminator of a domain by least squares, 0.25 where it cannot tell
 ``*.to_a``         a generator's loss on passing for real: 1 where every patch is seen through
+``*.frechet_rise`` how far the samples' distance is above its least, as a part of that
 ================== =========================================================================
 """
 
@@ -26,6 +27,9 @@ PATIENCE = 5
 
 TOTAL = "validation.total"
 """The number that the loss on held-out images is logged under."""
+
+DISTANCE = "samples.frechet"
+"""The number that the Frechet distance of samples to real images is logged under."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ def watchers() -> list[Watcher]:
         Watcher("critic_leads", ("critic_a", "critic_b"), lambda value: value < 0.02, patience=20),
         Watcher("generator_leads", ("to_a", "to_b"), lambda value: value < 0.05, patience=20),
         Watcher("overfitting", ("gap",), lambda value: value > 0.01),
+        # Measured a few times in a run, so each counts; a GAN goes up and down by less.
+        Watcher("samples_worse", ("frechet_rise",), lambda value: value > 0.5, patience=1),
     ]
 
 
@@ -113,7 +119,7 @@ class Diagnosis:
 
     def __init__(self) -> None:
         self._watchers = watchers()
-        self._least = math.inf
+        self._least = self._nearest = math.inf
 
     def read(self, values: dict[str, float]) -> list[Said]:
         """What the watchers say after one logged interval."""
@@ -128,7 +134,15 @@ class Diagnosis:
 
     def held_out(self, values: dict[str, float]) -> list[Said]:
         """What the watchers say after numbers of held-out images, or any others."""
+        if DISTANCE in values:
+            return self.measured(values[DISTANCE])
         return self.validated(values[TOTAL]) if TOTAL in values else self.read(values)
+
+    def measured(self, distance: float) -> list[Said]:
+        """What the watchers say after a distance of samples to real images."""
+        self._nearest = min(self._nearest, distance)
+        rise = distance / max(self._nearest, 1e-9) - 1
+        return self.read({"samples.frechet_rise": rise})
 
     def validated(self, total: float) -> list[Said]:
         """What the watchers say after a loss on held-out images."""

@@ -26,10 +26,11 @@ from naqsh.runs import checkpoint, moments
 from naqsh.runs.folder import RunFolder
 from naqsh.training import changes, resuming, stages
 from naqsh.training.advice import advice
-from naqsh.training.diagnosis import TOTAL, Said
+from naqsh.training.diagnosis import DISTANCE, TOTAL, Said
 from naqsh.training.ema import Average
 from naqsh.training.journal import Journal
 from naqsh.training.log import Display, NotFinite, Pending, check_weights
+from naqsh.training.quality import Quality
 from naqsh.training.rows import Batches
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
@@ -86,13 +87,14 @@ class Trainer:
         self.average = Average(self.method, training.ema) if training.ema else None
         self.phases = self.method.phases()
         self.data, self.held_out = data, None
-        if training.validation:  # from every method: others judge one without a loss by them
-            self.data, held_out = data.hold_out(training.validation, training.seed)
-            self.held_out = held_out if isinstance(method, Validates) else None
+        if training.validation:  # from every method: one without a loss is judged by its samples
+            self.data, self.held_out = data.hold_out(training.validation, training.seed)
         self.shown = self.data if shown is None else shown
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
         self.plan = stages.plan(training, self.data.epoch, self.batches.per_step)
+        judges = self.data if self.held_out is None else self.held_out
+        self.quality = Quality(recipe, self.method, self.plan, judges, world.device)
         self.state = checkpoint.State()
         self.display = Display(self.plan.total, display_quiet or not world.leads)
         images, per_step = self.data.epoch, self.batches.per_step
@@ -141,8 +143,11 @@ class Trainer:
             self._check()
             self.journal.log(self.pending.take(self.world))
         # The end counts too: where rates fall to 0, the last steps are the best.
-        if self.held_out is not None and (self.plan.ends_epoch(step) or step == self.plan.total):
+        ends = self.plan.ends_epoch(step) or step == self.plan.total
+        if ends and self.held_out is not None and isinstance(self.method, Validates):
             self._validate(self.held_out)
+        if step in self.quality.steps:
+            self._measure()
         if step in self.plan.stages:
             self._check()
             self._show()
@@ -222,12 +227,29 @@ class Trainer:
             if not math.isfinite(value):
                 phase, _, term = name.partition(".")
                 raise self._explained(NotFinite(self.state.step, phase, term, value))
-        total = losses.get(TOTAL)
-        if total is not None and (self.state.best is None or total < self.state.best[0]):
-            self.state.best = (total, self.state.step)
-            write = partial(checkpoint.save_best, self.folder, self.state.step)
-            self.journal.lead(lambda: write(method, self._header()))
+        if TOTAL in losses and not self.quality.steps:
+            self._keep_best(losses[TOTAL])
         self.journal.validated(losses)
+
+    def _measure(self) -> None:
+        """Measure samples; by held-out images, remember the best step."""
+        self._check()
+        method = self.average.method if self.average else self.method
+        found: list[float] = []
+        self.world.leading(lambda: found.append(self.quality.measure(method)))
+        distance = self.world.gathered(found)[0][0]
+        if self.held_out is not None:
+            self._keep_best(distance)
+        self.journal.validated({DISTANCE: distance})
+
+    def _keep_best(self, value: float) -> None:
+        """Keep the weights of this step if `value` is the least until now."""
+        if self.state.best is not None and value >= self.state.best[0]:
+            return
+        self.state.best = (value, self.state.step)
+        method = self.average.method if self.average else self.method
+        write = partial(checkpoint.save_best, self.folder, self.state.step)
+        self.journal.lead(lambda: write(method, self._header()))
 
     def _header(self) -> dict[str, str]:
         return checkpoint.header(self.recipe.to_yaml(), self.data.layout, self.data.counts)

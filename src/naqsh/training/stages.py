@@ -63,6 +63,11 @@ class Plan:
         """Steps in an epoch."""
         return self.count / self.pictures_per_step
 
+    @property
+    def epochs(self) -> int:
+        """Whole epochs of the run."""
+        return self.total * self.pictures_per_step // self.count
+
     def ends_epoch(self, step: int) -> bool:
         """Whether the last image of an epoch is seen in `step` (from 1)."""
         seen = step * self.pictures_per_step

@@ -75,7 +75,7 @@ def minimised(run: Facts) -> dict[str, Curve]:
 def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure | None]:
     """The other terms, one figure a phase."""
     names = union(_trained(run) for run in runs)
-    phases = union({name.partition(".")[0]: None} for name in names)
+    phases = union({name.partition(".")[0]: None} for name in names if not measured(name))
     made: list[Figure | None] = []
     for number, phase in enumerate(phases, start=1):
         found = [(run, _rest(run, phase, alone=len(runs) == 1)) for run in runs]
@@ -85,6 +85,20 @@ def terms(maker: Maker, runs: Sequence[Facts]) -> list[Figure | None]:
             notes = _meanings(maker, names) + _about_families(maker, names) + smooth(maker, found)
             made.append(maker.figure("terms", panels, number=number, notes=notes, phase=phase))
     return made
+
+
+def samples(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
+    """What was measured of samples while training went on."""
+    found = [(run, {n: c for n, c in run.losses().items() if measured(n)}) for run in runs]
+    names = union(curves for _, curves in found)
+    if not names:
+        return None
+    return maker.figure("measured", _panels(maker, "measured", found, [[name] for name in names]))
+
+
+def measured(name: str) -> bool:
+    """Whether a number is of samples and no phase's."""
+    return name.partition(".")[0] == "samples"
 
 
 def held_out(maker: Maker, runs: Sequence[Facts]) -> Figure | None:

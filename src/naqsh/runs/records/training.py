@@ -174,7 +174,7 @@ class Saved:
     Attributes:
         step: optimiser steps done.
         seconds: training time until then, over all sessions.
-        best: the least validation loss until then and its step.
+        best: the least until then of what the best weights are told by, and its step.
         pending: sums of the losses since the last record, and of how many.
         sha256: of the checkpoint's other files; none in those of before digests were kept.
     """
