@@ -96,6 +96,12 @@ def test_what_makes_no_images_from_noise_cannot_be_measured():
     method = spec.build(data.layout)
     with pytest.raises(NaqshError, match=r"^two makes no images from noise.*measure_every"):
         due(recipe, method, plan(recipe.training, 4, 1))
+    points = Recipe("ring", Data("ring"), GAN, Training(measure_every=1.0))
+    made = GAN.build(noise_images(4).layout)
+    with pytest.raises(NaqshError, match=r"^ring makes points.*measure_every"):
+        due(points, made, plan(points.training, 4, 1), points=True)
+    once = points.override({"training.measure_every": 0.0, "training.epochs": 9.0})
+    assert due(once, made, plan(once.training, 4, 1), points=True) == set()
 
 
 def test_the_best_weights_are_those_with_the_least_distance_to_held_out_images(

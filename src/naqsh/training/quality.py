@@ -57,7 +57,7 @@ class Quality:
     def __init__(
         self, recipe: Recipe, method: Method, plan: Plan, real: DataSet, device: torch.device
     ) -> None:
-        self.steps = due(recipe, method, plan)
+        self.steps = due(recipe, method, plan, points=bool(real.extent))
         self._real, self._seed, self._device = real, recipe.training.seed, device
 
     @functools.cached_property
@@ -100,18 +100,19 @@ def features(name: str, shape: Shape) -> FeatureExtractor:
     return metrics.by_name("random")
 
 
-def due(recipe: Recipe, method: Method, plan: Plan) -> frozenset[int]:
-    """After which steps samples are measured.
+def due(recipe: Recipe, method: Method, plan: Plan, *, points: bool = False) -> frozenset[int]:
+    """After which steps samples are measured; never those of points, which have no features.
 
     Raises:
         NaqshError: it is asked for, and the method makes no images from noise.
     """
     every = recipe.training.measure_every
-    if not isinstance(method, Samples):
+    if points or not isinstance(method, Samples):
         if every:
+            made = "makes points" if points else "makes no images from noise"
             raise NaqshError(
-                f"{recipe.name} makes no images from noise, so there is nothing to measure every "
-                f"{every:g} epochs; leave training.measure_every out"
+                f"{recipe.name} {made}, and images are what would be measured every {every:g} "
+                "epochs; leave training.measure_every out"
             )
         return frozenset()
     if every:
