@@ -15,14 +15,15 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 ROOMS = [  # from the bottom: each may import those before it
-    *("core", "io", "data", "networks", "flows", "diffusion", "adversarial"),
+    *("core", "io", "captions", "data", "networks", "flows", "diffusion", "adversarial"),
     *("metrics", "methods", "recipes"),
     *("runs", "training", "report", "studies", "api", "cli"),
 ]
 BESIDE = {  # what these may import of the rooms before them, where it is not all
     "core": set(),
     "io": {"core"},
-    "data": {"core", "io"},
+    "captions": {"core", "io"},
+    "data": {"core", "io", "captions"},
     "networks": {"core"},
     "flows": {"core", "networks"},
     "diffusion": {"core", "networks"},
@@ -30,7 +31,8 @@ BESIDE = {  # what these may import of the rooms before them, where it is not al
     "metrics": {"core", "io", "networks"},
     "methods": {"core", "networks", "flows", "diffusion", "adversarial"},
     "report": {"core", "io", "runs"},  # it reads files: no model, no data
-    "training": {"core", "io", "data", "metrics", "recipes", "runs"},  # it knows no method by name
+    # It knows no method by name.
+    "training": {"core", "io", "captions", "data", "metrics", "recipes", "runs"},
 }
 TOP = {"__init__", "__main__"}
 

@@ -35,9 +35,10 @@ PLACES = {
     "diffusion": (2, 7, "schedules, samplers"),
     "adversarial": (3, 7, "objectives, penalties"),
     "metrics": (4, 7, "functions of arrays"),
-    "io": (0.5, 8, "files, PNG, downloads"),
+    "captions": (0, 8, "sentences, encoders"),
+    "io": (0.5, 9, "files, PNG, downloads"),
     "networks": (2.5, 8, "layers without a loss"),
-    "core": (1.5, 9, "batch, method, noise"),
+    "core": (1.5, 10, "batch, method, noise"),
 }
 """Column and row of each room, from the left and the top, and a few words on it."""
 

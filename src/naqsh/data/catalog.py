@@ -42,6 +42,7 @@ class Entry:
             of the first.
         second: training and test images of the second.
         extent: of points, see :class:`naqsh.data.DataSet`; 0 for images.
+        captions: sentences of each image; 0 where there are none.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Entry:
     domains: tuple[str, ...] = ()
     second: tuple[int, int] = (0, 0)
     extent: float = 0.0
+    captions: int = 0
 
 
 def _idx_files(
@@ -258,6 +260,18 @@ _ENTRIES = (
         licence="CC BY-NC-SA 4.0",
         how="MVTec AD, for `naqsh detect`: trained on good ones alone; not downloaded, since its "
         "authors ask for a form: put the folder `capsule` into NAQSH_DATA_HOME",
+    ),
+    Entry(
+        name="shapes",
+        reader="shapes",
+        shape=(3, 32, 32),
+        train=20_000,
+        test=2000,
+        classes=(),
+        licence="rendered images: none needed",
+        how="rendered scenes of one or two coloured shapes with captions in English and Persian; "
+        "five pairs of a colour and a shape are in test images alone",
+        captions=4,
     ),
     _two_domains(
         "horse2zebra",

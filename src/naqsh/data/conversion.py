@@ -100,7 +100,9 @@ def brought_to(
     )
     if second is not None:
         second = made(second, None, f"{data.fingerprint} second").images
-    return plain.with_columns(second, data.paired, data.captions, data.texts, data.domains)
+    return plain.with_columns(
+        second, data.paired, data.captions, data.texts, data.domains, data.encoder
+    )
 
 
 def target(

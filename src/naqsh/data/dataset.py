@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
 from naqsh.core.seeds import derive
 from naqsh.core.spec import Layout
@@ -43,6 +44,7 @@ class DataSet:
             :mod:`naqsh.data.crop`.
         extent: of points; a coordinate is (2 v - 1) extent. 0 for images.
         mixture: the Gaussians that points were drawn from, the k-th under label k; or None.
+        encoder: what made `captions` of `texts`; None where there are none, or others made them.
     """
 
     name: str
@@ -59,6 +61,7 @@ class DataSet:
     wide: "DataSet | None" = None
     extent: float = 0.0
     mixture: Mixture | None = None
+    encoder: TextEncoder | None = None
 
     @classmethod
     def of(
@@ -97,10 +100,12 @@ class DataSet:
         captions: NDArray[np.floating] | None = None,
         texts: Sequence[Sequence[str]] = (),
         domains: tuple[str, ...] = (),
+        encoder: TextEncoder | None = None,
     ) -> "DataSet":
         """This set with further columns, which its fingerprint then covers; see the attributes.
 
-        Two domains without names are called A and B. Names are not in the fingerprint.
+        Two domains without names are called A and B. Names are not in the fingerprint, nor is what
+        an encoder makes of texts, which may be rounded otherwise on another machine.
 
         Raises:
             ValueError: an array has another type or length than it must have.
@@ -117,7 +122,8 @@ class DataSet:
         if texts and len(texts) != len(self):
             raise ValueError(f"{len(self)} images, but texts of {len(texts)}")
         sentences = tuple(tuple(several) for several in texts)
-        digest = combined(self.fingerprint, second, paired, captions, sentences)
+        given = captions if encoder is None else None
+        digest = combined(self.fingerprint, second, paired, given, sentences)
         return replace(
             self,
             second=second,
@@ -126,7 +132,15 @@ class DataSet:
             texts=sentences,
             fingerprint=digest,
             domains=() if second is None else domains or ("A", "B"),
+            encoder=encoder,
         )
+
+    def encoded(self, encoder: TextEncoder) -> "DataSet":
+        """This set, whose captions are sentences, with their embeddings beside them."""
+        each = len(self.texts[0])
+        flat = encoder.encode([text for several in self.texts for text in several])
+        captions = flat.reshape(len(self), each, encoder.size)
+        return replace(self, captions=captions, encoder=encoder)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -196,6 +210,7 @@ class DataSet:
             None if self.captions is None else self.captions[index],
             [self.texts[i] for i in index] if self.texts else (),
             self.domains,
+            self.encoder,
         )
 
     def hold_out(self, fraction: float, seed: int) -> tuple["DataSet", "DataSet"]:

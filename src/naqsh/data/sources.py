@@ -5,9 +5,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import whole
-from naqsh.data import arrays, domain_folders, domains, folders, listing, named, notes, points
+from naqsh.data import (
+    arrays,
+    domain_folders,
+    domains,
+    embeddings,
+    folders,
+    listing,
+    named,
+    notes,
+    points,
+)
 from naqsh.data.catalog import CATALOG
 from naqsh.data.dataset import DataSet, Split
 from naqsh.data.derived import with_second
@@ -40,6 +51,9 @@ def load(
     paired: str = "none",
     second: str = "none",
     crop: bool = False,
+    text: str = "none",
+    text_size: int = 64,
+    encoder: TextEncoder | None = None,
 ) -> DataSet:
     """Load a data set.
 
@@ -75,6 +89,10 @@ def load(
             ``"none"``.
         crop: give the images in a larger size too, as :attr:`DataSet.wide`, from which those of
             training are cut; see :mod:`naqsh.data.crop`.
+        text: how captions become embeddings, as :attr:`DataSet.captions`: the kind of an encoder,
+            see :mod:`naqsh.captions.encoder`; ``"none"`` makes none.
+        text_size: numbers in an embedding.
+        encoder: one that was fitted before; by default it is fitted on the training captions.
 
     Raises:
         NaqshError: no such source or split, or its files are missing, damaged or of no use.
@@ -92,13 +110,21 @@ def load(
     if paired not in PAIRED:
         raise one_of("data.paired", paired, PAIRED)
     pairs, made = (None if how == "none" else how for how in (paired, second))
+    embedding = None if text == "none" else embeddings.Embedding(text, text_size, encoder)
+
+    def training() -> DataSet:
+        return load(source, size=size, channels=channels, home=home, download=download)
+
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good, paired=pairs)
         if CATALOG[source].extent:
             points.only_for_images(source, size=size, channels=channels, crop=crop, second=made)
         wanted = Wanted(CATALOG[source], split, size, channels, home, download)
         found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
-        return found if made is None else with_second(found, made)
+        found = found if made is None else with_second(found, made)
+        return found if embedding is None else embedding.of(found, split, training)
+    if text != "none":
+        raise NaqshError(f"data.text is for images with captions, and {source} has none")
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()

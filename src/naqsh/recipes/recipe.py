@@ -27,7 +27,7 @@ SIDES = 1 << 14
 
 _LATER: dict[str, dict[str, str | float | bool | None]] = {
     "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0, "measure_every": 0.0},
-    "data": {"crop": False, "paired": "none", "second": "none"},
+    "data": {"crop": False, "paired": "none", "second": "none", "text": "none", "text_size": 64},
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
@@ -55,6 +55,8 @@ class Data:
         paired: which images of two domains belong together: those of equal names, or the left and
             the right half of each.
         second: make a second domain: half of the images inverted or coloured, or paired with edges.
+        text: what makes embeddings of captions; none leaves captions alone.
+        text_size: numbers in the embedding of a caption.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Data:
     crop: bool = False
     paired: Literal["none", "names", "side-by-side"] = "none"
     second: Literal["none", "inverted", "coloured", "edges"] = "none"
+    text: Literal["none", "tfidf"] = "none"
+    text_size: int = 64
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
@@ -81,6 +85,8 @@ class Data:
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
+        if not 1 <= self.text_size <= 4096:
+            raise ValueError(f"text_size must be 1 to 4096, got {self.text_size}")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"range must be black, then white, got {self.range}")
 

@@ -128,7 +128,13 @@ def _files(run: RunFolder) -> list[Path]:
     place = run.checkpoint(_newest(run))
     logs = (run.about, run.networks, run.metrics, run.diagnosis, run.stages)
     results = (run.evaluation, run.samplers, run.bound, run.translation)
-    others = (run.path / "detection.json", run.best, run.weights(int(place.name)), place / STATE)
+    others = (
+        run.path / "detection.json",
+        run.best,
+        run.text,
+        run.weights(int(place.name)),
+        place / STATE,
+    )
     single = [*logs, *results, *others]
     found = [file for file in single if file.is_file()]
     found += sorted(run.path.glob("nearest*.png"))

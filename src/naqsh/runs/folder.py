@@ -15,6 +15,7 @@
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
+``text.safetensors``       the encoder of captions, where a method takes any
 ``best.safetensors``       the weights that did best on held-out images, where some are held out
 =========================  ========================================================================
 
@@ -72,6 +73,7 @@ class RunFolder:
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best.safetensors"
+        self.text = self.path / "text.safetensors"
 
     def exists(self) -> bool:
         """Whether a run was begun here: there is its recipe, or weights that hold it."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from naqsh import data
+from naqsh.captions import encoder as encoders
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
 from naqsh.data.points import only_for_images
 from naqsh.io import places
@@ -31,11 +33,13 @@ class Origin:
         fingerprint: of the training images, see :class:`naqsh.data.DataSet`; "" if unknown.
         count: how many there were.
         place: the path as seen from the run's folder; "" for a named set.
+        encoder: digest of what makes embeddings of captions; "" where nothing does.
     """
 
     fingerprint: str = ""
     count: int = 0
     place: str = ""
+    encoder: str = ""
 
 
 class Found(NamedTuple):
@@ -52,8 +56,15 @@ class Found(NamedTuple):
     recipe: Recipe
 
 
-def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.DataSet":
+def load(
+    recipe: Recipe,
+    split: Split,
+    home: Path | str | None = None,
+    encoder: TextEncoder | None = None,
+) -> "data.DataSet":
     """A recipe's images, brought to its size and channels.
+
+    Embeddings of captions are those of `encoder`, where a run has one; else of a new one.
 
     Where the set has no test split of its own and ``data.holdout`` is above 0, ``"test"`` gives the
     images held out and ``"train"`` the others.
@@ -74,6 +85,9 @@ def load(recipe: Recipe, split: Split, home: Path | str | None = None) -> "data.
         paired=recipe.data.paired,
         second=recipe.data.second,
         crop=recipe.data.crop and split == "train",
+        text=recipe.data.text,
+        text_size=recipe.data.text_size,
+        encoder=encoder,
     )
     if found.extent:
         only_for_images(found.name, flip=recipe.data.flip)
@@ -109,7 +123,9 @@ def find(
         if given is None:
             name = recipe.data.name
             raise NaqshError(f"{note}; give --data {name} to measure against them all the same")
-    return Found(train if split == "train" else load(here, split, home), note, here)
+    if split == "test":
+        return Found(load(here, split, home, train.encoder), note, here)
+    return Found(train, note, here)
 
 
 def resume(
@@ -131,11 +147,13 @@ def search(
         the recipe with the name under which they were found, the images, and whether they are the
         run's own; None where the run does not say.
     """
-    origin = read(folder)
+    origin, text = read(folder), None
+    if recipe.data.text != "none" and os.path.lexists(folder.text):
+        text = encoder(folder)
     first: tuple[Recipe, data.DataSet] | None = None
     for name in [given] if given else _places(recipe, folder, origin):
         here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=name))
-        train = load(here, "train", home)
+        train = load(here, "train", home, text)
         if train.fingerprint == origin.fingerprint:
             return here, train, True
         first = first or (here, train)
@@ -165,11 +183,29 @@ def read(folder: RunFolder) -> Origin:
     try:
         told = read_json(folder.about)["data"]
         fingerprint, place = told["fingerprint"], told.get("place", "")
-        if not isinstance(fingerprint, str) or not isinstance(place, str):
+        text = told.get("encoder", "")
+        if not all(isinstance(value, str) for value in (fingerprint, place, text)):
             raise TypeError("not a text")
-        return Origin(fingerprint, int(told.get("count", 0)), place)
+        return Origin(fingerprint, int(told.get("count", 0)), place, text)
     except MISFIT as error:
         raise NaqshError(f"{folder.about} is damaged: it names no data") from error
+
+
+def encoder(folder: RunFolder) -> TextEncoder:
+    """What makes embeddings of captions for a run.
+
+    Raises:
+        NaqshError: the run has none, or the file is damaged or of another run.
+    """
+    if not os.path.lexists(folder.text):
+        raise NaqshError(
+            f"{folder.named} has no {folder.text.name}, which makes embeddings of sentences: only "
+            "runs on captions have it, and a file of weights alone does not"
+        )
+    found = encoders.read(folder.text)
+    if (told := read(folder).encoder) and told != encoders.digest(found):
+        raise NaqshError(f"{folder.text} is of another run: its digest is not that in run.json")
+    return found
 
 
 def describe(images: "data.DataSet", name: str, folder: RunFolder) -> dict[str, Any]:
@@ -184,6 +220,7 @@ def describe(images: "data.DataSet", name: str, folder: RunFolder) -> dict[str, 
         "place": _place(name, folder),
         "domains": images.domains,
         "second": 0 if images.second is None else len(images.second),
+        "encoder": "" if images.encoder is None else encoders.digest(images.encoder),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.method import Method
@@ -139,6 +140,17 @@ class Trained:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that it was trained on; none where images had no labels."""
         return self.layout.classes
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """What makes embeddings of sentences for the method.
+
+        :func:`naqsh.captions.encoder.typed` takes it with what a user typed.
+
+        Raises:
+            NaqshError: the run has none, or its file is damaged.
+        """
+        return origin.encoder(self.folder)
 
     @property
     def weights_file(self) -> Path:

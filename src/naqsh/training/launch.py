@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh import data
+from naqsh.captions import encoder as encoders
 from naqsh.core import world as distributed
 from naqsh.core.abilities import Translates
 from naqsh.core.errors import NaqshError
@@ -101,6 +102,8 @@ def _train(
                 f"{trainer.plan.total} asked for; give another --out for a shorter run"
             )
         about.write(wanted, folder, origin.describe(pictures, place, folder), cost, now)
+        if pictures.encoder is not None:
+            encoders.write(folder.text, pictures.encoder)
 
     world.leading(begin)
     if world.leads:

@@ -66,6 +66,8 @@ def _data() -> str:
         if entry.domains:
             counts = f"{counts} and {' + '.join(f'{n:,}' for n in entry.second)}"
             kinds = f"two domains ({' and '.join(entry.domains)})"
+        if entry.captions:
+            kinds = f"{entry.captions} captions each"
         size = f"{counts} of {height}x{width}x{channels}"
         rows[name] = f"{size}, {kinds}, {entry.licence}; {entry.how}"
     title = "Data sets, for `--data`, besides any folder of images, .npz or .npy file"

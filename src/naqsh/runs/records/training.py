@@ -20,6 +20,7 @@ class Data:
         place: where a folder or file lies as seen from the run; empty for a set of the catalogue.
         domains: the names of two domains, of which `count` is of the first; empty where it has one.
         second: images of the second domain.
+        encoder: SHA-256 of what makes embeddings of captions; empty where nothing does.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Data:
     place: str = ""
     domains: tuple[str, ...] = field(default=(), metadata=codec.SPARSE)
     second: int = field(default=0, metadata=codec.SPARSE)
+    encoder: str = field(default="", metadata=codec.SPARSE)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""TF-IDF of up to three words in a row, reduced by a truncated SVD: quick, and needs no GPU.
+
+A sentence's term counts are weighted by how few training captions have the term, brought to length
+1 and projected on the first right singular vectors (latent semantic analysis). Each dimension is
+then centred and scaled to deviation 1 over the training captions: the rarer directions, in which
+the order of words lies, would otherwise be too small for a network to see.
+
+References:
+    Indexing by Latent Semantic Analysis (Deerwester et al., 1990), JASIS 41(6).
+    scikit-learn's `TfidfVectorizer` and `TruncatedSVD`, by which it is fitted.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naqsh.captions import sentences
+from naqsh.captions.encoder import State
+from naqsh.core.errors import NaqshError
+
+LONGEST = 3
+"""Words in a term, at most: `red circle above` says which of two is above, single words do not."""
+
+TERMS = 10_000
+"""Terms that are kept, the most frequent ones."""
+
+SENTENCES = 20_000
+"""Different captions that it is fitted on; of more, as many are taken evenly."""
+
+_LEAST = 1e-6
+
+Floats = NDArray[np.float32]
+
+
+class TfIdf:
+    """A fitted one; see :class:`naqsh.captions.encoder.TextEncoder`.
+
+    Args:
+        terms: words, pairs and triples of words, V in all.
+        idf: the weight of each, shape (V,).
+        components: shape (V, size).
+        mean: of each dimension over the training captions, shape (size,).
+        scale: the deviation of each, likewise.
+    """
+
+    kind = "tfidf"
+
+    def __init__(
+        self, terms: Sequence[str], idf: Floats, components: Floats, mean: Floats, scale: Floats
+    ) -> None:
+        self.size = components.shape[1]
+        self._place = {term: place for place, term in enumerate(terms)}
+        count = len(self._place)
+        outlines = (idf.shape, components.shape, mean.shape, scale.shape)
+        if outlines != ((count,), (count, self.size), (self.size,), (self.size,)):
+            raise ValueError(f"{count} terms, but arrays of shapes {outlines}")
+        if (scale <= 0).any():
+            raise ValueError("a deviation is not above 0")
+        self._idf, self._components, self._mean, self._scale = idf, components, mean, scale
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """The embeddings of sentences, shape (N, size)."""
+        encoded: Floats = (self.projected(texts) - self._mean) / self._scale
+        return encoded.astype(np.float32)
+
+    def projected(self, texts: Sequence[str]) -> Floats:
+        """What the SVD gives, before it is centred and scaled; shape (N, size)."""
+        from scipy.sparse import csr_array
+
+        ends, places, weights = [0], [], []
+        for text in texts:
+            counts = Counter(
+                place for term in terms_of(text) if (place := self._place.get(term)) is not None
+            )
+            places += counts.keys()
+            weights += counts.values()
+            ends.append(len(places))
+        index = np.array(places, np.int64)
+        shape = (len(texts), len(self._place))
+        table = csr_array((np.array(weights, np.float32) * self._idf[index], index, ends), shape)
+        length = np.sqrt(np.asarray(table.power(2).sum(axis=1)).ravel())
+        found: Floats = table @ self._components
+        return found / np.maximum(length, _LEAST)[:, None]
+
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """The words of a sentence that are no term."""
+        return sentences.unknown(text, self._place)
+
+    def state(self) -> State:
+        """What :func:`restore` makes an equal one of."""
+        arrays = {
+            "idf": self._idf,
+            "components": self._components,
+            "mean": self._mean,
+            "scale": self._scale,
+        }
+        return State(arrays, {"terms": list(self._place)})
+
+
+def terms_of(text: str) -> list[str]:
+    """The words of a sentence, its pairs and triples of neighbouring words."""
+    words = sentences.words(text)
+    return [
+        " ".join(words[start : start + length])
+        for length in range(1, LONGEST + 1)
+        for start in range(len(words) + 1 - length)
+    ]
+
+
+def fit(size: int, texts: Sequence[Sequence[str]]) -> TfIdf:
+    """An encoder of `size` dimensions, fitted on the different ones among the captions.
+
+    Raises:
+        NaqshError: there are too few different captions or terms for so many dimensions.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    different = list(dict.fromkeys(text for several in texts for text in several))
+    different = different[:: len(different) // SENTENCES + 1]
+    vectorizer = TfidfVectorizer(analyzer=terms_of, max_features=TERMS, dtype=np.float32)
+    most = len(different)
+    if any(map(sentences.words, different)):
+        table = vectorizer.fit_transform(different)
+        most = min(table.shape)
+    if size >= most:
+        raise NaqshError(
+            f"{len(different)} different captions are too few for data.text_size {size}: it must "
+            f"be below {most}"
+        )
+    svd = TruncatedSVD(size, n_iter=7, random_state=0).fit(table)
+    rows = table @ svd.components_.T
+    scale = rows.std(axis=0)
+    return TfIdf(
+        list(map(str, vectorizer.get_feature_names_out())),
+        np.asarray(vectorizer.idf_, np.float32),
+        np.ascontiguousarray(svd.components_.T, np.float32),
+        np.asarray(rows.mean(axis=0), np.float32),
+        np.where(scale < _LEAST, 1, scale).astype(np.float32),
+    )
+
+
+def restore(state: State) -> TfIdf:
+    """The encoder that a state describes; raises ValueError, TypeError or LookupError."""
+    arrays, terms = dict(state.arrays), state.plain["terms"]
+    if not all(isinstance(term, str) for term in terms) or len(set(terms)) != len(terms):
+        raise ValueError("its terms are not different words")
+    if any(array.dtype != np.float32 for array in arrays.values()):
+        raise ValueError("its numbers are not float32")
+    if arrays["components"].ndim != 2:
+        raise ValueError("its components are no table")
+    names = ("idf", "components", "mean", "scale")
+    return TfIdf(terms, *(arrays[name] for name in names))

@@ -1,0 +1,174 @@
+"""Text encoders: against scikit-learn's own, as files, and in a run's folder."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+import naqsh
+from naqsh.captions import encoder as encoders
+from naqsh.captions import sentences, tfidf
+from naqsh.core.errors import NaqshError
+from naqsh.data import CATALOG, load
+
+TEXTS = [
+    ("a red circle above a blue square", "یک دایرهٔ قرمز"),
+    ("a blue circle above a red square", "یک مربع آبی"),
+    ("a green star on the left", "یک ستارهٔ سبز"),
+    ("the star is green", "ستاره سبز است"),
+]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return encoders.fit("tfidf", 4, TEXTS)
+
+
+def test_tfidf_is_scikit_learns(fitted):
+    flat = [text for several in TEXTS for text in several]
+    vectorizer = TfidfVectorizer(ngram_range=(1, 3), token_pattern=r"\w+", strip_accents="unicode")
+    table = vectorizer.fit_transform(flat)
+    svd = TruncatedSVD(4, n_iter=7, random_state=0)
+    rows = svd.fit_transform(table)
+    other = ["a red star above a circle", "nothing of it", flat[2]]
+    found = svd.transform(vectorizer.transform(other))
+    assert np.abs(fitted.projected(other) - found).max() < 1e-5
+    expected = (found - rows.mean(0)) / rows.std(0)
+    assert np.abs(fitted.encode(other) - expected).max() < 1e-4
+
+
+def test_which_is_above_is_not_lost(fitted):
+    one, other = fitted.encode(
+        ["a red circle above a blue square", "a blue square above a red circle"]
+    )
+    assert np.abs(one - other).max() > 0.1
+
+
+def test_embeddings_of_the_training_captions_are_standardised(fitted):
+    found = fitted.encode([text for several in TEXTS for text in several])
+    assert np.abs(found.mean(0)).max() < 1e-5
+    assert np.abs(found.std(0) - 1).max() < 1e-4
+
+
+def test_a_file_gives_back_an_equal_encoder(fitted, tmp_path):
+    encoders.write(tmp_path / "text.safetensors", fitted)
+    again = encoders.read(tmp_path / "text.safetensors")
+    said = ["a red star", "", "xyz"]
+    assert np.array_equal(again.encode(said), fitted.encode(said))
+    assert encoders.digest(again) == encoders.digest(fitted)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["cut", "other terms", "nan", "no kind", "unknown kind", "no header", "shape"],
+)
+def test_a_damaged_file_is_one_line(fitted, tmp_path, damage):
+    path = tmp_path / "text.safetensors"
+    encoders.write(path, fitted)
+    state = fitted.state()
+    arrays, plain = dict(state.arrays), {"kind": "tfidf", **state.plain}
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        if damage == "other terms":
+            plain["terms"] = plain["terms"][1:]
+        elif damage == "nan":
+            arrays["idf"] = arrays["idf"] * np.float32("nan")
+        elif damage == "shape":
+            arrays["mean"] = arrays["mean"][:2]
+        elif damage == "unknown kind":
+            plain["kind"] = "os"
+        kind = plain.pop("kind")
+        sealed = encoders._digest(encoders.State(arrays, plain), kind)
+        whole = plain if damage == "no kind" else {"kind": kind, **plain}
+        header = {} if damage == "no header" else {"encoder": json.dumps(whole), "sha256": sealed}
+        save_file(arrays, path, metadata=header)
+    with pytest.raises(NaqshError) as caught:
+        encoders.read(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_unknown_words_are_said(fitted):
+    embeddings, said = encoders.typed(fitted, ["a red hexagon", "A  RED circle."])
+    assert embeddings.shape == (2, 4)
+    assert said == ["'a red hexagon': 'hexagon' is in no training caption and says nothing"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "told"),
+    [
+        ("", "empty"),
+        (" \t\n", "empty"),
+        ("?!", "empty"),
+        ("x" * 10_000, "at most 1,000 characters"),
+        ("a red\x1b[2J circle", "control characters"),
+        ("a red \udce9 circle", "UTF-8"),
+        (7, "a sentence"),
+    ],
+)
+def test_what_is_no_caption_is_refused_in_one_line(fitted, caption, told):
+    with pytest.raises(NaqshError, match=told) as caught:
+        encoders.typed(fitted, [caption])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_keyboards_and_marks_make_no_difference():
+    assert sentences.words("دایرهٔ كوچك") == sentences.words("دایره کوچک")
+    assert sentences.words("Café-bar") == ["cafe", "bar"]
+
+
+def test_too_few_captions_say_how_many_numbers_they_allow():
+    with pytest.raises(NaqshError, match="must be below 3"):
+        encoders.fit("tfidf", 3, [("a b", "c d"), ("e f",)])
+    with pytest.raises(NaqshError, match=r"did you mean 'tfidf'\?"):
+        encoders.fit("tfid", 3, TEXTS)
+
+
+def test_a_set_gets_embeddings_that_its_fingerprint_does_not_cover(fitted):
+    plain = load("shapes", split="test", size=8)
+    found = load("shapes", split="test", size=8, text="tfidf", text_size=4, encoder=fitted)
+    assert found.captions.shape == (2000, 4, 4)
+    assert found.fingerprint == plain.fingerprint
+    assert np.array_equal(found.captions[5, 2], fitted.encode([found.texts[5][2]])[0])
+    some = found.subset([5, 9])
+    assert np.array_equal(some.captions, found.captions[[5, 9]])
+    assert some.fingerprint == plain.subset([5, 9]).fingerprint
+    assert some.encoder is fitted
+    assert found.layout.caption == 4
+    assert tfidf.LONGEST == 3
+
+
+def test_a_run_keeps_its_encoder(tmp_path, monkeypatch):
+    entry = dataclasses.replace(CATALOG["shapes"], train=60, test=12)
+    monkeypatch.setitem(CATALOG, "shapes", entry)
+    few = {"data.name": "shapes", "data.size": 16, "data.text": "tfidf", "data.text_size": 8}
+    few |= {"training.steps": 1, "training.batch": 4}
+    run = naqsh.train("gan-digits", out=tmp_path / "run", overrides=few, device="cpu", quiet=True)
+    found = run.encoder.encode(["a small red circle"])
+    assert found.shape == (1, run.layout.caption) == (1, 8)
+    test = run.images("test").images
+    assert np.array_equal(test.captions[3, 1], run.encoder.encode([test.texts[3][1]])[0])
+    run.export(tmp_path / "run.zip")
+    assert np.array_equal(
+        naqsh.open(tmp_path / "run.zip").encoder.encode(["a star"]), run.encoder.encode(["a star"])
+    )
+    run.export(tmp_path / "run.safetensors")
+    with pytest.raises(NaqshError, match=r"has no text\.safetensors"):
+        _ = naqsh.open(tmp_path / "run.safetensors").encoder
+    other = encoders.fit("tfidf", 8, load("shapes", size=8).texts[:40])
+    encoders.write(run.folder.text, other)
+    with pytest.raises(NaqshError, match="of another run"):
+        _ = run.encoder
+    with pytest.raises(NaqshError, match="of another run"):
+        run.images("test")
+
+
+def test_a_set_without_captions_has_none_to_embed():
+    with pytest.raises(NaqshError, match="digits has none"):
+        load("digits", text="tfidf")
