@@ -69,7 +69,9 @@ class TfIdf:
         """What the SVD gives, before it is centred and scaled; shape (N, size)."""
         from scipy.sparse import csr_array
 
-        ends, places, weights = [0], [], []
+        ends = [0]
+        places: list[int] = []
+        weights: list[int] = []
         for text in texts:
             counts = Counter(
                 place for term in terms_of(text) if (place := self._place.get(term)) is not None
@@ -82,7 +84,8 @@ class TfIdf:
         table = csr_array((np.array(weights, np.float32) * self._idf[index], index, ends), shape)
         length = np.sqrt(np.asarray(table.power(2).sum(axis=1)).ravel())
         found: Floats = table @ self._components
-        return found / np.maximum(length, _LEAST)[:, None]
+        found /= np.maximum(length, _LEAST)[:, None].astype(np.float32)
+        return found
 
     def unknown(self, text: str) -> tuple[str, ...]:
         """The words of a sentence that are no term."""
