@@ -218,6 +218,22 @@ def test_pairs_by_name(tmp_path: Path, picture: Picture) -> None:
         taken(tmp_path, "test", paired="names")
 
 
+def test_pairs_whose_names_end_in_their_domains_letter(tmp_path: Path, picture: Picture) -> None:
+    for number, end in enumerate(["_A", "-a", ".A"]):
+        picture(f"in/trainA/{number}{end}.png", mode="L", seed=number)
+        picture(
+            f"in/trainB/{number}{end.replace('A', 'B').replace('a', 'b')}.png",
+            mode="L",
+            seed=number,
+        )
+    found = taken(tmp_path, paired="names")
+    assert len(found) == 3
+    assert np.array_equal(found.images, found.second)
+    picture("in/trainA/3.png")  # no letter: now names are taken as they are
+    with pytest.raises(NaqshError, match=r"no partner .* trainA/0_A.png, .*trainB/0_B.png"):
+        taken(tmp_path, paired="names")
+
+
 @pytest.mark.parametrize(
     ("extra", "complaint"),
     [

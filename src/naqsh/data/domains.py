@@ -1,8 +1,10 @@
 """The images of two domains as one data set: both at one size and with one number of channels.
 
-They may belong together in pairs: images of equal names, or the halves of images that hold both.
+They may belong together in pairs: images of equal names (or ``12_A`` and
+``12_B``), or the halves of images that hold both.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,15 +81,7 @@ def side_by_side(folder: Path, split: str, options: Options) -> DataSet:
 
 def _in_pairs(found: Domains, files: tuple[Files, Files], split: str) -> tuple[Files, Files]:
     """The files of both domains in the order of their names, which must be the same."""
-    known: list[dict[str, Path]] = [{}, {}]
-    for letter, own, named in zip(LETTERS, files, known, strict=True):
-        for file in own:
-            if (other := named.setdefault(found.name(file), file)) != file:
-                raise NaqshError(
-                    f"{other} and {file} of domain {letter} have one name, so that no pair can be "
-                    "told; remove one of them"
-                )
-    first, second = known
+    first, second = (_by_name(found, files, number) for number in range(2))
     alone = sorted([*(first.keys() - second.keys()), *(second.keys() - first.keys())])
     if alone:
         where = (str((first.get(n) or second[n]).relative_to(found.folder)) for n in alone[:_SHOWN])
@@ -98,6 +92,25 @@ def _in_pairs(found: Domains, files: tuple[Files, Files], split: str) -> tuple[F
         )
     order = sorted(first)
     return tuple(first[n] for n in order), tuple(second[n] for n in order)
+
+
+def _by_name(found: Domains, files: tuple[Files, Files], number: int) -> dict[str, Path]:
+    """One domain's files by the name that a partner shares.
+
+    Where every name ends in its domain's letter (``12_A`` beside ``12_B``), that is left out.
+    """
+    names = [[found.name(file) for file in own] for own in files]
+    ends = [re.compile(rf"[_.\- ]{letter}$", re.IGNORECASE) for letter in LETTERS]
+    marked = all(end.search(n) for end, own in zip(ends, names, strict=True) for n in own)
+    named: dict[str, Path] = {}
+    for file, name in zip(files[number], names[number], strict=True):
+        shared = ends[number].sub("", name) if marked else name
+        if (other := named.setdefault(shared, file)) != file:
+            raise NaqshError(
+                f"{other} and {file} of domain {LETTERS[number]} have one name, so that no pair "
+                "can be told; remove one of them"
+            )
+    return named
 
 
 def _stored(
