@@ -61,7 +61,11 @@ def read(
         )
     if not paired:
         return _set_of(found.folder, first, second, names, paired=False)
-    keys = [[found.name(file) for file in part.listing.files] for part in (first, second)]
+    places = [{file: place for place, file in enumerate(own)} for own in files]
+    keys = [
+        [place[file] for file in part.listing.files]
+        for place, part in zip(places, (first, second), strict=True)
+    ]
     return _set_of(found.folder, first, second, names, paired=True, keys=keys)
 
 
@@ -135,7 +139,7 @@ def _set_of(
     second: Read,
     names: tuple[str, ...],
     paired: bool,
-    keys: list[list[str]] | None = None,
+    keys: list[list[int]] | None = None,
 ) -> DataSet:
     """The set of both domains; where an image of a pair is broken, its partner leaves too."""
     name = whole(folder.resolve().name)
