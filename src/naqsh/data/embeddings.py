@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from naqsh.captions import encoder as encoders
 from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
-from naqsh.data.dataset import DataSet
+from naqsh.data.dataset import DataSet, Split
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,29 @@ class Embedding:
     text_size: int
     encoder: TextEncoder | None = None
 
-    def of(self, found: DataSet, split: str, training: Callable[[], DataSet]) -> DataSet:
-        """A split with the embeddings of its captions.
 
-        Args:
-            found: the split.
-            split: which one it is.
-            training: reads the training images, where these are not.
+def with_captions(how: Embedding | None, split: Split, read: Callable[[Split], DataSet]) -> DataSet:
+    """A split of a set, with embeddings of its captions where they are asked for.
 
-        Raises:
-            NaqshError: it has no captions, or those of training are of no use for the encoder.
-        """
-        if not found.texts:
-            raise NaqshError(
-                f"data.text is for images with captions, and {found.name} has none; leave it out"
-            )
-        if self.encoder is not None:
-            return found.encoded(self.encoder)
-        whole = found if split == "train" else training()
-        return found.encoded(_fitted(self.text, self.text_size, whole.texts))
+    Args:
+        how: they are made; None makes none.
+        split: the one that is wanted.
+        read: reads a split. The training split is read too where an encoder has to be fitted.
+
+    Raises:
+        NaqshError: it has no captions, or those of training are of no use for the encoder.
+    """
+    found = read(split)
+    if how is None:
+        return found
+    if not found.texts:
+        raise NaqshError(
+            f"data.text is for images with captions, and {found.name} has none; leave it out"
+        )
+    if how.encoder is not None:
+        return found.encoded(how.encoder)
+    whole = found if split == "train" else read("train")
+    return found.encoded(_fitted(how.text, how.text_size, whole.texts))
 
 
 def _fitted(kind: str, size: int, texts: Sequence[Sequence[str]]) -> TextEncoder:

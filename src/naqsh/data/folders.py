@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naqsh.core.errors import NaqshError
-from naqsh.data import cache, decoding
+from naqsh.data import cache, decoding, told
 from naqsh.data.decoding import Decoded, Header, Range
 from naqsh.data.inspection import good_one
 from naqsh.data.listing import Listing, files, with_good_first
@@ -43,6 +43,7 @@ class Options:
         range: the values that become black and white; None takes those of each file's type.
         skip_broken: leave out what cannot be read, instead of refusing it.
         half: of images that hold two side by side, which one is read; None reads all of it.
+        captions: read the captions that lie beside the images; see :mod:`naqsh.data.told`.
     """
 
     size: int | None = None
@@ -50,6 +51,7 @@ class Options:
     range: Range = None
     skip_broken: bool = False
     half: Literal["left", "right"] | None = None
+    captions: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,16 @@ def read(folder: Path, split: str, options: Options, good: str | None = None) ->
         NaqshError: no such split or class, fewer than two images, any that cannot be read, unequal
             sizes without a size, or a cache that cannot be written.
     """
-    listing = files(folder, split, masks=good is not None)
+    passed = told.SUFFIXES if options.captions else frozenset[str]()
+    listing, name = files(folder, split, masks=good is not None, passed=passed), split
     if good is None:
-        return stored(folder, _told_of_faulty(folder, listing, split), split, options)
-    listing = with_good_first(folder, listing, good, alone=split == "train")
-    return stored(folder, listing, f"{split} good", options)
+        listing = _told_of_faulty(folder, listing, split)
+    else:
+        listing = with_good_first(folder, listing, good, alone=split == "train")
+        name = f"{split} good"
+    if options.captions:
+        listing = told.with_captions(folder, listing, options.skip_broken)
+    return stored(folder, listing, name, options)
 
 
 def _told_of_faulty(folder: Path, listing: Listing, split: str) -> Listing:

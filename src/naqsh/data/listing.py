@@ -5,6 +5,7 @@ sub-folders in these are. Training and test split share one numbering of classes
 training split, sorted, then those that only the test split has.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ class Listing:
         classes: names of the classes.
         notes: what must be known, above all what is left out.
         truth: images that are no part of the set and may be masks of it.
+        texts: the captions of each image; empty where they were not asked for.
     """
 
     files: tuple[Path, ...]
@@ -38,12 +40,14 @@ class Listing:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     truth: tuple[Path, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
 
     def of(self, chosen: NDArray[np.bool_]) -> "Listing":
         """The images that are true in `chosen`, shape (N,)."""
         kept = tuple(file for file, keep in zip(self.files, chosen, strict=True) if keep)
         labels = None if self.labels is None else self.labels[chosen]
-        return Listing(kept, labels, self.classes, self.notes, self.truth)
+        texts = tuple(itertools.compress(self.texts, chosen))
+        return Listing(kept, labels, self.classes, self.notes, self.truth, texts)
 
 
 def has_test(folder: Path) -> bool:
@@ -55,7 +59,13 @@ def has_test(folder: Path) -> bool:
     return found is not None and bool(found.test)
 
 
-def files(folder: Path, split: str = "train", least: int = 2, masks: bool = False) -> Listing:
+def files(
+    folder: Path,
+    split: str = "train",
+    least: int = 2,
+    masks: bool = False,
+    passed: frozenset[str] = frozenset(),
+) -> Listing:
     """List the images of a folder without opening them.
 
     Args:
@@ -63,12 +73,13 @@ def files(folder: Path, split: str = "train", least: int = 2, masks: bool = Fals
         split: ``"train"`` or ``"test"``; ``"any"`` takes the test split where there are splits.
         least: images that there must be.
         masks: whether sub-folders named for masks, like `ground_truth`, are no classes.
+        passed: endings of other files of which nothing is said, as they are read elsewhere.
 
     Raises:
         NaqshError: no such split, too few images, images beside sub-folders of them, or sub-folders
             of which it cannot be told whether they are splits.
     """
-    tree = walking.walk(folder)
+    tree = walking.walk(folder, passed)
     inside = dict(tree.inside)
     if apart := inspection.find(folder, inside, masks):
         return _apart(folder, tree, apart, split, least)

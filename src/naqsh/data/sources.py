@@ -112,19 +112,16 @@ def load(
     pairs, made = (None if how == "none" else how for how in (paired, second))
     embedding = None if text == "none" else embeddings.Embedding(text, text_size, encoder)
 
-    def training() -> DataSet:
-        return load(source, size=size, channels=channels, home=home, download=download)
+    def of_catalogue(part: Split) -> DataSet:
+        wanted = Wanted(CATALOG[source], part, size, channels, home, download)
+        found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
+        return found if made is None else with_second(found, made)
 
     if source in CATALOG:
         _only_for(source, key=key, labels=labels, range=range, good=good, paired=pairs)
         if CATALOG[source].extent:
             points.only_for_images(source, size=size, channels=channels, crop=crop, second=made)
-        wanted = Wanted(CATALOG[source], split, size, channels, home, download)
-        found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
-        found = found if made is None else with_second(found, made)
-        return found if embedding is None else embedding.of(found, split, training)
-    if text != "none":
-        raise NaqshError(f"data.text is for images with captions, and {source} has none")
+        return embeddings.with_captions(embedding, split, of_catalogue)
     path = places.expanded(source)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -138,19 +135,24 @@ def load(
     else:
         _only_for(source, good=good, paired=pairs)
     divided = holdout > 0 and not (_has_test(path) if is_folder else arrays.has_test(path, options))
-    part: Split = "train" if divided else split
 
-    def at(side: int | None) -> DataSet:
-        if is_folder:
-            how = folders.Options(side, channels, range, skip_broken)
-            return _of_folder(path, part, good, paired, how)
-        return _of_array(path, part, side, channels, options)
+    def of_files(part: Split) -> DataSet:
+        whole: Split = "train" if divided else part
 
-    found = _at(size, crop, at)
-    if divided:
-        found = held_out(found, split, holdout, holdout_seed)
-    if made is not None:
-        found = with_second(found, made)
+        def at(side: int | None) -> DataSet:
+            if is_folder:
+                how = folders.Options(
+                    side, channels, range, skip_broken, captions=embedding is not None
+                )
+                return _of_folder(path, whole, good, paired, how)
+            return _of_array(path, whole, side, channels, options)
+
+        found = _at(size, crop, at)
+        if divided:
+            found = held_out(found, part, holdout, holdout_seed)
+        return found if made is None else with_second(found, made)
+
+    found = embeddings.with_captions(embedding, split, of_files)
     equal = notes.of_equal(found.name, found.images)
     return replace(found, notes=notes.say((*found.notes, *equal)))
 
@@ -178,6 +180,8 @@ def _of_folder(
     path: Path, split: Split, good: str | None, paired: str, options: folders.Options
 ) -> DataSet:
     two = domain_folders.find(path) if good is None else None
+    if options.captions and (two is not None or paired != "none"):
+        raise NaqshError(f"data.text is for images of one domain, and {path} has two")
     if paired == "side-by-side":
         if two is not None:
             raise NaqshError(
@@ -195,7 +199,8 @@ def _of_folder(
     found = folders.read(path, split, options, good)
     files = found.listing
     name = whole(path.resolve().name)
-    return DataSet(name, found.images, files.labels, files.classes, found.fingerprint, found.notes)
+    plain = DataSet(name, found.images, files.labels, files.classes, found.fingerprint, found.notes)
+    return plain.with_columns(texts=files.texts)
 
 
 def _of_array(

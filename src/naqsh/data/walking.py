@@ -27,12 +27,14 @@ class Walk:
         loose: images in itself, sorted.
         inside: images below each sub-folder that has any, sorted, by its name.
         linked: those of all images that are links to files.
+        passed: endings of files that are no images and of which nothing is said.
     """
 
     top: Path
     loose: list[Path] = field(default_factory=list)
     inside: dict[str, list[Path]] = field(default_factory=dict)
     linked: set[Path] = field(default_factory=set)
+    passed: frozenset[str] = frozenset()
     _unknown: list[Path] = field(default_factory=list)
     _hidden: list[Path] = field(default_factory=list)
     _closed: list[tuple[Path, str]] = field(default_factory=list)
@@ -72,13 +74,17 @@ class Walk:
         return found
 
 
-def walk(top: Path) -> Walk:
+def walk(top: Path, passed: frozenset[str] = frozenset()) -> Walk:
     """Look through a folder and all below it, without opening a file.
+
+    Args:
+        top: the folder.
+        passed: endings of files that are no images and of which nothing is said.
 
     Raises:
         NaqshError: the folder itself cannot be read.
     """
-    found = Walk(top)
+    found = Walk(top, passed=passed)
     try:
         here = top.stat()
         above = {_identity(parent) for parent in top.resolve().parents}
@@ -127,7 +133,7 @@ def _enter(folder: Path, found: Walk) -> tuple[list[Path], list[Path]]:
                 found.linked.add(path)
             name = path.relative_to(found.top).parts[0]
             (found.loose if folder == found.top else found.inside.setdefault(name, [])).append(path)
-        elif entry.name.lower() not in _SYSTEM:
+        elif entry.name.lower() not in _SYSTEM and path.suffix.lower() not in found.passed:
             found._unknown.append(path)
     return inner, linked
 
