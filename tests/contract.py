@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from columns import with_every_column
-from learning import TWO_DOMAINS, check_learns, seen
+from learning import CAPTIONED, TWO_DOMAINS, captions_of, check_learns, seen
 from naqsh.api import Run
 from naqsh.core.abilities import Samples, Shows
 from naqsh.core.batch import Batch
@@ -38,6 +38,8 @@ def data_for(recipe: Recipe, channels: int) -> DataSet:
     if isinstance(recipe.method, TWO_DOMAINS):
         paired = isinstance(recipe.method, pix2pix.Spec)
         return data.with_columns(second=255 - data.images, paired=paired)
+    if isinstance(recipe.method, CAPTIONED):
+        return data.with_columns(captions=captions_of(data))
     return data
 
 
@@ -125,6 +127,8 @@ def check_columns(recipe: Recipe, data: DataSet, folder: Path) -> None:
     columns = {name: getattr(every, name) for name in sorted(unused)}
     if "second" in looked:
         columns |= {"second": data.second, "paired": data.paired}
+    if "captions" in looked:
+        columns |= {"captions": data.captions}
     plain = trainer(recipe, data, folder / "plain")
     more = trainer(recipe, data.with_columns(**columns), folder / "more")
     for _ in range(3):

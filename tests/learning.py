@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from naqsh.core.abilities import Samples, Validates
 from naqsh.core.batch import Batch
@@ -13,12 +14,23 @@ from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Optimizer
 from naqsh.data import DataSet, to_float
-from naqsh.methods import cyclegan, gan, pix2pix
+from naqsh.methods import cyclegan, gan, pix2pix, stackgan, stackgan2
 from naqsh.recipes.recipe import Recipe
 from small import trainer
 
 TWO_DOMAINS = cyclegan.Spec | pix2pix.Spec
 """Methods that need a second domain."""
+
+CAPTIONED = stackgan.StageSpec
+"""Methods that need captions."""
+
+
+def captions_of(data: DataSet) -> NDArray[np.float32]:
+    """Two captions of each image that tell its class, in numbers that also tell them apart."""
+    assert data.labels is not None
+    sign = 2.0 * data.labels[:, None] - 1
+    several = [np.stack([sign, -sign, 0 * sign + k, sign * k], -1) for k in (-1, 1)]
+    return np.concatenate(several, 1).astype(np.float32)
 
 
 def seen(method: Method, data: DataSet) -> Batch:
@@ -28,7 +40,18 @@ def seen(method: Method, data: DataSet) -> Batch:
     second = None
     if data.second is not None:
         second = to_float(torch.from_numpy(data.second[:8]), *method.value_range)
-    return Batch(images, torch.from_numpy(data.labels[:8]), Noise(3, 8), second=second)
+    captions = mismatched = None
+    if data.captions is not None:
+        captions = torch.from_numpy(data.captions[:8, 0])
+        mismatched = captions.roll(1, 0)  # the classes take turns
+    return Batch(
+        images,
+        torch.from_numpy(data.labels[:8]),
+        Noise(3, 8),
+        captions=captions,
+        mismatched=mismatched,
+        second=second,
+    )
 
 
 def check_learns(recipe: Recipe, data: DataSet, folder: Path) -> None:
@@ -38,16 +61,19 @@ def check_learns(recipe: Recipe, data: DataSet, folder: Path) -> None:
     With all rates at 1e-3, of five recipes tried it was 0.13 to 0.37 of that after 30 steps; with
     the sign of the generator's loss turned 1.6 or more, with a critic that stands still 0.97 (two
     recipes). A translation of eight images, there and back or to their partners, must come to half
-    of the error that it begins with: of two recipes it was 0.35 and 0.13 of it.
+    of the error that it begins with: of two recipes it was 0.35 and 0.13 of it. StackGAN's stage I
+    begins at grey: with rates of 5e-3 it was 0.13 of that distance after 120 steps.
     """
+    if isinstance(recipe.method, stackgan2.Spec):
+        pytest.skip("it stands on a stage that has learnt nothing: tests/test_stackgan.py has both")
     eight = data.subset(np.arange(8))
     rate = 1e-3 if isinstance(recipe.method, gan.Spec) else 5e-3
     short = at_rate(recipe, rate).override({"training.steps": 60, "training.schedule": "constant"})
     one = trainer(short, eight, folder)
     method = one.method
-    if isinstance(recipe.method, gan.Spec):
+    if isinstance(recipe.method, gan.Spec | CAPTIONED):
         start = distance(method, eight)
-        for _ in range(30):
+        for _ in range(30 if isinstance(recipe.method, gan.Spec) else 120):
             one.step()
         assert distance(method, eight) < start / 2
     elif isinstance(method, Validates):

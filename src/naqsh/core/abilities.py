@@ -113,6 +113,32 @@ class DrawsLabels(Protocol):
 
 
 @runtime_checkable
+class FollowsCaptions(Protocol):
+    """A method that makes images of what captions say.
+
+    Its `sample` draws the captions from those that it keeps, as captions' embeddings, with its
+    weights.
+    """
+
+    def keep_captions(self, captions: Tensor) -> None:
+        """Called before training with embeddings, float32 (N, d), from which `sample` draws."""
+        ...
+
+    def follow(self, noise: Noise, captions: Tensor) -> tuple[Tensor, ...]:
+        """Images of captions, one for each of the noise's streams, of every stage of the method.
+
+        Args:
+            noise: of N images; the same noise under another caption differs by the caption alone.
+            captions: embeddings, float32 with shape (N, d).
+
+        Returns:
+            float32 in [0, 1] with shape (N, C, H, W); the last stage's are the result, those of
+            stages before it may be smaller.
+        """
+        ...
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A method with more to see than samples, such as reconstructions or film strips."""
 

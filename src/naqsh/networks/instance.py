@@ -11,6 +11,8 @@ References:
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, group_norm
 
+_NORMALISES = nn.InstanceNorm2d | nn.BatchNorm1d | nn.BatchNorm2d
+
 
 class InstanceNorm(nn.InstanceNorm2d):
     """Each channel of each image to mean 0 and variance 1, in training and after it alike."""
@@ -43,9 +45,9 @@ class Transposed(nn.ConvTranspose2d):
 def initialise(network: nn.Module) -> None:
     """Weights from N(0, 0.02), scales of normalisation from N(1, 0.02), biases 0, as published."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.InstanceNorm2d) and module.affine:
+        elif isinstance(module, _NORMALISES) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:
             continue

@@ -15,7 +15,7 @@ from functools import partial
 
 import torch
 
-from naqsh.core.abilities import DrawsLabels, Validates
+from naqsh.core.abilities import DrawsLabels, FollowsCaptions, Validates
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.core.method import Method
 from naqsh.core.world import World, synchronise_batch_norm
@@ -31,7 +31,7 @@ from naqsh.training.ema import Average
 from naqsh.training.journal import Journal
 from naqsh.training.log import Display, NotFinite, Pending, check_weights
 from naqsh.training.quality import Quality
-from naqsh.training.rows import Batches
+from naqsh.training.rows import Batches, various_captions
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
 from naqsh.training.updates import Updates
@@ -81,6 +81,9 @@ class Trainer:
         self.method = method.to(world.device)
         if isinstance(method, DrawsLabels) and data.counts:
             method.count_labels(data.counts)
+        asked = data if shown is None else shown
+        if isinstance(method, FollowsCaptions) and asked.captions is not None:
+            method.keep_captions(various_captions(asked))
         world.broadcast(self.method)
         if world.size > 1:
             synchronise_batch_norm(self.method)

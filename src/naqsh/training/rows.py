@@ -65,6 +65,13 @@ def fixed(
     )
 
 
+def various_captions(data: DataSet) -> Tensor:
+    """One caption of each image, (N, d): the first of one, the second of the next, and so on."""
+    assert data.captions is not None
+    rows = np.arange(len(data))
+    return torch.from_numpy(data.captions[rows, rows % data.captions.shape[1]])
+
+
 class Others:
     """Chooses for each image another one, evenly among those of other classes.
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naqsh.core.abilities import Samples, Shows, Translates, Validates
+from naqsh.core.abilities import FollowsCaptions, Samples, Shows, Translates, Validates
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
 from naqsh.core.thinning import evenly
@@ -88,7 +88,7 @@ def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
 
 
 def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None) -> DataSet | None:
-    """The test images, for what translates: how it does on training images says little.
+    """The test images, for what translates or follows captions: training images say little of it.
 
     Args:
         recipe: what is trained.
@@ -99,7 +99,7 @@ def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None)
     Returns:
         None where there is no test split, and for other methods.
     """
-    if not isinstance(method, Translates):
+    if not isinstance(method, Translates | FollowsCaptions):
         return None
     here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=place))
     try:
