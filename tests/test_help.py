@@ -66,8 +66,9 @@ def test_the_verbs_are_all_there(capsys):
 def test_every_option_of_every_recipe_is_described(name):
     found = options.of(by_name(name))
     assert [o.name for o in found if len(o.about) < 8] == []
+    filled_in = {"method.first.method", "method.first.layout"}
     values = flat(by_name(name).to_dict())
-    assert set(values) == {o.name for o in found}
+    assert set(values) - filled_in == {o.name for o in found}
 
 
 @pytest.mark.parametrize("kind", methods.names())

@@ -18,6 +18,9 @@ from naqsh.recipes.recipe import Data, Recipe, Training, from_dict, from_yaml
 
 RECIPES = sorted(all_recipes())
 
+FILLED_IN = ("method.first.method", "method.first.layout")
+"""What of a run that another one stands on is not typed: training fills it in."""
+
 
 def spelled(value) -> Text:
     if isinstance(value, list):
@@ -60,14 +63,15 @@ def test_every_number_can_be_typed(name):
     recipe = by_name(name)
     if recipe.training.batch == 1:  # which has no parts, so that accumulate has one value
         recipe = recipe.override({"training.batch": 24})
-    leaves = flat(recipe.to_dict())
+    leaves = {key: value for key, value in flat(recipe.to_dict()).items() if key not in FILLED_IN}
     assert len(leaves) > 15
     typed = {key: spelled(value) for key, value in leaves.items()}
     assert recipe.override(typed) == recipe
     seen = {recipe.fingerprint()}
     for key, value in leaves.items():
         changed = recipe.override({key: Text(another(recipe, key, value))})
-        different = {k for k, v in flat(changed.to_dict()).items() if leaves.get(k) != v}
+        after = flat(changed.to_dict()).items()
+        different = {k for k, v in after if k not in FILLED_IN and leaves.get(k) != v}
         assert key in different
         assert key.endswith("kind") or different == {key}
         assert changed.fingerprint() not in seen
@@ -83,7 +87,7 @@ def another(recipe: Recipe, key: str, value) -> str:
     if isinstance(value, list):
         whole = all(isinstance(item, int) for item in value)
         return ",".join(str(item + 1 if whole else item / 2 + 0.01) for item in value) or "4"
-    if key in ("name", "data.name"):
+    if key in ("name", "data.name") or key.endswith((".run", ".sha256")):
         return f"{value}-2"
     if isinstance(value, str):
         with pytest.raises(NaqshError) as caught:

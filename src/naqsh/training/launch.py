@@ -74,7 +74,8 @@ def _train(
         cost = building.estimated(wanted, pictures.layout, world)
         method = building.build(wanted, pictures.layout)
         pictures = pictures if isinstance(method, Translates) else pictures.first_alone()
-        return pictures, place, cost, method, stages.to_show(wanted, place, method, data_home)
+        test = stages.to_show(wanted, place, method, data_home, pictures.encoder)
+        return pictures, place, cost, method, test
 
     pictures, place, cost, method, shown = world.together(prepared)
     if len(set(world.gathered(pictures.fingerprint))) > 1:
@@ -176,7 +177,7 @@ def _images(
 ) -> tuple["data.DataSet", str]:
     """The training images and the name under which they were found, those of `begun` if it is."""
     if begun is None or not folder.steps():
-        return load_data(wanted, "train", home), wanted.data.name
+        return load_data(wanted, "train", home, parents.encoder(wanted)), wanted.data.name
     given = wanted.data.name if wanted.data.name != begun.data.name else None
     found = origin.resume(wanted, folder, given, home)
     return found.images, found.recipe.data.name

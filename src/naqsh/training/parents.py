@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
 from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
@@ -52,6 +53,17 @@ def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
         )
         method = dataclasses.replace(method, **{name: known})
     return dataclasses.replace(wanted, method=method, training=_training(wanted, begun))
+
+
+def encoder(recipe: Recipe) -> TextEncoder | None:
+    """The text encoder of a run that the recipe names, so that both are told captions alike."""
+    if recipe.data.text == "none":
+        return None
+    for _, parent in _parents(recipe):
+        trained = open_trained(parent.run)
+        if trained.folder.text.exists():
+            return trained.encoder
+    return None
 
 
 def load(recipe: Recipe, method: Method) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naqsh.captions.encoder import TextEncoder
 from naqsh.core.abilities import FollowsCaptions, Samples, Shows, Translates, Validates
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import Noise, derive
@@ -87,7 +88,13 @@ def plan(training: Training, count: int, pictures_per_step: int) -> Plan:
     return Plan(total, frozenset(shown), count, pictures_per_step)
 
 
-def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None) -> DataSet | None:
+def to_show(
+    recipe: Recipe,
+    place: str,
+    method: Method,
+    home: Path | str | None,
+    encoder: TextEncoder | None = None,
+) -> DataSet | None:
     """The test images, for what translates or follows captions: training images say little of it.
 
     Args:
@@ -95,6 +102,7 @@ def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None)
         place: under which name its images were found.
         method: the recipe's.
         home: where named sets are looked for first.
+        encoder: of captions, if there is one.
 
     Returns:
         None where there is no test split, and for other methods.
@@ -103,7 +111,7 @@ def to_show(recipe: Recipe, place: str, method: Method, home: Path | str | None)
         return None
     here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=place))
     try:
-        return load_data(here, "test", home)
+        return load_data(here, "test", home, encoder)
     except NoTestSplit:
         return None
 
