@@ -9,14 +9,15 @@ from naqsh.metrics.classifier import (
     load_classifier,
     save_classifier,
 )
-from naqsh.metrics.evaluate import measure, named, require_enough
-from naqsh.metrics.extractors import NAMES, FunctionFeatures, Pixels, by_name
-from naqsh.metrics.features import FeatureExtractor, extract
+from naqsh.metrics.evaluate import applying, described, measure, named, require_enough
+from naqsh.metrics.extractors import NAMES, Coordinates, FunctionFeatures, Pixels, by_name
+from naqsh.metrics.features import FeatureExtractor, extract, modes_known, takes_points
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
 from naqsh.metrics.influence import Difference, Influence, difference
 from naqsh.metrics.kernel import kernel_distance, kernel_influence
 from naqsh.metrics.likelihood import Likelihood, likelihood
 from naqsh.metrics.manifold import density_coverage, precision_recall
+from naqsh.metrics.modes import Gaussians
 from naqsh.metrics.moments import Moments
 from naqsh.metrics.nearness import Nearness, nearest, nearness
 from naqsh.metrics.registry import METRICS, Tables, Value, declare
@@ -38,9 +39,11 @@ __all__ = [
     "SHIPPED",
     "Caution",
     "ClassifierFeatures",
+    "Coordinates",
     "Difference",
     "FeatureExtractor",
     "FunctionFeatures",
+    "Gaussians",
     "Influence",
     "Likelihood",
     "Measure",
@@ -50,11 +53,13 @@ __all__ = [
     "Speed",
     "Tables",
     "Value",
+    "applying",
     "by_name",
     "classifier_score",
     "compare",
     "declare",
     "density_coverage",
+    "described",
     "difference",
     "extract",
     "frechet_bootstrap",
@@ -68,6 +73,7 @@ __all__ = [
     "likelihood",
     "load_classifier",
     "measure",
+    "modes_known",
     "named",
     "nearest",
     "nearness",
@@ -75,4 +81,5 @@ __all__ = [
     "require_enough",
     "sampling_speed",
     "save_classifier",
+    "takes_points",
 ]

@@ -1,12 +1,24 @@
 """Several metrics of one pair of feature tables, each as a `Measure`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from naqsh.core.errors import NaqshError, one_of
-from naqsh.metrics import measures as measures  # declares what is known
+from naqsh.metrics import measures as measures  # these two declare what is known
+from naqsh.metrics import modes as modes
 from naqsh.metrics import registry
 from naqsh.metrics._arrays import Array, as_pair
-from naqsh.metrics.registry import DECLARED, METRICS, Declared, Tables, Value, called, kind
+from naqsh.metrics.features import FeatureExtractor, modes_known, takes_points
+from naqsh.metrics.registry import (
+    DECLARED,
+    METRICS,
+    Declared,
+    Modes,
+    Tables,
+    Value,
+    called,
+    kind,
+)
 from naqsh.metrics.result import Caution, Measure
 
 
@@ -33,6 +45,51 @@ def named(names: str | Iterable[str], more: Iterable[str] = ()) -> list[str]:
     return wanted
 
 
+def described(extractor: FeatureExtractor) -> dict[str, Any]:
+    """What :func:`measure` has to know of the features, by its names."""
+    return {
+        "features": extractor.name,
+        "fingerprint": extractor.fingerprint,
+        "points": takes_points(extractor),
+        "modes": modes_known(extractor),
+    }
+
+
+def applying(
+    names: Iterable[str], features: str, points: bool, modes: Modes | None, **_: object
+) -> list[str]:
+    """Metrics that have a meaning here, with ``all`` for what is measured of such data.
+
+    Of points ``all`` is what needs points or modes; what is of features may be asked for by name.
+
+    Args:
+        names: as :func:`named` gives them.
+        features: the extractor's name.
+        points: whether it takes points.
+        modes: those that it knows.
+
+    Raises:
+        NaqshError: one that is asked for by name has none.
+    """
+    there = {"features": True, "points": points, "modes": modes is not None}
+    needs = {declared.metric: declared.needs for declared in DECLARED.values()}
+    found = []
+    for name in names:
+        if name == "all":
+            usual = there | {"features": not points}
+            found += [metric for metric in METRICS if usual[needs[metric]]]
+        elif name in needs and not there[needs[name]]:
+            raise NaqshError(
+                f"{name} is measured of points in the plane, and features {features} are of images"
+                if needs[name] == "points"
+                else f"{name} needs data whose modes are known, such as ring, grid and "
+                f"stacked-mnist; features {features} know none"
+            )
+        else:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
 def measure(
     metrics: str | Iterable[str],
     real: Array,
@@ -44,6 +101,8 @@ def measure(
     reference_fingerprint: str | None = None,
     k: int = 5,
     seed: int = 0,
+    points: bool = False,
+    modes: Modes | None = None,
 ) -> list[Measure]:
     """Measure generated features against real ones.
 
@@ -58,22 +117,24 @@ def measure(
         reference_fingerprint: of the real images by content, where it is known.
         k: neighbours of precision, recall, density and coverage.
         seed: of the random division behind the extrapolation.
+        points: whether the features are coordinates of points.
+        modes: of the mixture that the real ones were drawn from, where it is known.
 
     Returns:
         ``frechet`` and ``frechet_infinity`` for "frechet", ``kernel`` for "kernel" (called ``fid``,
         ``fid_infinity`` and ``kid`` where `features` are "inception"), ``precision`` and ``recall``
-        for "pr", ``density`` and ``coverage`` for "dc"; in this order, however it is asked for.
+        for "pr", ``density`` and ``coverage`` for "dc", ``energy`` for "energy", ``modes``,
+        ``modes_twenty``, ``good`` and ``reverse_kl`` for "modes"; in this order, however it is
+        asked for.
 
     Raises:
-        NaqshError: an unknown name, too few rows, different columns, or numbers that are not
-            finite.
+        NaqshError: an unknown name, one that has no meaning here, too few rows, different columns,
+            or numbers that are not finite.
     """
-    asked = set(named(metrics)) if metrics else set()
-    if "all" in asked:
-        asked = set(METRICS)
+    asked = set(applying(named(metrics), features, points, modes)) if metrics else set()
     real, generated = as_pair(real, generated, 1)
     require_enough(asked, len(real), len(generated), reference, k)
-    tables = Tables(real, generated, k, seed)
+    tables = Tables(real, generated, k, seed, modes)
     depends = (len(real), len(generated), features, fingerprint, reference)
     found = []
     for declared in DECLARED.values():
@@ -105,7 +166,8 @@ def require_enough(
         reference: what the real images are, in words.
         k: neighbours of precision, recall, density and coverage.
     """
-    asked = set(METRICS) if "all" in asked else set(asked)
+    every = {declared.metric for declared in DECLARED.values() if declared.needs == "features"}
+    asked = every if "all" in asked else set(asked)
     fewest = min(generated if real is None else real, generated)
     for declared in DECLARED.values():
         least = k + 1 if declared.least is None else declared.least

@@ -9,6 +9,7 @@ from torch import Tensor
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.metrics import classifier
 from naqsh.metrics.features import FeatureExtractor
+from naqsh.metrics.modes import Gaussians
 from naqsh.metrics.untrained import RandomFeatures
 
 NAMES = ("digits", "inception", "mnist", "pixels", "random")
@@ -25,6 +26,28 @@ class Pixels:
     def __call__(self, images: Tensor) -> Tensor:
         """Uint8 images (N, C, H, W) to float32 (N, C * H * W)."""
         return images.flatten(start_dim=1).float() / 255
+
+
+class Coordinates:
+    """The coordinates of points in the plane.
+
+    Args:
+        name: of the set of points.
+        extent: coordinates reach from -extent to extent.
+        modes: of the mixture that the set was drawn from, where it is one.
+    """
+
+    dimension = 2
+    points = True
+
+    def __init__(self, name: str, extent: float, modes: Gaussians | None = None) -> None:
+        self.name, self.modes, self._extent = name, modes, extent
+        known = "" if modes is None else f"{modes.means.tolist()} {modes.sigma}"
+        self.fingerprint = hashlib.sha256(f"coordinates {extent} {known}".encode()).hexdigest()[:16]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Points in [0, 1] with shape (N, 2, 1, 1) to float32 (N, 2)."""
+        return ((2 * images.flatten(1).double() - 1) * self._extent).float()
 
 
 class FunctionFeatures:

@@ -17,6 +17,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.progress import Count
 from naqsh.metrics import _cache
 from naqsh.metrics._arrays import Array, as_tensor
+from naqsh.metrics.registry import Modes
 
 
 @runtime_checkable
@@ -58,7 +59,8 @@ def extract(
 
     Args:
         extractor: what computes them.
-        images: uint8 images with shape (N, C, H, W), N >= 1; may be memory-mapped.
+        images: uint8 images with shape (N, C, H, W), N >= 1; may be memory-mapped. Of points
+            float32 in [0, 1] with shape (N, 2, 1, 1).
         batch: images at a time.
         progress: called after each batch.
         cache: keep the result in the cache folder (``NAQSH_CACHE``, or ``~/.cache/naqsh``) under
@@ -71,7 +73,9 @@ def extract(
     Raises:
         NaqshError: something else than uint8 images, or features that are not finite.
     """
-    _check_pictures(images)
+    _check_pictures(extractor, images)
+    if len(images) == 0:
+        raise NaqshError("there are no images to take features of; give at least one")
     if batch < 1:
         raise NaqshError(f"cannot take {batch} images at a time; give a batch of at least 1")
     if not cache:
@@ -85,14 +89,32 @@ def extract(
     return features
 
 
-def _check_pictures(images: Array) -> None:
+def takes_points(extractor: FeatureExtractor) -> bool:
+    """Whether features are of points, float32 in [0, 1] with shape (N, 2, 1, 1), not of images."""
+    return bool(getattr(extractor, "points", False))
+
+
+def modes_known(extractor: FeatureExtractor) -> Modes | None:
+    """The modes that an extractor tells by its features, if it knows any."""
+    known: Modes | None = getattr(extractor, "modes", None)
+    return known
+
+
+def _check_pictures(extractor: FeatureExtractor, images: Array) -> None:
+    floats = images.dtype in (torch.float32, np.dtype(np.float32))
+    if floats and tuple(images.shape[1:]) == (2, 1, 1):
+        if takes_points(extractor):
+            return
+        raise NaqshError(
+            f"features {extractor.name} are of images, and these are points; leave --features out"
+        )
+    if takes_points(extractor):
+        raise NaqshError(f"features {extractor.name} are of points, and these are images")
     if images.ndim != 4 or images.dtype not in (torch.uint8, np.dtype(np.uint8)):
         raise NaqshError(
             f"features are of uint8 images with shape (N, C, H, W), got {images.dtype} with "
             f"shape {tuple(images.shape)}; scale [0, 1] by 255 and round"
         )
-    if len(images) == 0:
-        raise NaqshError("there are no images to take features of; give at least one")
 
 
 def _extract(

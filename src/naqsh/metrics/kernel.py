@@ -27,6 +27,7 @@ References:
     A Kernel Two-Sample Test (Gretton et al., 2012), JMLR 13, lemma 6.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,30 @@ from naqsh.metrics._arrays import Array, as_pair
 from naqsh.metrics.influence import Influence
 
 BLOCK = 1024
+
+
+class Kernel(NamedTuple):
+    """A symmetric function of two rows of features.
+
+    Attributes:
+        between: of every row of a (n, d) with every row of b (m, d), in float64, shape (n, m).
+        own: of each row with itself, shape (n,).
+    """
+
+    between: Callable[[Tensor, Tensor], Tensor]
+    own: Callable[[Tensor], Tensor]
+
+
+def _cubic(products: Tensor) -> Tensor:
+    shifted = products + 1
+    return shifted * shifted * shifted
+
+
+CUBIC = Kernel(
+    lambda a, b: _cubic((a @ b.T).div_(a.shape[1])),
+    lambda a: _cubic(a.square().sum(dim=1) / a.shape[1]),
+)
+"""KID's."""
 
 
 class KernelDistance(NamedTuple):
@@ -59,36 +84,32 @@ def kernel_distance(a: Array, b: Array) -> KernelDistance:
     return KernelDistance(value, influence.standard_error)
 
 
-def kernel_influence(real: Array, generated: Array) -> tuple[float, Influence]:
+def kernel_influence(
+    real: Array, generated: Array, kernel: Kernel = CUBIC
+) -> tuple[float, Influence]:
     """The kernel distance, and what each image does to it; arguments as for the distance."""
     x, y = as_pair(real, generated, 4, names=("first features", "second features"))
-    within_x, within_y = _means_within(x), _means_within(y)
-    across = _sums(x, y)
+    within_x, within_y = _means_within(x, kernel), _means_within(y, kernel)
+    across = _sums(x, y, kernel)
     to_y, to_x = across[0] / len(y), across[1] / len(x)
     value = within_x.mean() + within_y.mean() - 2 * to_y.mean()
     sides = [(2 * (within - to)) for within, to in ((within_x, to_y), (within_y, to_x))]
     return float(value), Influence(*((side - side.mean()).cpu().numpy() for side in sides))
 
 
-def _means_within(x: Tensor) -> Tensor:
+def _means_within(x: Tensor, kernel: Kernel) -> Tensor:
     """Of each row the mean kernel with the others, shape (n,)."""
-    squares = torch.cat([r.double().square().sum(dim=1) for r in torch.split(x, BLOCK)])
-    return (_sums(x, x)[0] - _cubic(squares / x.shape[1])) / (len(x) - 1)
+    own = torch.cat([kernel.own(rows.double()) for rows in torch.split(x, BLOCK)])
+    return (_sums(x, x, kernel)[0] - own) / (len(x) - 1)
 
 
-def _sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _sums(x: Tensor, y: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Of each row of x the sum of kernels with all of y, (n,), and the other way round, (m,)."""
     of_x = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     of_y = torch.zeros(len(y), dtype=torch.float64, device=x.device)
     for i, rows in enumerate(torch.split(x, BLOCK)):
         for j, columns in enumerate(torch.split(y, BLOCK)):
-            products = rows.double() @ columns.double().T
-            kernels = _cubic(products.div_(x.shape[1]))
+            kernels = kernel.between(rows.double(), columns.double())
             of_x[i * BLOCK : i * BLOCK + len(rows)] += kernels.sum(dim=1)
             of_y[j * BLOCK : j * BLOCK + len(columns)] += kernels.sum(dim=0)
     return of_x, of_y
-
-
-def _cubic(products: Tensor) -> Tensor:
-    shifted = products + 1
-    return shifted * shifted * shifted

@@ -1,5 +1,6 @@
 """The measures of two tables of features, in the order in which they are listed and kept."""
 
+from naqsh.metrics.energy import energy_influence
 from naqsh.metrics.frechet import frechet_distance_features
 from naqsh.metrics.influence import Influence
 from naqsh.metrics.kernel import kernel_influence
@@ -98,3 +99,9 @@ def density(tables: Tables) -> Value:
 def coverage(tables: Tables) -> Value:
     """How many real images have a generated one near, `naqsh.metrics.manifold`."""
     return Value(*tables.once(_manifold)["coverage"])
+
+
+@declare("energy", better="lower", title="energy distance", unbiased=True, least=4, needs="points")
+def energy(tables: Tables) -> Value:
+    """The energy distance of points, `naqsh.metrics.energy`."""
+    return Value(*energy_influence(tables.real, tables.generated))

@@ -14,7 +14,7 @@ by what they are, with the features beside them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -40,6 +40,25 @@ class Value(NamedTuple):
     cautious: bool = True
 
 
+class Modes(Protocol):
+    """Tells of which mode of a known mixture samples are, by their features."""
+
+    @property
+    def count(self) -> int:
+        """How many modes there are."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples are usually drawn to count them."""
+
+    @property
+    def may_miss(self) -> bool:
+        """Whether a sample may be of no mode."""
+
+    def of(self, features: Tensor) -> Tensor:
+        """The number of each row's mode, int64 with shape (N,); -1 where it is of none."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """What is measured.
@@ -49,12 +68,14 @@ class Tables:
         generated: features with shape (m, d).
         k: neighbours that a measure may ask for.
         seed: of random divisions.
+        modes: of the mixture that the real ones were drawn from, where it is known.
     """
 
     real: Tensor
     generated: Tensor
     k: int = 5
     seed: int = 0
+    modes: Modes | None = None
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -78,6 +99,10 @@ class Tables:
 
 Compute = Callable[[Tables], Value | None]
 
+Needs = Literal["features", "points", "modes"]
+"""What a measure is for: features of images, coordinates of points, or data whose modes are known.
+"""
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -96,6 +121,7 @@ class Declared:
     least: int | None
     caution: str | None
     ranked: bool
+    needs: Needs
 
 
 DECLARED: dict[str, Declared] = {}
@@ -119,8 +145,9 @@ def declare(
     least: int | None = 2,
     caution: str | None = None,
     ranked: bool = True,
+    needs: Needs = "features",
 ) -> Callable[[Compute], Compute]:
-    """Declare the function below as a measure; it gives None where there are too few images.
+    """Declare the function below as a measure; it gives None where it has no value.
 
     Args:
         name: in files and tables; texts have it under ``metrics``.
@@ -135,6 +162,7 @@ def declare(
         least: images that it needs on each side; None for more than k.
         caution: what few images do to it, by a name under ``cautions.kinds`` of the texts.
         ranked: whether comparisons rank by it.
+        needs: what it is for; what needs points or modes is not measured of other data.
 
     Raises:
         ValueError: the name is taken.
@@ -157,6 +185,7 @@ def declare(
             least,
             caution,
             ranked,
+            needs,
         )
         DECLARED[name] = measure
         if measure.metric not in METRICS:

@@ -25,6 +25,12 @@ from naqsh.report.sections import losses, remarks, tables
 from naqsh.report.words import Words
 from naqsh.runs import records
 
+RANKED = (
+    *(("frechet", ""), ("precision", "quality"), ("recall", "diversity")),
+    *(("energy", ""), ("good", "quality"), ("modes", "diversity")),
+)
+"""The measures whose ranks are told, and the corner of the trilemma that each is."""
+
 __all__ = ["FILE", "Comparison", "alike", "build", "cautions", "paragraphs", "read"]
 
 
@@ -191,13 +197,13 @@ def _ranks(words: Words, run: Facts, same: Sequence[Facts]) -> list[Markup]:
     """Where a run stands among those that were measured like it, measure by measure."""
     assert run.measured is not None
     said, corners = [], dict[str, int]()
-    for name, corner in (("frechet", ""), ("precision", "quality"), ("recall", "diversity")):
+    for name, corner in RANKED:
         rank = verdicts.rank(run, same, name)
         if rank is None:
             continue
         value, key = run.measured.values[name][0], f"families.{run.measured.called(name)}"
         said.append(words.text(key, value=value, rank=rank, count=len(same)))
-        if name == "frechet" and (like := verdicts.not_told_apart(run, same)):
+        if not corner and (like := verdicts.not_told_apart(run, same, name)):
             said.append(words.text("families.like", runs=words.listed(r.label for r in like)))
         if corner:
             corners[corner] = rank

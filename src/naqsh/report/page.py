@@ -57,6 +57,7 @@ def _lead(words: Words, run: Facts, *, several: bool) -> Markup:
         said = [words.text("lead.what_only", **known)]
     else:
         what = "lead.what_two" if known["second"] else "lead.what"
+        what = "lead.what_points" if run.of_points else what
         said = [words.text(what, **known | {"shape": words.shape(known["shape"])})]
     if run.records:
         said.append(words.text("lead.how_long", **known, time=words.time(known["seconds"])))

@@ -4,7 +4,7 @@ import torch
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.spec import Shape
-from naqsh.metrics import FeatureExtractor, extract
+from naqsh.metrics import FeatureExtractor, extract, takes_points
 
 
 def require_counts(*, n: int | None, batch: int, least: int = 2) -> None:
@@ -30,9 +30,8 @@ def require_fit(features: FeatureExtractor, *shapes: Shape) -> None:
         features: to measure by.
         shapes: of the images on either side, (C, H, W).
     """
-    lengths = [
-        extract(features, torch.zeros(1, *shape, dtype=torch.uint8)).shape[1] for shape in shapes
-    ]
+    kind = torch.float32 if takes_points(features) else torch.uint8
+    lengths = [extract(features, torch.zeros(1, *shape, dtype=kind)).shape[1] for shape in shapes]
     if len(set(lengths)) > 1:
         sizes = [f"{height}x{width}x{channels}" for channels, height, width in shapes]
         raise NaqshError(

@@ -19,7 +19,7 @@ from naqsh.core.noise import Noise, derive
 from naqsh.data import splits
 from naqsh.io import places
 from naqsh.io import png as pictures
-from naqsh.metrics import Likelihood, Nearness
+from naqsh.metrics import FeatureExtractor, Likelihood, Nearness
 from naqsh.metrics.registry import kind
 from naqsh.runs import influences, kept
 from naqsh.runs.sampling import sample_options
@@ -32,6 +32,9 @@ from naqsh.training.rows import seen
 
 SPLITS = ("test", "train")
 """The splits of a run's own images, as `reference` names them."""
+
+IMAGES, POINTS = 5000, 2500
+"""Samples that are drawn unless it is said otherwise."""
 
 NEAR = 100
 """Samples whose nearest training image is looked for, and as many test images."""
@@ -51,7 +54,7 @@ def evaluate(
     machine: Machine = Machine(),
     *,
     features: str | None = None,
-    n: int = 5000,
+    n: int | None = None,
     reference: str = "test",
     ranges: Sequence[tuple[float, float] | None] = (),
     keys: Sequence[str | None] = (),
@@ -66,10 +69,10 @@ def evaluate(
     Args:
         run: what is measured.
         names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
-            has.
+            has. Of data whose modes are known ``modes``, of points ``energy``.
         machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
-        n: images drawn.
+        n: images drawn; by default as many as :func:`usual` says.
         reference: the real images: ``test`` or ``train`` of the run's data set, or any other data
             set's name (with ``:test``), folder or file. Test images were not trained on, so they
             do not reward memorisation.
@@ -90,13 +93,19 @@ def evaluate(
     _require_known(reference)
     how = _reading(run, reference, ranges, keys, skip_broken)
     require_counts(n=n, batch=machine.batch)
+    of_points = method.shape[1:] == (1, 1)
     names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
     likely = _likelihood_wanted(run, names)
+    if NEAREST in names and of_points:
+        raise NaqshError(f"{NEAREST} is for images, and {run.recipe.data.name} has points")
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is refused before the work
     asked = [name for name in names if name not in OWN]
-    metrics.require_enough(asked, None, n)
+    if n is not None:
+        metrics.require_enough(asked, None, n)
     measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
+    asked = metrics.applying(asked, **metrics.described(measured_by))
+    n = n or usual(measured_by)
     require_fit(measured_by, method.shape)
     real, called, note = _reference(run, reference, how, data, machine.data_home)
     require_fit(measured_by, real.shape, method.shape)
@@ -110,8 +119,7 @@ def evaluate(
         asked,
         real_features,
         generated,
-        features=measured_by.name,
-        fingerprint=measured_by.fingerprint,
+        **metrics.described(measured_by),
         reference=called,
         reference_fingerprint=real.fingerprint,
         seed=machine.seed,
@@ -121,7 +129,8 @@ def evaluate(
         home = machine.data_home
         floor, no_floor = under(run, asked, measured_by, real, reference, n, data, home)
     likelihood = _likelihood(run, real, called, machine) if likely else None
-    near = look_near(run, drawn, machine, data) if {NEAREST, "all"} & set(names) else None
+    looked = {NEAREST, "all"} & set(names) and not of_points
+    near = look_near(run, drawn, machine, data) if looked else None
     speed = metrics.sampling_speed(
         lambda count: run.sample(count, batch=machine.batch, device=machine.device, **options),
         method.sampling_network,
@@ -146,6 +155,12 @@ def evaluate(
         of = {name: value for name, value in found[0].of.items() if name != "metric"}
         influences.write(run.folder.path, of, moved)
     return result
+
+
+def usual(features: FeatureExtractor) -> int:
+    """How many samples are drawn unless it is said: as the field does to count modes."""
+    known = metrics.modes_known(features)
+    return known.samples if known else POINTS if metrics.takes_points(features) else IMAGES
 
 
 def _require_known(reference: str) -> None:
@@ -243,15 +258,16 @@ def _likelihood(
     )
 
 
-def draw(run: Trained, n: int, machine: Machine, options: Mapping[str, Any]) -> Pixels:
-    """Samples as uint8, the form in which every generator's images are measured."""
+def draw(run: Trained, n: int, machine: Machine, options: Mapping[str, Any]) -> NDArray[Any]:
+    """Samples in the form in which they are measured: images as uint8, points as they are."""
     require_counts(n=n, batch=machine.batch)
-    parts: list[Pixels] = []
+    parts: list[NDArray[Any]] = []
     how: dict[str, Any] = {"seed": machine.seed, "batch": machine.batch, "device": machine.device}
     for first in range(0, n, machine.batch):
         count = min(machine.batch, n - first)
         images = run.sample(count, first=first, **how, **options)
-        parts.append(pictures.to_pixels(images.numpy()))
+        drawn = images.numpy()
+        parts.append(drawn if run.layout.extent else pictures.to_pixels(drawn))
         machine.progress("samples", first + count, n)
     return np.concatenate(parts)
 

@@ -72,7 +72,8 @@ def floor(
     Raises:
         NaqshError: there are too few images to measure.
     """
-    names = metrics.METRICS if "all" in names else names
+    about = metrics.described(features)
+    names = metrics.applying(names, **about)
     taken = other.some(n, SEED)
     of = {
         "features": features.fingerprint,
@@ -89,8 +90,7 @@ def floor(
             missing,
             metrics.extract(features, real.images, cache=True),
             metrics.extract(features, taken.images, cache=True),
-            features=features.name,
-            fingerprint=features.fingerprint,
+            **about,
             reference=reference,
             reference_fingerprint=real.fingerprint,
             seed=SEED,

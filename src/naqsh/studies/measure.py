@@ -6,11 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from naqsh import data, metrics
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
 from naqsh.data.dataset import Split
 from naqsh.data.holdout import NoTestSplit
+from naqsh.data.points import MIXTURES
 from naqsh.io import places
 from naqsh.methods.classifier import Classifier
 from naqsh.metrics import COVERS, ClassifierFeatures, FeatureExtractor, Measure
@@ -24,6 +27,9 @@ SPLITS = {"train": "training", "test": "test"}
 
 READ_WITH = {"range": (".npy", ".npz"), "key": (".npz",)}
 """The files that an option of reading is for, if there are any."""
+
+POINTS = [name for name, entry in data.CATALOG.items() if entry.extent]
+"""Sets of points, whose coordinates are features of the set's name."""
 
 T = TypeVar("T")
 
@@ -51,16 +57,22 @@ class Reading:
 
 def features_for(name: str) -> str:
     """The features that images of a data set are measured by unless others are asked for."""
-    return name if name in ("digits", "mnist") else "inception"
+    return name if name in (*metrics.SHIPPED, *POINTS) else "inception"
 
 
 def extractor(name: str, device: str = "cpu") -> FeatureExtractor:
     """A feature extractor by name, or of a classifier that the user trained: ``classifier:RUN``.
 
+    The coordinates of points have the name of their set, whose modes they know.
+
     Raises:
         NaqshError: an unknown name, weights that cannot be had, or a run of something else.
     """
     kind, colon, path = name.partition(":")
+    if name in POINTS:
+        known = MIXTURES.get(name)
+        modes = metrics.Gaussians(torch.tensor(known.means), known.sigma) if known else None
+        return metrics.Coordinates(name, data.CATALOG[name].extent, modes)
     if kind != "classifier" or not colon:
         return metrics.by_name(name, device)
     method = open_trained(path).method
@@ -138,8 +150,7 @@ def measure(
     return metrics.measure(
         names,
         *tables,
-        features=measured_by.name,
-        fingerprint=measured_by.fingerprint,
+        **metrics.described(measured_by),
         reference=called,
         seed=machine.seed,
     )

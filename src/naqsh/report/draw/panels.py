@@ -126,16 +126,20 @@ def picture(
     *,
     titled: bool = True,
     wanted: bool = True,
+    alt: str = "grids",
 ) -> Panel:
-    """A grid of images in at most `budget` bytes; where a wanted one is missing, it says so."""
+    """A grid of images in at most `budget` bytes; where a wanted one is missing, it says so.
+
+    Whoever does not see it is told what it is by the text of the figure `alt`.
+    """
     seen = title if titled else ""
     image = images.inline(path, budget) if path else None
     if image is None:
         missing = maker.words.text("figures.grids.missing") if wanted else ""
         return Panel(seen, Markup('<p class="missing">{}</p>').format(missing))
-    alt = maker.words.text("figures.grids.alt", title=Markup.escape(spoken(title)))
+    told = maker.words.text(f"figures.{alt}.alt", title=Markup.escape(spoken(title)))
     shown = Markup('<img src="{}" width="{}" height="{}" alt="{}">').format(
-        image.uri, image.width, image.height, alt
+        image.uri, image.width, image.height, told
     )
     return Panel(seen, shown, reduced=image.reduced)
 

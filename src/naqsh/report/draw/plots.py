@@ -44,14 +44,16 @@ def grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
         for run, stage in zip(runs, row, strict=True)
     ]
     notes = reduced(maker, panels)
-    return maker.figure("grids", panels, columns=columns(runs), small=True, notes=notes)
+    name = "points" if all(run.of_points for run in runs) else "grids"
+    return maker.figure(name, panels, columns=columns(runs), small=True, notes=notes)
 
 
 def last_grids(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     last = [(run, run.stages[-1]) for run in runs if run.stages and run.stages[-1].grid]
     panels = [_grid(maker, runs, run, stage, len(last)) for run, stage in last]
     notes = reduced(maker, panels)
-    return maker.figure("last_grids", panels, small=True, notes=notes)
+    name = "last_points" if all(run.of_points for run, _ in last) else "last_grids"
+    return maker.figure(name, panels, small=True, notes=notes)
 
 
 def _grid(
@@ -60,7 +62,8 @@ def _grid(
     """A run's samples at a stage, which it may not have reached, as one of so many files."""
     title = panel_title(maker, runs, run.label, stage_title(maker, stage))
     grid = run.grid(stage.grid) if stage and stage.grid else None
-    return picture(maker, title, grid, GRID_BYTES // files, wanted=stage is not None)
+    alt = "points" if run.of_points else "grids"
+    return picture(maker, title, grid, GRID_BYTES // files, wanted=stage is not None, alt=alt)
 
 
 def shown(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

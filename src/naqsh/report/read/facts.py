@@ -81,6 +81,11 @@ class Facts:
         return section(self.about, "data")
 
     @property
+    def of_points(self) -> bool:
+        """Whether it was trained on points in the plane."""
+        return list(self.data.get("shape") or ()) == [2, 1, 1]
+
+    @property
     def environment(self) -> dict[str, Any]:
         """What the run was run on."""
         return section(self.about, "environment")

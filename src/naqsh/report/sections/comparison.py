@@ -19,7 +19,7 @@ from naqsh.report.read.facts import Facts, section
 from naqsh.report.words import Words
 from naqsh.runs.records import Floor
 
-PLANES = (("recall", "precision"), ("coverage", "density"))
+PLANES = (("recall", "precision"), ("coverage", "density"), ("modes", "good"))
 """Pairs of measures: how much of the data is covered, and how good the images are."""
 
 ROWS = ("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from naqsh import data
+from naqsh import data, metrics
 from naqsh.core.abilities import Samples, Translates
 from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
@@ -20,6 +20,7 @@ from naqsh.runs.records.comparison import LEAST
 from naqsh.runs.trained import open_trained
 from naqsh.studies import ready, translation
 from naqsh.studies.comparison.plan import Member, N
+from naqsh.studies.evaluation import usual
 from naqsh.studies.floor import floor
 from naqsh.training.building import check
 
@@ -60,7 +61,8 @@ def settle(
             say(remark)
         return replace(plan, n=plan.n or N, features=by.name, data=data_name), members, None
     features = ready.features(plan.features, real, place, say)
-    n = plan.n or _agreed(members, features, real) or N
+    own = usual(features) if real.extent or metrics.modes_known(features) else N
+    n = plan.n or _agreed(members, features, real) or own
     settled = replace(plan, n=n, features=features.name, data=data_name)
     return settled, members, _floor(settled, members[0], features, real, home)
 
@@ -110,7 +112,7 @@ def _agreed(
     for member in members:
         if member.run:
             there = kept.evaluations(open_trained(member.run).folder).find(
-                metric=called("kernel", features.name),
+                metric=called("energy" if real.extent else "kernel", features.name),
                 fingerprint=features.fingerprint,
                 reference_fingerprint=real.fingerprint,
                 sampling={},

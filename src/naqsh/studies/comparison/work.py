@@ -8,19 +8,20 @@ What a comparison did stands in ``comparison.json`` of its folder; the runs are 
 """
 
 import contextlib
+import functools
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from naqsh import report
+from naqsh import metrics, report
 from naqsh.core.errors import Interrupted, NaqshError
 from naqsh.core.machine import Machine
 from naqsh.core.printable import shown
 from naqsh.core.progress import silent
 from naqsh.core.world import join
 from naqsh.io.files import make_folder, write_text
-from naqsh.metrics.registry import DECLARED, kind
+from naqsh.metrics.registry import get
 from naqsh.report.words import Words
 from naqsh.runs import kept, records, translating
 from naqsh.runs.folder import RunFolder
@@ -31,6 +32,7 @@ from naqsh.studies import evaluation, ready, translation
 from naqsh.studies.comparison import budget, checks
 from naqsh.studies.comparison import plan as planning
 from naqsh.studies.comparison.plan import Member
+from naqsh.studies.measure import extractor
 from naqsh.training.launch import train
 from naqsh.training.log import Counter
 
@@ -219,13 +221,19 @@ class _Work:
             for result in kept.evaluations(run.folder).find(**wanted)
             if steps.get(result.of["weights"]) == result.of["step"]
         ]
-        needed = {measure.name for measure in DECLARED.values() if measure.ranked}
         for result in reversed(found):
             own = {name: result.of[name] for name in ("seed", "weights", "step")}
             alike = [other for other in found if other.fits(**own)]
-            if {kind(other.of["metric"]) for other in alike} >= needed:
+            known = [get(str(other.of["metric"])) for other in alike]
+            if {measure.metric for measure in known if measure} >= self._needed:
                 return alike
         return []
+
+    @functools.cached_property
+    def _needed(self) -> set[str]:
+        """The metrics that each run is measured by."""
+        by = metrics.described(extractor(self.plan.features or ""))
+        return set(metrics.applying(["all"], **by))
 
 
 def _as_left(member: Member, there: dict[str, Entry]) -> Member:
