@@ -274,8 +274,12 @@ class GlobalBatchNorm(nn.Module):
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        scale: Tensor = self.weight * (variance + self.eps).rsqrt()
-        normalised: Tensor = centred * scale.view(shape) + self.bias.view(shape)
+        scale = (variance + self.eps).rsqrt()
+        if self.weight is not None:
+            scale = self.weight * scale
+        normalised = centred * scale.view(shape)
+        if self.bias is not None:
+            normalised = normalised + self.bias.view(shape)
         return normalised.to(given)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
+from naqsh.core.labels import Labels
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
@@ -26,8 +27,7 @@ from naqsh.core.precision import autocast, autocast_dtype
 from naqsh.core.spec import MethodSpec, Precision, Shape
 from naqsh.diffusion import strips
 from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
-from naqsh.diffusion.guidance import Guided
-from naqsh.diffusion.labels import Labels
+from naqsh.diffusion.guidance import Guided, drop
 from naqsh.diffusion.quarters import by_noise
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import SAMPLERS, Sampler, SamplerName
@@ -156,7 +156,9 @@ class Denoising(Method):
         return self._losses(batch, hidden=0.0)
 
     def _losses(self, batch: Batch, hidden: float) -> Losses:
-        labels = self.labels.of(batch, hidden)
+        labels = self.labels.of(batch)
+        if labels is not None and hidden:
+            labels = drop(labels, batch.noise, hidden, self.classes)
         losses, t = self.denoiser.loss(self.clean(batch), batch.noise, labels)
         quarters = by_noise(losses.detach(), t, self.spec.schedule)
         return {"total": losses.mean(), **quarters}

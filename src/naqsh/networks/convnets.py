@@ -17,9 +17,10 @@ from collections import OrderedDict
 from torch import nn
 
 from naqsh.core.spec import Shape
+from naqsh.networks.conditional import Chain, batch_norm
 
 
-def _quarter(shape: Shape) -> tuple[int, int]:
+def quarter(shape: Shape) -> tuple[int, int]:
     """Height and width of the coarsest features."""
     _, height, width = shape
     if height % 4 or width % 4:
@@ -27,33 +28,34 @@ def _quarter(shape: Shape) -> tuple[int, int]:
     return height // 4, width // 4
 
 
-def generator(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
+def generator(shape: Shape, latent: int, width: int = 1, classes: int = 0) -> Chain:
     """The generator of the MNIST systems, for any size.
 
     Args:
         shape: (C, H, W) of the images; H and W divide by 4.
         latent: size of the latent vector.
         width: factor on every number of channels; 1 is the network for 28x28 digits.
+        classes: how many labels its normalisation is told; 0 for none.
 
     Returns:
         latents with shape (N, latent) to images in [-1, 1] with shape (N, C, H, W). For 28x28x1
         the layers are those of the course's table; tanh then bounds the images.
     """
-    height, side = _quarter(shape)
+    height, side = quarter(shape)
     hidden, coarse, fine = 512 * width, 64 * width, 32 * width
     flat = coarse * height * side
-    return nn.Sequential(
+    return Chain(
         OrderedDict(
             linear1=nn.Linear(latent, hidden),
-            norm1=nn.BatchNorm1d(hidden),
+            norm1=batch_norm(hidden, classes, 1),
             relu1=nn.ReLU(inplace=True),
             linear2=nn.Linear(hidden, flat),
-            norm2=nn.BatchNorm1d(flat),
+            norm2=batch_norm(flat, classes, 1),
             relu2=nn.ReLU(inplace=True),
             reshape=nn.Unflatten(1, (coarse, height, side)),
             shuffle1=nn.PixelShuffle(2),
             conv1=nn.Conv2d(coarse // 4, fine, 3, padding=1),
-            norm3=nn.BatchNorm2d(fine),
+            norm3=batch_norm(fine, classes, 2),
             relu3=nn.ReLU(inplace=True),
             shuffle2=nn.PixelShuffle(2),
             conv2=nn.Conv2d(fine // 4, shape[0], 3, padding=1),
@@ -74,7 +76,7 @@ def discriminator(shape: Shape, width: int = 1) -> nn.Sequential:
     Returns:
         images with shape (N, C, H, W) to logits with shape (N,).
     """
-    height, side = _quarter(shape)
+    height, side = quarter(shape)
     fine, coarse, hidden = 32 * width, 64 * width, 512 * width
     return nn.Sequential(
         OrderedDict(

@@ -12,9 +12,13 @@ from collections import OrderedDict
 from torch import nn
 
 from naqsh.core.spec import Shape
+from naqsh.networks.conditional import Beside, Chain
 
 HIDDEN = 128
 """Units of a hidden layer at width 1."""
+
+EMBEDDING = 16
+"""Numbers that stand for a label."""
 
 
 def are_points(shape: Shape) -> bool:
@@ -22,28 +26,29 @@ def are_points(shape: Shape) -> bool:
     return shape[1:] == (1, 1)
 
 
-def generator(shape: Shape, latent: int, width: int = 1) -> nn.Sequential:
+def generator(shape: Shape, latent: int, width: int = 1, classes: int = 0) -> Chain:
     """A generator of points; nothing bounds them.
 
     Args:
         shape: (C, 1, 1) of the points.
         latent: size of the latent vector.
         width: factor on the units of both hidden layers.
+        classes: how many labels it is told, each by an embedding beside the latent; 0 for none.
 
     Returns:
         latents with shape (N, latent) to points with shape (N, C, 1, 1), mostly in [-1, 1].
     """
     hidden = HIDDEN * width
-    return nn.Sequential(
-        OrderedDict(
-            linear1=nn.Linear(latent, hidden),
-            relu1=nn.ReLU(inplace=True),
-            linear2=nn.Linear(hidden, hidden),
-            relu2=nn.ReLU(inplace=True),
-            linear3=nn.Linear(hidden, shape[0]),
-            point=nn.Unflatten(1, shape),
-        )
-    )
+    layers: dict[str, nn.Module] = {"label": Beside(classes, EMBEDDING)} if classes else {}
+    layers |= {
+        "linear1": nn.Linear(latent + (EMBEDDING if classes else 0), hidden),
+        "relu1": nn.ReLU(inplace=True),
+        "linear2": nn.Linear(hidden, hidden),
+        "relu2": nn.ReLU(inplace=True),
+        "linear3": nn.Linear(hidden, shape[0]),
+        "point": nn.Unflatten(1, shape),
+    }
+    return Chain(layers)
 
 
 def discriminator(shape: Shape, width: int = 1) -> nn.Sequential:

@@ -21,12 +21,12 @@ References:
 """
 
 import math
-from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from naqsh.core.spec import Shape
+from naqsh.networks.conditional import Chain, Labelled, batch_norm
 
 MULTIPLE = 8
 """What both sides divide by inside the networks."""
@@ -55,18 +55,24 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class Up(nn.Module):
-    """A block of the generator: (N, width, H, W) to (N, width, 2H, 2W)."""
+class Up(Labelled):
+    """A block of the generator: (N, width, H, W) to (N, width, 2H, 2W).
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: channels.
+        classes: how many labels its normalisation is told; 0 for none.
+    """
+
+    def __init__(self, width: int, classes: int = 0) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(width), _conv(width, width)
-        self.norm2, self.conv2 = nn.BatchNorm2d(width), _conv(width, width)
+        self.norm1, self.conv1 = batch_norm(width, classes, 2), _conv(width, width)
+        self.norm2, self.conv2 = batch_norm(width, classes, 2), _conv(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Both ways to twice the side, added."""
-        wide = interpolate(relu(self.norm1(x)), scale_factor=2)
-        y: Tensor = self.conv2(relu(self.norm2(self.conv1(wide))))
+        told = () if labels is None else (labels,)
+        wide = interpolate(relu(self.norm1(x, *told)), scale_factor=2)
+        y: Tensor = self.conv2(relu(self.norm2(self.conv1(wide), *told)))
         return y + interpolate(x, scale_factor=2)
 
 
@@ -96,13 +102,14 @@ class Down(nn.Module):
         return y + skipped
 
 
-def generator(shape: Shape, latent: int, width: int = 256) -> nn.Sequential:
+def generator(shape: Shape, latent: int, width: int = 256, classes: int = 0) -> Chain:
     """The generator.
 
     Args:
         shape: (C, H, W) of the images.
         latent: size of the latent vector.
         width: channels throughout.
+        classes: how many labels its normalisation is told; 0 for none.
 
     Returns:
         latents with shape (N, latent) to images in [-1, 1] with shape (N, C, H, W).
@@ -111,12 +118,12 @@ def generator(shape: Shape, latent: int, width: int = 256) -> nn.Sequential:
     across, down = (-(-side // MULTIPLE) for side in (shape[2], shape[1]))
     layers: dict[str, nn.Module] = {
         "linear": _linear(latent, width * down * across),
-        "norm1": nn.BatchNorm1d(width * down * across),
+        "norm1": batch_norm(width * down * across, classes, 1),
         "reshape": nn.Unflatten(1, (width, down, across)),
-        "up1": Up(width),
-        "up2": Up(width),
-        "up3": Up(width),
-        "norm2": nn.BatchNorm2d(width),
+        "up1": Up(width, classes),
+        "up2": Up(width, classes),
+        "up3": Up(width, classes),
+        "norm2": batch_norm(width, classes, 2),
         "relu": nn.ReLU(inplace=True),
         "conv": _conv(width, shape[0], gain=1.0),
         "tanh": nn.Tanh(),
@@ -124,7 +131,7 @@ def generator(shape: Shape, latent: int, width: int = 256) -> nn.Sequential:
     if any(border):
         left, right, top, bottom = border
         layers["cut"] = nn.ConstantPad2d((-left, -right, -top, -bottom), 0.0)
-    return nn.Sequential(OrderedDict(layers))
+    return Chain(layers)
 
 
 class Angles(nn.Module):

@@ -1,8 +1,4 @@
-"""The labels of a conditional model: hidden now and then in training, drawn in sampling.
-
-In training a label is replaced by "none" now and then, so that the same network also knows images
-of any class, which guidance needs (:mod:`naqsh.diffusion.guidance`).
-"""
+"""The labels of a conditional model: a batch's in training, drawn in sampling."""
 
 from collections.abc import Sequence
 
@@ -12,15 +8,13 @@ from torch import Tensor, nn
 from naqsh.core.batch import Batch
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.guidance import drop
 
 
 class Labels(nn.Module):
     """What labels a network is given.
 
     Args:
-        classes: how many there are, of which that number stands for none; 0 for a network that
-            takes no labels.
+        classes: how many there are; 0 for a network that takes no labels.
     """
 
     ends: Tensor | None
@@ -36,17 +30,12 @@ class Labels(nn.Module):
         ends = torch.tensor(counts, dtype=torch.float64).cumsum(0)
         self.ends = (ends / ends[-1]).to(device)
 
-    def of(self, batch: Batch, hidden: float) -> Tensor | None:
-        """The labels that the network is given of a batch, shape (N,).
-
-        Args:
-            batch: with labels where there are classes.
-            hidden: the chance that a label is replaced by none.
-        """
+    def of(self, batch: Batch) -> Tensor | None:
+        """The labels of a batch, shape (N,); None for a network that takes none."""
         if not self.classes:
             return None
         assert batch.labels is not None, "Spec.build refuses images without labels"
-        return drop(batch.labels, batch.noise, hidden, self.classes) if hidden else batch.labels
+        return batch.labels
 
     def draw(self, noise: Noise, label: int | None) -> Tensor | None:
         """The labels to draw images of, shape (N,).

@@ -1,0 +1,93 @@
+r"""Layers of generators that are told a label.
+
+In class-conditional batch normalisation the statistics are those of the whole batch, and the scale
+and shift that follow are a class's own, :math:`y = \gamma_c\,\hat x + \beta_c`. Where a generator
+has no normalisation, an embedding of the label stands beside the latent.
+
+A network is a :class:`Chain` of layers, of which those that are :class:`Labelled` take the labels.
+
+References:
+    A Learned Representation for Artistic Style (Dumoulin et al., 2017), arXiv:1610.07629, equation
+    5, with classes for styles.
+    cGANs with Projection Discriminator (Miyato and Koyama, 2018), arXiv:1802.05637, section 4.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class Labelled(nn.Module):
+    """A layer that takes labels, int64 with shape (N,), beside what it is given."""
+
+
+class Chain(nn.Sequential, Labelled):
+    """Layers one after another; labels go to those that take them."""
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer gives; `labels` as the labelled layers need them."""
+        for layer in self:
+            x = layer(x, labels) if isinstance(layer, Labelled) else layer(x)
+        return x
+
+
+class ClassNorm(Labelled):
+    """Batch normalisation whose scale and shift are a class's own.
+
+    Args:
+        norm: without scale and shift, of `features` channels.
+        features: channels.
+        classes: how many labels there are.
+    """
+
+    def __init__(self, norm: nn.Module, features: int, classes: int) -> None:
+        super().__init__()
+        self.norm = norm
+        self.table = nn.Embedding(classes, 2 * features)
+        scale, shift = self.table.weight.data.chunk(2, dim=1)
+        nn.init.ones_(scale)
+        nn.init.zeros_(shift)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """x with shape (N, features, ...), of these labels, to the same shape."""
+        shape = (*x.shape[:2], *(1,) * (x.dim() - 2))
+        scale, shift = self.table(labels).view(len(x), 2, -1).unbind(1)
+        told: Tensor = self.norm(x) * scale.view(shape) + shift.view(shape)
+        return told
+
+
+def batch_norm(features: int, classes: int, dimensions: int) -> nn.Module:
+    """Batch normalisation, class-conditional where there are classes.
+
+    Args:
+        features: channels of what comes.
+        classes: how many labels there are; 0 for none.
+        dimensions: 1 for shape (N, features), 2 for shape (N, features, H, W).
+    """
+    kind = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm1d
+    if not classes:
+        return kind(features)
+    return ClassNorm(kind(features, affine=False), features, classes)
+
+
+class Beside(Labelled):
+    """Puts an embedding of the label beside a latent.
+
+    Args:
+        classes: how many labels there are.
+        width: numbers in the embedding.
+    """
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(classes, width)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Latents with shape (N, d) to (N, d + width)."""
+        return torch.cat([latents, self.table(labels)], dim=1)
