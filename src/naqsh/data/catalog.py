@@ -5,6 +5,9 @@ The checksums are the ones the authors (CIFAR-10, Fashion-MNIST) publish or, for
 home no longer serves the files, the ones every mirror is checked against.
 
 References:
+    CUB-200-2011: The Caltech-UCSD Birds-200-2011 Dataset (Wah et al., 2011), CNS-TR-2011-001; its
+    captions: Learning Deep Representations of Fine-Grained Visual Descriptions (Reed et al., 2016),
+    arXiv:1605.05395.
     MNIST: LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/
     Fashion-MNIST (Xiao et al., 2017), arXiv:1708.07747.
     CIFAR-10: Learning Multiple Layers of Features from Tiny Images (Krizhevsky, 2009),
@@ -272,6 +275,19 @@ _ENTRIES = (
         how="rendered scenes of one or two coloured shapes with captions in English and Persian; "
         "five pairs of a colour and a shape are in test images alone",
         captions=4,
+    ),
+    Entry(
+        name="cub",
+        reader="cub",
+        shape=(3, 64, 64),
+        train=5994,
+        test=5788,
+        classes=(),
+        licence="for non-commercial research and education",
+        how="CUB-200-2011, birds of 200 species cut out by their boxes, ten captions each; not "
+        "downloaded: put the folder `CUB_200_2011` and, beside it, the captions' folder `text` "
+        "into NAQSH_DATA_HOME",
+        captions=10,
     ),
     _two_domains(
         "horse2zebra",

@@ -22,6 +22,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from naqsh.core.errors import NaqshError
 from naqsh.data import pixels
 
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels, of a part of an image."""
+
 Range = tuple[float, float] | None
 """The values that are black and white; None takes the range of the file's own type."""
 
@@ -115,6 +118,7 @@ def decode(
     size: int | None = None,
     range: Range = None,
     half: Literal["left", "right"] | None = None,
+    box: Box | None = None,
 ) -> Decoded:
     """One image as an array.
 
@@ -125,6 +129,7 @@ def decode(
         size: side to crop and resize to; None keeps its size.
         range: the values that become 0 and 255; None takes 0 and the largest of the file's type.
         half: which half of it; None takes all.
+        box: the part that is kept, before it is brought to a size; None takes all.
 
     Raises:
         NaqshError: it cannot be read, has too many pixels or pixels of no use, or halves that are
@@ -138,6 +143,8 @@ def decode(
             picture = _coloured(picture, wanted)
             if half is not None:
                 picture = _half(picture, half, name)
+            if box is not None:
+                picture = picture.crop(box)
             if size is not None:
                 picture = pixels.fit(picture, size)
             return Decoded(pixels.to_array(picture), *values)

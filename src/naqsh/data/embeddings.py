@@ -9,6 +9,9 @@ from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
 from naqsh.data.dataset import DataSet, Split
 
+PUBLISHED = "published"
+"""Embeddings that come with a set, which no encoder of ours makes."""
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -32,6 +35,10 @@ def with_captions(how: Embedding | None, split: Split, read: Callable[[Split], D
     """
     found = read(split)
     if how is None:
+        return found
+    if how.text == PUBLISHED:
+        if found.captions is None:
+            raise NaqshError(f"there are no published embeddings of the captions of {found.name}")
         return found
     if not found.texts:
         raise NaqshError(

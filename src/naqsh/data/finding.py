@@ -20,6 +20,7 @@ class Wanted:
     channels: int | None
     home: Path | None
     may_download: bool
+    text: str = "none"
 
     @property
     def count(self) -> int:

@@ -9,9 +9,9 @@ of equal size and time (`cp -p` can do it) goes unnoticed.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -43,6 +43,7 @@ class Options:
         range: the values that become black and white; None takes those of each file's type.
         skip_broken: leave out what cannot be read, instead of refusing it.
         half: of images that hold two side by side, which one is read; None reads all of it.
+        boxes: the part of an image that is kept, where it is not all; with a size.
         captions: read the captions that lie beside the images; see :mod:`naqsh.data.told`.
     """
 
@@ -52,6 +53,7 @@ class Options:
     skip_broken: bool = False
     half: Literal["left", "right"] | None = None
     captions: bool = False
+    boxes: Mapping[Path, decoding.Box] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,10 @@ def _decoded(
     """The images in chunks; what they show of the range of values goes to ``about["notes"]``."""
 
     def one(path: Path) -> Decoded:
-        return decoding.decode(path, str(path), channels, options.size, options.range, options.half)
+        box = options.boxes.get(path)
+        return decoding.decode(
+            path, str(path), channels, options.size, options.range, options.half, box
+        )
 
     errors: list[tuple[Path, NaqshError]] = []
     largest, top, cut = 0.0, 255.0, 0

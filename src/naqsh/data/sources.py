@@ -90,7 +90,8 @@ def load(
         crop: give the images in a larger size too, as :attr:`DataSet.wide`, from which those of
             training are cut; see :mod:`naqsh.data.crop`.
         text: how captions become embeddings, as :attr:`DataSet.captions`: the kind of an encoder,
-            see :mod:`naqsh.captions.encoder`; ``"none"`` makes none.
+            see :mod:`naqsh.captions.encoder`; ``"none"`` makes none, ``"published"`` takes those
+            that come with the set.
         text_size: numbers in an embedding.
         encoder: one that was fitted before; by default it is fitted on the training captions.
 
@@ -113,7 +114,7 @@ def load(
     embedding = None if text == "none" else embeddings.Embedding(text, text_size, encoder)
 
     def of_catalogue(part: Split) -> DataSet:
-        wanted = Wanted(CATALOG[source], part, size, channels, home, download)
+        wanted = Wanted(CATALOG[source], part, size, channels, home, download, text)
         found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
         return found if made is None else with_second(found, made)
 

@@ -53,10 +53,26 @@ def with_captions(folder: Path, listing: Listing, skip: bool) -> Listing:
         NaqshError: there are no captions, some images lack them, or a file of them is malformed.
     """
     table = _table(folder, listing)
-    found = _beside(listing) if table is None else _of_table(folder, listing, table)
+    if table is not None:
+        return completed(folder, listing, _of_table(folder, listing, table), str(table), skip)
+    where = f"{folder} ({listing.files[0].with_suffix('.txt').name}, captions.csv, …)"
+    return completed(folder, listing, _beside(listing), where, skip)
+
+
+def completed(
+    folder: Path, listing: Listing, found: dict[Path, list[str]], where: str, skip: bool
+) -> Listing:
+    """A listing with the captions found of its images; see :func:`with_captions`.
+
+    Args:
+        folder: above all of them.
+        listing: the images.
+        found: captions of each.
+        where: they were looked for, for messages.
+        skip: leave out images without a caption.
+    """
     lacking = [file for file in listing.files if not found.get(file)]
     if len(lacking) == len(listing.files):
-        where = table or f"{folder} ({listing.files[0].with_suffix('.txt').name}, captions.csv, …)"
         raise NaqshError(f"{where} has no caption of any image; leave data.text out, or write them")
     notes = listing.notes
     if lacking:

@@ -55,7 +55,8 @@ class Data:
         paired: which images of two domains belong together: those of equal names, or the left and
             the right half of each.
         second: make a second domain: half of the images inverted or coloured, or paired with edges.
-        text: what makes embeddings of captions; none leaves captions alone.
+        text: what makes embeddings of captions; none leaves captions alone, published takes those
+            that come with a set.
         text_size: numbers in the embedding of a caption.
     """
 
@@ -73,7 +74,7 @@ class Data:
     crop: bool = False
     paired: Literal["none", "names", "side-by-side"] = "none"
     second: Literal["none", "inverted", "coloured", "edges"] = "none"
-    text: Literal["none", "tfidf"] = "none"
+    text: Literal["none", "tfidf", "published"] = "none"
     text_size: int = 64
 
     def __post_init__(self) -> None:
