@@ -2,16 +2,17 @@
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from naqsh.core.errors import NaqshError
-from naqsh.io import inline
+from naqsh.io import inline, lettering
 from naqsh.io.files import make_folder, write_bytes
 
 Pixels = npt.NDArray[np.uint8]
@@ -99,9 +100,21 @@ def grid(pixels: Pixels, columns: int | None = None, background: int = 255) -> P
 
 def to_png(pixels: Pixels, caption: str = "") -> bytes:
     """An image (height, width, C) as PNG, with a caption under it."""
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if caption:
-        image = _captioned(image, caption)
+    return _encoded(_captioned(pixels, caption))
+
+
+def rows_to_png(rows: Sequence[tuple[Pixels, str]]) -> bytes:
+    """Images (height, width, C) one below the other as PNG, each with a caption under it."""
+    images = [_captioned(pixels, caption) for pixels, caption in rows]
+    size = max(image.width for image in images), sum(image.height for image in images)
+    sheet, top = Image.new("RGB", size, "white"), 0
+    for image in images:
+        sheet.paste(image, (0, top))
+        top += image.height
+    return _encoded(sheet)
+
+
+def _encoded(image: Image.Image) -> bytes:
     about = PngInfo()
     about.add_text("Software", "Naqsh")  # so that we know which files are ours to replace
     buffer = io.BytesIO()
@@ -109,24 +122,27 @@ def to_png(pixels: Pixels, caption: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def _captioned(image: Image.Image, caption: str) -> Image.Image:
-    font = ImageFont.load_default(size=14)
+def _captioned(pixels: Pixels, caption: str) -> Image.Image:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if not caption:
+        return image
+    font = lettering.font(caption, 14)
     lines = _wrapped(caption, font, image.width - 8)
     taller = Image.new(image.mode, (image.width, image.height + 20 * len(lines) + 6), "white")
     taller.paste(image)
     draw = ImageDraw.Draw(taller)
     for number, line in enumerate(lines):
-        draw.text((4, image.height + 4 + 20 * number), line, fill="black", font=font)
+        signs = lettering.drawn(line)
+        start = image.width - 4 - font.getlength(signs) if lettering.leftwards(caption) else 4
+        draw.text((start, image.height + 4 + 20 * number), signs, fill="black", font=font)
     return taller
 
 
-def _wrapped(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> list[str]:
+def _wrapped(text: str, font: lettering.Font, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width or not lines[-1]:
+        if font.getlength(lettering.drawn(longer)) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
