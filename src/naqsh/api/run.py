@@ -1,6 +1,6 @@
 """A run folder, opened: all that can be done with it from Python and a notebook."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from naqsh.core.machine import Machine
 from naqsh.core.progress import Progress, silent
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
-from naqsh.runs import given, sampling, translating, translations
+from naqsh.runs import captioned, given, sampling, translating, translations
 from naqsh.runs.sampling import SAMPLE_BATCH
 from naqsh.runs.trained import Trained
 
@@ -89,6 +89,58 @@ class Run(Trained):
         caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
         png.save_grid(path, pixels, caption, columns)
         return path
+
+    def sample_captions(
+        self,
+        captions: Sequence[str],
+        n: int = 1,
+        *,
+        seed: int = 0,
+        batch: int = SAMPLE_BATCH,
+        device: str = "cpu",
+    ) -> Tensor:
+        """Images of captions, of a run whose method follows them.
+
+        Args:
+            captions: sentences.
+            n: images of each; image k of a seed has the same noise under every caption.
+            seed: of the noise.
+            batch: how many at a time.
+            device: where they are made.
+
+        Returns:
+            float32 in [0, 1] with shape (captions, n, C, H, W), on the CPU.
+
+        Raises:
+            NaqshError: the run follows no captions, or one cannot be a caption.
+        """
+        embeddings, _ = captioned.embedded(self, captions)
+        sampling.require_room(len(captions) * n, self.method.shape, "take fewer at a time")
+        made = captioned.each(self, embeddings, n, Machine(ranks.place(device), batch, seed))
+        return torch.stack([stages[-1] for stages in made])
+
+    def save_captions(
+        self,
+        captions: Sequence[str],
+        n: int = 8,
+        *,
+        seed: int = 0,
+        batch: int = SAMPLE_BATCH,
+        device: str = "auto",
+        progress: Progress | None = None,
+        **where: Any,
+    ) -> "captioned.Saved":
+        """Write images of captions as rows with their captions under them.
+
+        Args:
+            captions: sentences.
+            n: images of each.
+            seed, batch, device: as for :meth:`sample_captions`.
+            progress: called with how many are drawn.
+            where: ``out``, ``folder`` and ``overwrite``; see :func:`naqsh.runs.captioned.save`.
+        """
+        machine = Machine(ranks.place(device), batch, seed, progress=progress or silent)
+        return captioned.save(self, captions, n, machine, **where)
 
     def translate(
         self,

@@ -1,0 +1,172 @@
+"""Images of captions that somebody typed: drawn by a run, and written as rows with their captions.
+
+Image k of a seed has the same noise under every caption, so that what differs between two rows is
+what the captions say.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from naqsh.captions.encoder import typed
+from naqsh.captions.sentences import checked
+from naqsh.core.abilities import FollowsCaptions
+from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
+from naqsh.core.method import Method
+from naqsh.core.noise import Noise, derive
+from naqsh.io import png
+from naqsh.io.files import make_folder, write_bytes
+from naqsh.io.foreign import read_text
+from naqsh.runs import sampling
+from naqsh.runs.trained import Trained
+
+MOST = 1000
+"""Captions at a time."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was written.
+
+    Attributes:
+        path: the file or folder.
+        notes: a sentence for each caption with words that the run's encoder never saw.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def from_file(path: Path) -> list[str]:
+    """The captions in a text file, one a line; lines without a letter are left out.
+
+    Raises:
+        NaqshError: it is no text, has no captions, or a line cannot be one.
+    """
+    found = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            try:
+                found.append(checked(line))
+            except NaqshError as error:
+                raise NaqshError(f"{path}, line {number}: {error}") from error
+    if not found:
+        raise NaqshError(f"{path} has no captions; write one a line")
+    return found
+
+
+def embedded(run: Trained, captions: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """Embeddings of captions, (N, d), and a sentence for each that has unknown words.
+
+    Raises:
+        NaqshError: the run follows no captions or has no encoder; or one cannot be a caption.
+    """
+    if not isinstance(run.method, FollowsCaptions):
+        raise NaqshError(
+            f"{run.recipe.name} follows no captions: it is of kind {run.recipe.method.kind}; take "
+            "a run of stackgan"
+        )
+    if not 1 <= len(captions) <= MOST:
+        raise NaqshError(f"need 1 to {MOST:,} captions, got {len(captions):,}")
+    embeddings, notes = typed(run.encoder, captions)
+    if embeddings.shape[1] != run.layout.caption:
+        raise NaqshError(
+            f"{run.folder.text} makes {embeddings.shape[1]} numbers of a caption, and the method "
+            f"takes {run.layout.caption}: they are of different runs"
+        )
+    return torch.from_numpy(embeddings), tuple(notes)
+
+
+def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator[Tensor]:
+    """The images of one caption after the other.
+
+    Args:
+        run: whose method follows captions.
+        embeddings: of the captions, shape (N, d).
+        n: images of each.
+        machine: where they are drawn; its seed is of the noise.
+
+    Returns:
+        for each caption float32 in [0, 1] with shape (stages, n, C, H, W), on the CPU: images of
+        stages before the last are brought to its size by repeating pixels.
+
+    Raises:
+        NaqshError: a number does not fit; at once.
+    """
+    method = run.method
+    assert isinstance(method, FollowsCaptions)
+    if n < 1 or machine.batch < 1:
+        raise NaqshError(f"need n and batch above 0, got {n} and {machine.batch}")
+    sampling.require_room(n, method.shape, "take fewer at a time")
+
+    def drawn() -> Iterator[Tensor]:
+        place = torch.device(machine.device)
+        method.to(place)
+        for number, embedding in enumerate(embeddings.to(place)):
+            parts = []
+            for first in range(0, n, machine.batch):
+                count = min(machine.batch, n - first)
+                noise = Noise(derive(machine.seed, "captioned"), count, first, place)
+                with torch.inference_mode():
+                    stages = method.follow(noise, embedding.expand(count, -1))
+                parts.append(torch.stack([_enlarged(s, method) for s in stages]).cpu())
+                machine.progress("samples", number * n + first + count, len(embeddings) * n)
+            yield torch.cat(parts, dim=1)
+
+    return drawn()
+
+
+def _enlarged(images: Tensor, method: Method) -> Tensor:
+    factor = method.shape[1] // images.shape[2]
+    return images.float().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+
+
+def save(
+    run: Trained,
+    captions: Sequence[str],
+    n: int,
+    machine: Machine,
+    *,
+    out: Path | str | None = None,
+    folder: Path | str | None = None,
+    overwrite: bool = False,
+) -> Saved:
+    """Write images of captions: as rows, each over its caption, or each as a PNG of its own.
+
+    In a row of two stages the second stands below the first.
+
+    Args:
+        run: whose method follows captions.
+        captions: sentences.
+        n: images of each.
+        machine: where they are drawn; its seed is of the noise.
+        out: the file of the rows; ``captions.png`` in the run folder by default.
+        folder: a new or empty folder for the last stage's images instead, those of one caption
+            after those of the one before.
+        overwrite: replace the images in the folder, or a file that Naqsh did not write.
+
+    Raises:
+        NaqshError: as :func:`embedded` and :func:`each`, or something stands where they should be
+            written.
+    """
+    embeddings, notes = embedded(run, captions)
+    path = Path(folder or out or run.folder.path / "captions.png")
+    sampling.require_target(path, bool(folder), overwrite or not (folder or out))
+    made = each(run, embeddings, n, machine)
+    if folder:
+        sampling.write_each(path, (stages[-1] for stages in made), overwrite)
+    else:
+        sampling.require_room(len(captions) * n, run.method.shape, "take fewer captions")
+        rows = [(sheet(stages), text) for stages, text in zip(made, captions, strict=True)]
+        make_folder(path.absolute().parent)
+        write_bytes(path, png.rows_to_png(rows))
+    return Saved(path, notes)
+
+
+def sheet(stages: Tensor) -> png.Pixels:
+    """Images (stages, n, C, H, W) as one, a line for each stage."""
+    return png.grid(png.to_pixels(stages.flatten(0, 1).numpy()), columns=stages.shape[1])
