@@ -8,12 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
+from naqsh import report
 from naqsh.api import Run
 from naqsh.captions import encoder as encoders
+from naqsh.captions.changes import changed
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
+from naqsh.core.noise import Noise, derive
 from naqsh.core.spec import Layout, Parent
+from naqsh.core.thinning import evenly
 from naqsh.data import DataSet
+from naqsh.io.files import rewrite_lines
+from naqsh.io.foreign import read_lines
 from naqsh.methods import gan, stackgan, stackgan2
 from naqsh.recipes.recipe import Data, Recipe, Training
 from naqsh.runs.folder import RunFolder
@@ -155,3 +161,53 @@ def test_an_encoder_of_another_run_is_refused(tmp_path: Path) -> None:
     opened.folder.text.unlink()
     with pytest.raises(NaqshError, match=r"has no text\.safetensors"):
         opened.sample_captions(["a disc"])
+
+
+def test_a_stage_draws_captions_of_test_images_and_changed_words(tmp_path: Path) -> None:
+    opened = run(tmp_path, stages=2)
+    (*_, stage) = read_lines(opened.folder.stages)
+    rows = stage["captions"]
+    data = told()
+    images = [evenly(len(data), 10)[row] for row in range(10)]
+    expected = [data.texts[image][row % 4] for row, image in enumerate(images)]
+    assert [row["text"] for row in rows["test"]] == expected
+    assert "changed" not in rows  # no caption has a colour
+    sheet = pixels(opened.folder.grids / rows["test"][3]["file"])
+    factor = 480 // (8 * 18 - 2)
+    real = sheet[: factor * 16 : factor, : factor * 16 : factor]
+    assert np.array_equal(real, data.images[images[3]].transpose(1, 2, 0))
+    noise = Noise(derive(0, "captions"), 7)
+    assert data.captions is not None
+    with torch.no_grad():
+        made = opened.method.follow(
+            noise, torch.from_numpy(data.captions[images[3], 3]).expand(7, -1)
+        )
+    lower = sheet[factor * 18 :: factor, ::factor]
+    own = (made[-1][4] * 255).round().byte().permute(1, 2, 0).numpy()
+    assert np.array_equal(lower[:, 18 * 5 : 18 * 5 + 16], own)
+
+
+def test_one_word_is_changed_for_each_other_that_is_known() -> None:
+    known = {"red", "green", "a", "قرمز", "آبی", "زرد"}
+    made = changed("a red disc on green", known.__contains__)
+    assert made == ["a red disc on green", "a green disc on green"]
+    assert changed("دایرهٔ آبی", known.__contains__) == ["دایرهٔ آبی", "دایرهٔ قرمز", "دایرهٔ زرد"]
+    assert changed("a disc", known.__contains__) == []
+    assert changed("a blue disc", lambda word: False) == []
+
+
+def test_reports_show_captions_as_texts(tmp_path: Path) -> None:
+    opened = run(tmp_path)
+    lines = read_lines(opened.folder.stages)
+    rows = lines[-1]["captions"]
+    rows["changed"] = [{"text": "<b>a red disc", "file": rows["test"][0]["file"]}]
+    rows["other"] = rows["changed"]
+    rewrite_lines(opened.folder.stages, lines)
+    for language in ("en", "fa"):
+        page = report.open(tmp_path, language=language)
+        assert {"captions_test", "captions_changed"} <= set(page.figures)
+        html = page.figure("captions_test").html
+        for row in rows["test"]:
+            assert f"<bdi>{row['text']}</bdi>" in html
+        assert html.count("<img") == 10
+        assert "<bdi>&lt;b&gt;a red disc</bdi>" in page.figure("captions_changed").html

@@ -230,7 +230,7 @@ def check_losses(method: stackgan.Stage, batch: Batch, fake: Tensor, kl: Tensor)
     # The networks compute in float32: about ten layers, each of sums of up to 500 products.
     near = {"rtol": 1e-3, "atol": 1e-4}
     torch.testing.assert_close(got["fooled"].double(), softplus(-made).mean(), **near)
-    torch.testing.assert_close(got["kl"].double(), kl, **near)
+    torch.testing.assert_close(got["condition_kl"].double(), kl, **near)
     total = softplus(-made).mean() + method.spec.kl * kl
     torch.testing.assert_close(got["total"].double(), total, **near)
     got = method.critic_losses(batch, 1)

@@ -162,7 +162,7 @@ class Stage(Method):
         self._fakes.keep(batch, step, fake)
         fooled = softplus(-self.critic.judge(self.critic.features(fake), captions)).mean()
         kl = condition.kl
-        losses = {"total": fooled + self.spec.kl * kl, "fooled": fooled, "kl": kl}
+        losses = {"total": fooled + self.spec.kl * kl, "fooled": fooled, "condition_kl": kl}
         if step % 10 == 0:  # it changes slowly, and is not free
             losses["diversity"] = torch.stack([variance(fake.detach()), variance(batch.images)])
         return losses

@@ -90,6 +90,7 @@ def state(words: Words, run: Facts) -> list[Markup]:
 
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     made = [*present([plots.grids(maker, runs)]), *plots.shown(maker, runs)]
+    made += plots.captioned(maker, runs)
     return made or [_absence(maker, runs, "grids")]
 
 

@@ -16,7 +16,6 @@ from naqsh.captions.sentences import checked
 from naqsh.core.abilities import FollowsCaptions
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
-from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
 from naqsh.io import png
 from naqsh.io.files import make_folder, write_bytes
@@ -112,17 +111,31 @@ def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator
                 count = min(machine.batch, n - first)
                 noise = Noise(derive(machine.seed, "captioned"), count, first, place)
                 with torch.inference_mode():
-                    stages = method.follow(noise, embedding.expand(count, -1))
-                parts.append(torch.stack([_enlarged(s, method) for s in stages]).cpu())
+                    parts.append(stacked(method, noise, embedding))
                 machine.progress("samples", number * n + first + count, len(embeddings) * n)
             yield torch.cat(parts, dim=1)
 
     return drawn()
 
 
-def _enlarged(images: Tensor, method: Method) -> Tensor:
-    factor = method.shape[1] // images.shape[2]
-    return images.float().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+def stacked(method: FollowsCaptions, noise: Noise, embedding: Tensor) -> Tensor:
+    """Images of one caption of every stage, brought to the last one's size by repeating pixels.
+
+    Args:
+        method: that follows captions.
+        noise: of N images.
+        embedding: of the caption, shape (d,).
+
+    Returns:
+        float32 in [0, 1] with shape (stages, N, C, H, W), on the CPU.
+    """
+    stages = method.follow(noise, embedding.expand(len(noise), -1))
+    factors = [stages[-1].shape[2] // images.shape[2] for images in stages]
+    large = [
+        images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        for images, factor in zip(stages, factors, strict=True)
+    ]
+    return torch.stack(large).cpu()
 
 
 def save(

@@ -28,7 +28,7 @@ from naqsh.io.scatter import save_scatter
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.origin import load as load_data
-from naqsh.training import message
+from naqsh.training import captioned, message
 from naqsh.training.astray import look
 from naqsh.training.log import apart, divided
 from naqsh.training.rows import fixed
@@ -153,6 +153,8 @@ def show(
         record["message"] = message.look(method, shown, seed, device)
     if isinstance(method, Shows):
         record["shown"] = _shown(method, shown, folder, step, seed, device)
+    if isinstance(method, FollowsCaptions):
+        record["captions"] = captioned.show(method, shown, folder, step, seed, device)
     return record
 
 

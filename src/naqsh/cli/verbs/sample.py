@@ -25,8 +25,7 @@ def add(verbs: Any) -> None:
         "  naqsh sample runs/gan-digits --n 10000 --folder fakes/\n"
         "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
         "  naqsh sample runs/edm-cifar10 --sampler heun --steps 18 --churn 40\n"
-        '  naqsh sample runs/stackgan-shapes-2 --caption "a small red circle above a blue star" '
-        "--n 8\n"
+        '  naqsh sample runs/stackgan-shapes-2 --caption "red circle above a star" --n 4\n'
         "what a run's method takes besides: `naqsh sample RUN --help`",
     )
     add_run(parser)

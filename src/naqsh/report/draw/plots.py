@@ -92,6 +92,28 @@ def shown(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     return present(made)
 
 
+def captioned(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """Images of captions at the last stage: a figure a kind and run, a panel a caption."""
+    made: list[Figure | None] = []
+    for number, run in enumerate(runs, 1):
+        for kind, rows in (run.stages[-1].captions or {} if run.stages else {}).items():
+            name = f"captions_{kind}"
+            if f"figures.{name}.caption" not in maker.words:
+                continue
+            share = GRID_BYTES // (2 * len(rows) or 1)
+            panels = [
+                picture(maker, Markup("<bdi>{}</bdi>").format(row.text), run.grid(row.file), share)
+                for row in rows
+            ]
+            notes = reduced(maker, panels)
+            how: dict[str, Any] = {"notes": notes, "columns": 2}
+            if len(runs) > 1:
+                of = maker.words.text("figures.captions_of", run=run.label)
+                how |= {"number": number, "notes": [of, *notes]}
+            made.append(maker.figure(name, panels, **how))
+    return present(made)
+
+
 def gradients(maker: Maker, runs: Sequence[Facts]) -> Figure | None:
     """Gradient norms of each phase's layers, one panel a phase and run on the phase's axes."""
     found = [(run, run.gradients()) for run in runs]

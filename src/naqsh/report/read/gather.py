@@ -164,4 +164,9 @@ def _stage(plain: Any) -> records.Stage:
     kept = records.read(records.Stage, plain)
     # Only the name counts: a folder from elsewhere must not make us read other files.
     files = {name: Path(file).name for name, file in (kept.shown or {}).items()}
-    return replace(kept, grid=Path(kept.grid).name if kept.grid else None, shown=files)
+    rows = {
+        kind: tuple(replace(row, file=Path(row.file).name) for row in several)
+        for kind, several in (kept.captions or {}).items()
+    }
+    grid = Path(kept.grid).name if kept.grid else None
+    return replace(kept, grid=grid, shown=files, captions=rows)

@@ -37,7 +37,13 @@ from naqsh.report.draw.panels import (
 from naqsh.report.maker import Maker
 from naqsh.report.read.facts import Curve, Facts, tail
 
-BESIDE = {"fake": "real", "set_point": "kl", "to_a": "to_b", "critic_b": "critic_a"}
+BESIDE = {
+    "fake": "real",
+    "wrong": "real",
+    "set_point": "kl",
+    "to_a": "to_b",
+    "critic_b": "critic_a",
+}
 """Terms drawn on the axes of another one."""
 
 CEILINGS = {"rotation_ceiling": "rotation_accuracy"}

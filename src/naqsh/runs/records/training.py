@@ -114,6 +114,14 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """A caption at a stage, and the file of images of it."""
+
+    text: str
+    file: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One line of ``stages.jsonl``.
 
@@ -123,6 +131,7 @@ class Stage:
         weights: of each phase.
         grid: the file of its samples, of a method that makes images.
         shown: files of what else the method shows, by name.
+        captions: rows of images of captions, by kind (`naqsh.training.captioned`).
         nearness: how far its samples lie from training images (`naqsh.training.astray`).
         message: what noise in translations does to the way back (`naqsh.training.message`).
         seen: images seen until then.
@@ -134,6 +143,7 @@ class Stage:
     weights: dict[str, Histogram] = field(default_factory=dict)
     grid: str | None = field(default=None, metadata=codec.SPARSE)
     shown: dict[str, str] | None = field(default=None, metadata=codec.SPARSE)
+    captions: dict[str, tuple[Captioned, ...]] | None = field(default=None, metadata=codec.SPARSE)
     nearness: dict[str, Any] | None = field(default=None, metadata=codec.SPARSE)
     message: dict[str, dict[str, float]] | None = field(default=None, metadata=codec.SPARSE)
     seen: int | None = field(default=None, metadata=codec.SPARSE)
