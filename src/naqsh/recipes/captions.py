@@ -33,3 +33,62 @@ def stackgan_shapes_2() -> Recipe:
         stackgan2.Spec(width=32, critic_width=16, blocks=2),
         Training(epochs=10, schedule="halved", halve_every=3),
     )
+
+
+@recipe
+def stackgan_cub_1() -> Recipe:
+    """StackGAN's stage I on birds with captions, 64x64 (Zhang et al., 2017); for a GPU.
+
+    The paper's hyperparameters, but for the text encoder: published embeddings are those of
+    ``--data.text published``, where they are at hand.
+    """
+    from naqsh.methods import stackgan
+
+    return Recipe(
+        "",
+        Data("cub", size=64, flip=True, text="tfidf", text_size=1024),
+        stackgan.Spec(),
+        Training(epochs=600, schedule="halved", halve_every=50),
+    )
+
+
+@recipe
+def stackgan_cub_2() -> Recipe:
+    """StackGAN's stage II on birds with captions, 256x256, on a run of stackgan-cub-1; for a GPU.
+
+    The paper's hyperparameters, as those of stage I.
+    """
+    from naqsh.methods import stackgan2
+
+    return Recipe(
+        "",
+        Data("cub", size=256, flip=True, text="tfidf", text_size=1024),
+        stackgan2.Spec(),
+        Training(epochs=600, schedule="halved", halve_every=100),
+    )
+
+
+@recipe
+def stackgan_cub_small_1() -> Recipe:
+    """StackGAN's stage I on birds with captions, 32x32 and narrower, for a laptop."""
+    from naqsh.methods import stackgan
+
+    return Recipe(
+        "",
+        Data("cub", size=32, flip=True, text="tfidf", text_size=256),
+        stackgan.Spec(width=32, critic_width=32),
+        Training(epochs=400, schedule="halved", halve_every=100),
+    )
+
+
+@recipe
+def stackgan_cub_small_2() -> Recipe:
+    """StackGAN's stage II on birds with captions, 64x64, on a run of stackgan-cub-small-1."""
+    from naqsh.methods import stackgan2
+
+    return Recipe(
+        "",
+        Data("cub", size=64, flip=True, text="tfidf", text_size=256),
+        stackgan2.Spec(width=32, critic_width=16, blocks=2),
+        Training(epochs=200, schedule="halved", halve_every=50),
+    )
