@@ -53,6 +53,10 @@ VERBS: dict[str, tuple[list[str], str]] = {
     ),
     "report": (["report", NAME], "گربه/report.html"),
     "export": (["export", NAME, "گ.zip"], "گ.zip"),
+    "failures": (
+        ["failures", "--data", "ring", "--only", "averaged", "--steps", "20", "--out", "گ"],
+        "گ/failures.json",
+    ),
     "tune": (
         ["tune", "gan-digits", "--trials", "1", "--epochs", "0.02", "--out", "گ", *CPU],
         "گ/best.yaml",

@@ -16,7 +16,7 @@ from naqsh.runs.sampling import described, sample_names
 
 VERBS = [
     *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound"),
-    *("detect", "report", "export", "compare", "tune"),
+    *("detect", "report", "export", "compare", "failures", "tune"),
 ]
 
 pytestmark = pytest.mark.usefixtures("alone")

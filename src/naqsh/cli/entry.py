@@ -32,6 +32,7 @@ VERBS = [
         "report",
         "export",
         "compare",
+        "failures",
         "tune",
     )
 ]

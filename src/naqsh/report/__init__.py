@@ -115,11 +115,13 @@ def __getattr__(name: str) -> type:
 
 
 def _document(folders: Sequence[Path], language: str) -> "Document":
-    from naqsh.report import comparison, page
+    from naqsh.report import comparison, failures, page
     from naqsh.report.read import gather
     from naqsh.report.words import Words
 
     words = Words(language)
+    if len(folders) == 1 and (folders[0] / failures.FILE).is_file():
+        return failures.build(folders[0], words)
     if len(folders) == 1 and (folders[0] / comparison.FILE).is_file():
         return comparison.build(comparison.read(folders[0]), words)
     return page.build(gather.read(folders), words)

@@ -6,10 +6,12 @@ A step's randomness is a function of (seed, step, phase, repeat) and its images 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.batch import Batch
 from naqsh.core.method import Method, Phase
 from naqsh.core.noise import derive
 from naqsh.core.precision import autocast, autocast_dtype
@@ -18,7 +20,13 @@ from naqsh.recipes.recipe import Training
 from naqsh.training import stages
 from naqsh.training.log import Pending
 from naqsh.training.optim import lr_factor
-from naqsh.training.rows import Batches
+
+
+class Stream(Protocol):
+    """Where updates find what they see; :class:`naqsh.training.rows.Batches` is one."""
+
+    def take(self, phase: str, step: int, repeat: int, part: int) -> Batch:
+        """Images and noise for one part of one update."""
 
 
 class Updates:
@@ -44,7 +52,7 @@ class Updates:
         training: Training,
         method: Method,
         phases: Sequence[Phase],
-        batches: Batches,
+        batches: Stream,
         pending: Pending,
         world: World,
         told: Callable[[], bool],

@@ -270,7 +270,7 @@ def _axes(words: Words, x: str, y: str = "", left: float = 0, height: float = SI
     axes = figure.add_subplot()
     axes.patch.set_visible(False)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(_ticks(words))
+        axis.set_major_formatter(ticks(words))
     axes.set_xlabel(words.plain(f"axes.{x}"))
     axes.set_ylabel(words.plain(f"axes.{y}") if y else "")
     return axes
@@ -287,7 +287,7 @@ def _logarithmic(
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log", nonpositive="mask")
     axis.set_major_locator(LogLocator(numticks=6))
-    axis.set_major_formatter(_ticks(words))
+    axis.set_major_formatter(ticks(words))
     axis.set_minor_locator(NullLocator())
     span = max(values) / min(values) if values else 100
     if span < 4:
@@ -296,5 +296,6 @@ def _logarithmic(
         axis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
 
 
-def _ticks(words: Words) -> FuncFormatter:
+def ticks(words: Words) -> FuncFormatter:
+    """How an axis writes its numbers."""
     return FuncFormatter(lambda value, position: words.tick(value))

@@ -10,6 +10,7 @@ and what does not fit is one line that names it. Nothing here needs PyTorch.
 ``detection``    ``detection.json``
 ``comparison``   ``comparison.json``
 ``translation``  ``translation.json``
+``failures``     ``failures.json``
 ===============  ==================================================================
 """
 
@@ -28,6 +29,16 @@ from naqsh.runs.records.detection import (
     Scorer,
     Spread,
     Suspects,
+)
+from naqsh.runs.records.failures import (
+    BINS,
+    Circle,
+    Course,
+    Density,
+    Failures,
+    Trial,
+    Tried,
+    Vanishing,
 )
 from naqsh.runs.records.measured import (
     Better,
@@ -67,6 +78,7 @@ from naqsh.runs.records.translation import (
 )
 
 __all__ = [
+    "BINS",
     "HIDDEN",
     "NOTICED",
     "OF_NOISE",
@@ -76,14 +88,18 @@ __all__ = [
     "Bound",
     "BoundOf",
     "Choice",
+    "Circle",
     "Comparison",
     "Conditions",
     "Constant",
+    "Course",
     "Data",
+    "Density",
     "Detection",
     "Disturbed",
     "Drawn",
     "Entry",
+    "Failures",
     "Floor",
     "Found",
     "Histogram",
@@ -110,6 +126,9 @@ __all__ = [
     "Suspects",
     "Translation",
     "TranslationOf",
+    "Trial",
+    "Tried",
+    "Vanishing",
     "checked",
     "known",
     "plain",

@@ -1,0 +1,34 @@
+"""How strong a generator's gradient stays while its discriminator becomes perfect.
+
+The generator keeps its first weights and the discriminator alone is trained, as in the experiment
+of Arjovsky and Bottou. The better it tells fakes, the weaker is the gradient that the minimax loss
+gives: that loss is flat where the discriminator is sure. The non-saturating loss was made against
+it, and a Wasserstein critic whose weights or gradients are bounded gives a gradient everywhere.
+
+References:
+    Towards Principled Methods for Training Generative Adversarial Networks (Arjovsky and Bottou,
+    2017), arXiv:1701.04862, section 2 and figure 2.
+"""
+
+from collections.abc import Sequence
+
+from naqsh.data import DataSet
+from naqsh.runs.records import Vanishing
+from naqsh.studies.failures.remedies import recipes
+from naqsh.studies.failures.side_by_side import SideBySide
+
+OBJECTIVES = ("minimax", "plain", "least-squares", "clipped", "gradient-penalty")
+"""The remedies whose losses are compared; the plain GAN's is non-saturating."""
+
+STEPS = (0, 10, 30, 100, 300, 1000)
+"""Of the discriminator, after which the gradient is measured."""
+
+
+def measured(remedy: str, data: DataSet, seeds: Sequence[int]) -> Vanishing:
+    """The gradient's norm by one remedy's losses, on the data and networks of the study."""
+    trained = SideBySide(recipes(data.name, remedy, seeds, STEPS[-1]), data, only="critic")
+    norms = []
+    for step in STEPS:
+        trained.advance(step)
+        norms.append(tuple(trained.gradient_norms("generator")))
+    return Vanishing(remedy, STEPS, tuple(norms))
