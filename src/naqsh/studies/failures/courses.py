@@ -4,13 +4,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from naqsh.data.points import Coordinates, Mixture
+from naqsh.metrics.modes import TWENTY, Gaussians
 from naqsh.runs.records import Course, Trial
-
-HELD = 20
-"""Good samples that a mode needs to be held."""
 
 
 def courses(
@@ -23,25 +22,26 @@ def courses(
         trial: whose seeds and fractions they are.
         mixture: what the data are drawn from.
     """
-    means = np.array(mixture.means)
+    means = torch.tensor(mixture.means, dtype=torch.float64)
+    good, nearest = (Gaussians(means, sigma) for sigma in (mixture.sigma, float("inf")))
     for n, seed in enumerate(trial.seeds):
-        found = {f: _of(means, 3 * mixture.sigma, samples[n]) for f, samples in seen.items()}
+        found = {f: _of(good, samples[n]) for f, samples in seen.items()}
         counts = [np.bincount(of[of >= 0], minlength=len(means)) for of in found.values()]
-        late = [_of(means, np.inf, seen[fraction][n]) for fraction in trial.late]
+        late = [_of(nearest, seen[fraction][n]) for fraction in trial.late]
         yield Course(
             seed,
             tuple(int((c >= 1).sum()) for c in counts),
-            tuple(int((c >= HELD).sum()) for c in counts),
+            tuple(int((c >= TWENTY).sum()) for c in counts),
             tuple(float((of >= 0).mean()) for of in found.values()),
             tuple(_reverse_kl(c) for c in counts),
             float(np.mean([(a != b).mean() for a, b in itertools.pairwise(late)])),
         )
 
 
-def _of(means: Coordinates, far: float, samples: Coordinates) -> NDArray[np.int64]:
-    """The nearest mode of each sample, -1 where it is farther."""
-    away = np.linalg.norm(samples[:, None] - means, axis=2)
-    return np.where(away.min(1) < far, away.argmin(1), -1)
+def _of(modes: Gaussians, samples: Coordinates) -> NDArray[np.int64]:
+    """The mode of each sample, -1 for none."""
+    found: NDArray[np.int64] = modes.of(torch.from_numpy(samples)).numpy()
+    return found
 
 
 def _reverse_kl(counts: NDArray[np.int64]) -> float | None:
