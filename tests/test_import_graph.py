@@ -15,14 +15,14 @@ import naqsh
 SOURCE = Path(naqsh.__file__).parent
 
 ROOMS = [  # from the bottom: each may import those before it
-    *("core", "io", "captions", "data", "networks", "flows", "diffusion", "adversarial"),
+    *("core", "io", "networks", "captions", "data", "flows", "diffusion", "adversarial"),
     *("metrics", "methods", "recipes"),
     *("runs", "training", "report", "studies", "api", "cli"),
 ]
 BESIDE = {  # what these may import of the rooms before them, where it is not all
     "core": set(),
     "io": {"core"},
-    "captions": {"core", "io"},
+    "captions": {"core", "io", "networks"},
     "data": {"core", "io", "captions"},
     "networks": {"core"},
     "flows": {"core", "networks"},

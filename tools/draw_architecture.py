@@ -37,7 +37,7 @@ PLACES = {
     "metrics": (4, 7, "functions of arrays"),
     "captions": (0, 8, "sentences, encoders"),
     "io": (0.5, 9, "files, PNG, downloads"),
-    "networks": (2.5, 8, "layers without a loss"),
+    "networks": (2.5, 9, "layers without a loss"),
     "core": (1.5, 10, "batch, method, noise"),
 }
 """Column and row of each room, from the left and the top, and a few words on it."""

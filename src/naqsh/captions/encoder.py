@@ -7,7 +7,7 @@ anything that is in it.
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from naqsh.io import headers
 from naqsh.io.files import whole_file
 from naqsh.io.values import MISFIT, from_json
 
-MODULES = {"tfidf": "tfidf"}
+MODULES = {"tfidf": "tfidf", "char-cnn-rnn": "char_cnn_rnn"}
 """The module of each kind of encoder; each has ``fit`` and ``restore``."""
 
 LARGEST = 4096
@@ -62,20 +62,26 @@ class TextEncoder(Protocol):
         ...
 
 
-def fit(kind: str, size: int, texts: Sequence[Sequence[str]]) -> TextEncoder:
+def fit(
+    kind: str,
+    size: int,
+    texts: Sequence[Sequence[str]],
+    images: Callable[[], NDArray[np.uint8]],
+) -> TextEncoder:
     """An encoder fitted on the captions of training images.
 
     Args:
         kind: out of `MODULES`.
         size: numbers in an embedding.
         texts: the captions of each image.
+        images: gives the images themselves, uint8 (N, 3, 32, 32), to those that learn from them.
 
     Raises:
         NaqshError: there is no such kind, or the captions are too few or too alike for `size`.
     """
     if not 1 <= size <= LARGEST:
         raise NaqshError(f"data.text_size must be 1 to {LARGEST:,}, got {size}")
-    made: TextEncoder = _module(kind).fit(size, texts)
+    made: TextEncoder = _module(kind).fit(size, texts, images)
     return made
 
 

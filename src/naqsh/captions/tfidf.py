@@ -141,8 +141,10 @@ def terms_of(text: str) -> list[str]:
     ]
 
 
-def fit(size: int, texts: Sequence[Sequence[str]]) -> TfIdf:
+def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfIdf:
     """An encoder of `size` dimensions, fitted on the different ones among the captions.
+
+    Of images it knows nothing.
 
     Raises:
         NaqshError: there are too few different captions or terms for so many dimensions.

@@ -1,13 +1,22 @@
 """Embeddings of a set's captions, by an encoder that knows its training captions alone."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
 
 from naqsh.captions import encoder as encoders
 from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
+from naqsh.data import cache, pixels
 from naqsh.data.dataset import DataSet, Split
+from naqsh.io import places
+
+_KEPT = 1
+"""Raised when an encoder fits otherwise than before."""
 
 PUBLISHED = "published"
 """Embeddings that come with a set, which no encoder of ours makes."""
@@ -47,18 +56,33 @@ def with_captions(how: Embedding | None, split: Split, read: Callable[[Split], D
     if how.encoder is not None:
         return found.encoded(how.encoder)
     whole = found if split == "train" else read("train")
-    return found.encoded(_fitted(how.text, how.text_size, whole.texts))
+    return found.encoded(_fitted(how.text, how.text_size, whole))
 
 
-def _fitted(kind: str, size: int, texts: Sequence[Sequence[str]]) -> TextEncoder:
-    """An encoder fitted on captions; the last one of this process is remembered."""
-    digest = hashlib.sha256(repr((kind, size, texts)).encode("utf-8", "backslashreplace"))
-    key = digest.hexdigest()
-    if key not in _REMEMBERED:
-        made = encoders.fit(kind, size, texts)
-        _REMEMBERED.clear()
-        _REMEMBERED[key] = made
-    return _REMEMBERED[key]
+def _fitted(kind: str, size: int, whole: DataSet) -> TextEncoder:
+    """An encoder fitted on a training split; once it is, the cache has it.
+
+    Raises:
+        NaqshError: the captions are of no use for it, or the cache cannot be written.
+    """
+    key = cache.key(kind, size, whole.fingerprint, _KEPT)
+    file = places.cache() / "encoders" / f"{key}.safetensors"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            if file.exists():
+                with contextlib.suppress(NaqshError):  # damaged: it is made again
+                    return encoders.read(file)
+            made = encoders.fit(kind, size, whole.texts, lambda: _small(whole.images))
+            encoders.write(file, made)
+            return made
+    except OSError as error:
+        raise NaqshError(
+            f"the cache {file.parent} cannot be written ({error.strerror or error}); set "
+            "NAQSH_CACHE to a folder that can"
+        ) from error
 
 
-_REMEMBERED: dict[str, TextEncoder] = {}
+def _small(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images as encoders learn from them, in colour and of 32x32."""
+    return pixels.resize(pixels.recolour(images, 3), 32)

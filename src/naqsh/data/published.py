@@ -99,17 +99,29 @@ class _Array:
         return found
 
 
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
-    if kind is not _Array:
-        raise ValueError("it makes an array of another kind")
-    return _Array()
+class _Reconstruct:
+    """Makes an empty array, in place of NumPy's function; a pickle can set nothing in it."""
+
+    __slots__ = ()
+
+    def __call__(self, kind: Any, shape: Any, code: Any) -> _Array:
+        if kind is not _Array:
+            raise ValueError("it makes an array of another kind")
+        return _Array()
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise ValueError("it changes a function")
 
 
-def _encode(text: str, encoding: str) -> bytes:
+class _Encode(_Reconstruct):
     """How pickles that Python 3 wrote for Python 2 hold bytes."""
-    if encoding != "latin1":
-        raise ValueError(f"bytes as {short(encoding)}")
-    return text.encode("latin1")
+
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str) -> bytes:  # type: ignore[override]
+        if encoding != "latin1":
+            raise ValueError(f"bytes as {short(encoding)}")
+        return text.encode("latin1")
 
 
 class _Reader(pickle.Unpickler):
@@ -117,11 +129,11 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
-            ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-            ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+            ("numpy.core.multiarray", "_reconstruct"): _Reconstruct(),
+            ("numpy._core.multiarray", "_reconstruct"): _Reconstruct(),
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _Kind,
-            ("_codecs", "encode"): _encode,
+            ("_codecs", "encode"): _Encode(),
         }
         if (module, name) not in known:
             raise NaqshError(

@@ -100,8 +100,41 @@ class Scene:
             return self
         return Scene(self.second, OPPOSITE[self.where], self.first, self.background)
 
+    def ordered(self) -> "Scene":
+        """Told from the upper or the left one of two objects: of two ways to tell it, one."""
+        return self.turned() if self.where in ("below", "right of") else self
+
+
+FACTORS = {
+    "where": (*PLACES, "above", "left of"),
+    "background": BACKGROUNDS,
+    **{
+        f"{name}{number}": values
+        for number in (1, 2)
+        for name, values in (("shape", SHAPES), ("colour", COLOURS), ("size", SIZES))
+    },
+}
+"""The values of each factor of a scene that is told in order; of two objects `where` is one of two.
+"""
 
 OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
+
+
+def told(scenes: Sequence[Scene]) -> dict[str, NDArray[np.int64]]:
+    """Scenes as numbers of values, in the order of :func:`Scene.ordered`; see `FACTORS`.
+
+    What a second object is, where there is none, is -1.
+    """
+    ordered = [scene.ordered() for scene in scenes]
+    columns: dict[str, list[int]] = {name: [] for name in FACTORS}
+    for scene in ordered:
+        columns["where"].append(FACTORS["where"].index(scene.where))
+        columns["background"].append(BACKGROUNDS.index(scene.background))
+        for number, thing in ((1, scene.first), (2, scene.second)):
+            for name, values in (("shape", SHAPES), ("colour", COLOURS), ("size", SIZES)):
+                value = -1 if thing is None else values.index(getattr(thing, name))
+                columns[f"{name}{number}"].append(value)
+    return {name: np.array(column, np.int64) for name, column in columns.items()}
 
 
 def numbers(purpose: str, split: str, count: int, each: int, seed: int = 0) -> NDArray[np.float64]:
@@ -111,8 +144,13 @@ def numbers(purpose: str, split: str, count: int, each: int, seed: int = 0) -> N
 
 
 def scenes(split: str, chance: NDArray[np.float64]) -> list[Scene]:
-    """The scenes of the first rows of a split, one for each of `chance`."""
-    trained = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in HELD_OUT]
+    """The scenes of the first rows of a split, one for each of `chance`.
+
+    Args:
+        split: ``"train"`` or ``"test"``; ``"all"`` has all pairs alike, for what judges a model.
+        chance: see :func:`numbers`.
+    """
+    trained = [(c, s) for c in COLOURS for s in SHAPES if split == "all" or (c, s) not in HELD_OUT]
     made = []
     for index, row in enumerate(chance):
         held_out = split == "test" and index % EVERY == EVERY - 1

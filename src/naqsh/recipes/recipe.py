@@ -74,7 +74,7 @@ class Data:
     crop: bool = False
     paired: Literal["none", "names", "side-by-side"] = "none"
     second: Literal["none", "inverted", "coloured", "edges"] = "none"
-    text: Literal["none", "tfidf", "published"] = "none"
+    text: Literal["none", "tfidf", "char-cnn-rnn", "published"] = "none"
     text_size: int = 64
 
     def __post_init__(self) -> None:
