@@ -167,6 +167,60 @@ class Nearest:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """The share of images that are as their caption says, of each factor and of all together.
+
+    Attributes:
+        n: images.
+        shape: of all objects.
+        colour: likewise.
+        size: likewise.
+        where: the place of one object, the relation of two.
+        background: its colour.
+        all: all of these at once.
+    """
+
+    n: int
+    shape: float
+    colour: float
+    size: float
+    where: float
+    background: float
+    all: float
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How well samples follow their captions.
+
+    Attributes:
+        n: samples, each of a caption of a test image.
+        whole: of all of them.
+        seen: of those whose pairs of a colour and a shape were trained on; None without any.
+        held_out: of those with a pair that no training image has.
+        ceiling: of real images under their own captions.
+        shuffled: of samples under each other's captions.
+        chance: of guesses.
+        precision: samples whose own caption is likelier than 99 others.
+        precision_hard: likelier than all that differ in one factor.
+        precision_ceiling: the first of real images.
+        precision_hard_ceiling: the second.
+    """
+
+    n: int
+    whole: Shares
+    seen: Shares | None
+    held_out: Shares | None
+    ceiling: Shares
+    shuffled: Shares
+    chance: Shares
+    precision: float | None
+    precision_hard: float
+    precision_ceiling: float | None
+    precision_hard_ceiling: float
+
+
+@dataclass(frozen=True)
 class Point:
     """One sampler in one number of steps, as ``samplers.json`` has it.
 
