@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.adversarial import penalties
+from naqsh.adversarial.diversity import variance
 from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
 from naqsh.methods import gan
-from naqsh.methods.gan import GAN, Spec, variance
+from naqsh.methods.gan import GAN, Spec
 from naqsh.networks import convnets
 
 REAL = torch.tensor([-40.0, -1.5, 0.3, 2.0, 60.0])

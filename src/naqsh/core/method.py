@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
@@ -39,6 +40,8 @@ class Phase:
         survey: for a loss that is no mean over images, but a function of means: the means that it
             needs, of one part of a batch. Where a batch is cut into parts it is called with each of
             them, without gradient, before the first loss.
+        trained_by: called once, before the first step, with the optimiser that takes the phase's
+            steps, for a loss that looks ahead through them; the trainer alone changes it.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Phase:
     every: int = 1
     after: Callable[[], None] | None = None
     survey: Callable[[Batch], Tensor] | None = None
+    trained_by: Callable[[torch.optim.Optimizer], None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """What the phase trains, each parameter once."""
@@ -77,10 +81,14 @@ class Method(nn.Module):
         shape: (C, H, W) of its images.
         value_range: what images are mapped to before a method sees them.
         log_prob_of: of what its `log_prob` is, if it has one.
+        group: images that its losses see as one; what they are given divides by it.
+        whole: whether its losses look at a whole batch, so that it may not be cut into parts.
     """
 
     value_range: tuple[float, float] = (-1.0, 1.0)
     log_prob_of: LogProbOf = "density"
+    group: int = 1
+    whole: bool = False
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

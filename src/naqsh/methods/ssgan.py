@@ -80,6 +80,8 @@ class Spec(gan.Spec):
         super().__post_init__()
         if min(self.alpha, self.beta) < 0:
             raise ValueError("alpha and beta must be at least 0")
+        if self.packing > 1:
+            raise ValueError("images are turned one by one and not in packs; leave packing out")
 
     def tiny(self) -> Self:
         """The same with narrow networks, for tests and quick looks."""
@@ -124,9 +126,9 @@ class SSGAN(gan.GAN):
         of = [self.classifier], self.ceiling_losses, self.spec.critic
         return [*super().phases(), Phase("ceiling", *of, repeats=self.spec.n_critic)]
 
-    def critic_losses(self, batch: Batch, step: int) -> Losses:
+    def judging(self, fakes: Tensor, batch: Batch) -> Losses:
         """The GAN's loss, then the cross-entropy of the angles of real images."""
-        losses = super().critic_losses(batch, step)
+        losses = super().judging(fakes, batch)
         if self.spec.beta:
             losses["rotation"], right = _told(self.critic, *turned(batch.images, batch.noise.first))
             losses["rotation_accuracy"] = right

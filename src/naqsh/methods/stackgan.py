@@ -32,13 +32,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from naqsh.adversarial.diversity import variance
 from naqsh.core.batch import Batch
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.once import OnceAStep
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec
-from naqsh.methods.gan import variance
 from naqsh.networks import stackgan
 from naqsh.networks.captions import Captions
 from naqsh.networks.stackgan import Condition, Upsample

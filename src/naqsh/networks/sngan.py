@@ -27,6 +27,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from naqsh.core.spec import Shape
 from naqsh.networks.conditional import Chain, Labelled, batch_norm
+from naqsh.networks.heads import Headed
 
 MULTIPLE = 8
 """What both sides divide by inside the networks."""
@@ -159,14 +160,9 @@ class Angles(nn.Module):
         return logits
 
 
-class Discriminator(Angles):
+class Discriminator(Angles, Headed):
     """The same network with a score beside the angles: the discriminator."""
 
     def __init__(self, shape: Shape, width: int = 128) -> None:
         super().__init__(shape, width)
         self.score = _linear(width, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1] with shape (N, C, H, W) to logits of being real, shape (N,)."""
-        scores: Tensor = self.score(self.features(images))
-        return scores.squeeze(1)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
+from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
-from naqsh.recipes.recipe import Recipe
+from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs.blueprint import blueprint
 from naqsh.runs.records import Layer
 
@@ -47,10 +48,14 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
         recipe: what would be trained.
         layout: the columns of its batches.
         ranks: processes that share a batch.
+
+    Raises:
+        ValueError: a network does not fit the images, or the losses not the parts of a batch.
     """
     method = blueprint(recipe, layout)
     method.train()
     micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
+    _refuse_parts(method, recipe.training, micro)
     networks: dict[str, list[Layer]] = {}
     own = {parameter.untyped_storage()._cdata for parameter in method.parameters()}
     kept, state = 0, 0
@@ -63,10 +68,10 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
         rows = _rows(phase.modules)
         hooks = [module.register_forward_hook(_note(layers, row)) for module, row in rows]
         # What backward keeps is a line in the batch's size: two small traces give it.
-        two, four = (_kept(phase.loss, _batch(layout, n), own) for n in (2, 4))
+        two, four = (_kept(phase.loss, _batch(layout, n * method.group), own) for n in (2, 4))
         if micro * ranks == 1:  # batch normalisation takes its statistics over all ranks
             _try_one(phase.loss, _batch(layout, 1))
-        kept = max(kept, two + (four - two) // 2 * (micro - 2))
+        kept = max(kept, two + (four - two) // 2 * (micro // method.group - 2))
         for hook in hooks:
             hook.remove()
         for _, row in rows:
@@ -78,6 +83,20 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
     copies = 3 if recipe.training.ema else 2
     parameters = sum(parameter.numel() for parameter in method.parameters())
     return Estimate(parameters, copies * weights + state + kept, networks)
+
+
+def _refuse_parts(method: Method, training: Training, micro: int) -> None:
+    """Refuse parts of a batch that a method's losses cannot be taken of."""
+    if method.whole and training.accumulate > 1:
+        raise ValueError(
+            "its losses compare the images of a whole batch, which may not be cut into parts; "
+            f"training.accumulate must be 1, got {training.accumulate}"
+        )
+    if micro % method.group:
+        raise ValueError(
+            f"its losses see {method.group} images at once, and {micro} do not divide into packs "
+            f"of as many; take another training.batch than {training.batch}"
+        )
 
 
 def _batch(layout: Layout, count: int) -> Batch:

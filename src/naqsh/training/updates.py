@@ -65,6 +65,9 @@ class Updates:
             phase.name: phase.optimizer.build(parameters)
             for phase, parameters in zip(phases, self._trained, strict=True)
         }
+        for phase in phases:
+            if phase.trained_by:
+                phase.trained_by(self.optimizers[phase.name])
         self.dtype = autocast_dtype(training.precision, world.device)
         self.stop: Tensor | None = None
 
