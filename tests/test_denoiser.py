@@ -11,10 +11,10 @@ from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser, combine, form
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import step_nats
-from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear
+from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Geometric, Linear
 
-KINDS = ["epsilon", "x0", "v", "velocity", "edm"]
-SCHEDULES = [Linear(), Cosine(50), EDM(), FlowMatching()]
+KINDS = ["epsilon", "x0", "v", "velocity", "score", "edm"]
+SCHEDULES = [Linear(), Cosine(50), Geometric(), EDM(), FlowMatching()]
 
 
 class Fixed(nn.Module):
@@ -117,6 +117,12 @@ def test_simple_loss_of_v_weighs_by_snr_plus_one():
     schedule = Linear(50)
     losses, of_x0, _ = losses_of("v", schedule, T)
     np.testing.assert_allclose(losses, (schedule.log_snr(T).exp() + 1) * of_x0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_weighs_to_the_error_of_the_noise_whatever_is_predicted(kind):
+    losses, _, of_epsilon = losses_of(kind, Linear(50), T, "noise")
+    np.testing.assert_allclose(losses, of_epsilon, rtol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,9 @@ from naqsh.diffusion.samplers import SAMPLERS, Ancestral, Ddim, Heun, SamplerNam
 from naqsh.diffusion.schedule import (
     EDM,
     Cosine,
+    Discrete,
     FlowMatching,
+    Geometric,
     Linear,
     Schedule,
     Spacing,
@@ -31,12 +33,13 @@ SCHEDULES = [
     Cosine(),
     Cosine(50),
     SqrtLinear(),
+    Geometric(40.0, 0.02, 60),
     EDM(),
     FlowMatching(),
     FlowMatching("normal", 3.0),
 ]
 SPACINGS: list[Spacing] = ["even", "quadratic", "karras", "log-snr"]
-KINDS: list[Parameterisation] = ["epsilon", "x0", "v", "velocity", "edm"]
+KINDS: list[Parameterisation] = ["epsilon", "x0", "v", "velocity", "score", "edm"]
 SOLVERS: list[SamplerName] = ["ddim", "euler", "heun", "dpm-solver++"]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
@@ -106,8 +109,9 @@ def test_what_the_network_predicts_changes_rounding_alone(
     schedule: Schedule, kind: Parameterisation, name: SamplerName
 ) -> None:
     least = float(schedule(schedule.end)[0])
-    if kind == "epsilon" and not least:
-        pytest.skip("refused: epsilon says nothing of the image there")
+    by_noise = kind in ("epsilon", "score")
+    if by_noise and not least:
+        pytest.skip("refused: the noise says nothing of the image there")
     exact = Gaussian(schedule)
     denoiser = Denoiser(Learnt(exact, kind), schedule, parameterisation=kind, variance="small")
     start = Noise(1, 6).normal(1, 2, 2) * schedule.prior
@@ -115,9 +119,9 @@ def test_what_the_network_predicts_changes_rounding_alone(
         SAMPLERS[name](12)(d, Noise(0, 6), (1, 2, 2), start=x)
         for d, x in ((denoiser, start), (exact, start.double()))
     )
-    # Float32's 6e-8 of numbers up to 4, divided by the signal where x0 comes from epsilon; the step
-    # keeps of x0 what its own signal is, below 0.2 where the divisor is below 1/200.
-    amplified = 0.2 / least if kind == "epsilon" else 1.0
+    # Float32's 6e-8 of numbers up to 4, divided by the signal where x0 comes from the noise; the
+    # step keeps of x0 what its own signal is, below 0.2 where the divisor is below 1/200.
+    amplified = 0.2 / least if by_noise else 1.0
     torch.testing.assert_close(mine.double(), best, rtol=0, atol=12 * 4 * 6e-8 * (4 + amplified))
 
 
@@ -192,7 +196,7 @@ def test_the_large_variance_is_exact_for_standard_normal_data(
         kept = step.of_x0 * alpha / (alpha**2 + sigma**2) + step.of_x
         variance = kept**2 * (alpha**2 + sigma**2) + step.widest
         assert float(variance) == pytest.approx(float(alpha_s**2 + sigma_s**2), rel=1e-9)
-        if not isinstance(schedule, EDM | FlowMatching):
+        if isinstance(schedule, Discrete):
             # Where variance is preserved it is DDPM's beta.
             assert float(step.widest) == pytest.approx(float(step.added), rel=1e-12)
 

@@ -13,6 +13,7 @@ from naqsh.diffusion.schedule import (
     Cosine,
     Discrete,
     FlowMatching,
+    Geometric,
     Linear,
     SqrtLinear,
 )
@@ -24,6 +25,7 @@ EVERY = [
     Cosine(),
     Cosine(25),
     SqrtLinear(),
+    Geometric(50.0, 0.01, 40),
     EDM(),
     FlowMatching(),
     FlowMatching("normal", 3.0),
@@ -90,7 +92,7 @@ def test_time_zero_is_clean_and_the_end_is_noise(schedule):
 @pytest.mark.parametrize("schedule", EVERY, ids=name)
 def test_log_snr_falls_and_has_its_inverse(schedule):
     t = torch.linspace(0.02, 0.98, 50, dtype=torch.float64) * schedule.end
-    t = t.clamp(min=1) if isinstance(schedule, Discrete) else t
+    t = t.clamp(min=1) if schedule.levels else t
     log_snr = schedule.log_snr(t)
     alpha, sigma = schedule(t)
     np.testing.assert_allclose(log_snr, 2 * (alpha / sigma).log(), rtol=1e-9, atol=1e-9)
@@ -105,6 +107,24 @@ def test_real_times_run_in_lines_through_whole_ones(schedule):
     middle = schedule.log_snr(torch.arange(1.5, schedule.steps))
     np.testing.assert_allclose(middle, (table[1:-1] + table[2:]) / 2, rtol=1e-12, atol=1e-12)
     assert torch.equal(schedule.time(table), torch.arange(schedule.steps + 1.0).clamp(1).double())
+
+
+def test_geometric_levels_are_ncsns():
+    schedule = Geometric(1.0, 0.01, 10)
+    alpha, sigma = schedule(torch.arange(11))
+    # As the paper's released code lists them.
+    assert alpha.tolist() == [1] * 11
+    told = [0, 0.01, 0.0167, 0.0278, 0.0464, 0.0774, 0.1292, 0.2154, 0.3594, 0.5995, 1]
+    np.testing.assert_allclose(sigma, told, atol=5e-5)
+    np.testing.assert_allclose(sigma[2:] / sigma[1:-1], schedule.ratio, rtol=1e-12)
+    # All levels are visited, as whole times but for rounding, which what a network embeds has not.
+    times = schedule.times(10)
+    np.testing.assert_allclose(times, torch.arange(10, -1, -1), atol=1e-9)
+    assert schedule.condition(times).tolist() == [*range(9, -1, -1), -1]
+    assert schedule.draw(Noise(0, 200)).unique().tolist() == list(range(1, 11))
+    # Some levels, from the most noise to the least.
+    sigma = schedule(schedule.times(4))[1]
+    np.testing.assert_allclose(sigma, [1, 0.01 ** (1 / 3), 0.01 ** (2 / 3), 0.01, 0], rtol=1e-9)
 
 
 def test_one_step_is_enough_for_a_schedule():
@@ -196,6 +216,9 @@ def test_what_a_network_embeds():
         lambda: EDM(least=81.0),
         lambda: EDM(rho=0.0),
         lambda: FlowMatching(shift=0.0),
+        lambda: Geometric(least=0.0),
+        lambda: Geometric(least=3.0),
+        lambda: Geometric(levels=1),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(make):

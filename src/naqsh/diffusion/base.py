@@ -105,7 +105,36 @@ class Schedule:
         return times
 
 
-class Discrete(Schedule):
+class Whole(Schedule):
+    """Schedules with levels of noise of their own, t = 1, 2, ..., of which training draws."""
+
+    @property
+    @abstractmethod
+    def levels(self) -> int:
+        """How many there are."""
+
+    @property
+    def end(self) -> float:
+        """The last level."""
+        return float(self.levels)
+
+    def draw(self, noise: Noise) -> Tensor:
+        """Whole times evenly from 1 to the last, int64 with shape (N,)."""
+        return noise.integers(self.levels) + 1
+
+    def condition(self, t: Tensor | float) -> Tensor:
+        """t - 1, for networks count the levels of noise from 0."""
+        return (as_tensor(t) - 1).float()
+
+    def _fitted(self, times: Tensor) -> Tensor:
+        """Whole times, no two alike."""
+        count = len(times) - 1
+        if count > self.levels:
+            raise NaqshError(f"need 1 to {self.levels} sampling steps, got {count}")
+        return torch.maximum(times.round(), torch.arange(count, -1, -1, device="cpu"))
+
+
+class Discrete(Whole):
     """Variance-preserving schedules of `steps` steps, each with its own betas."""
 
     steps: int
@@ -118,11 +147,6 @@ class Discrete(Schedule):
     def levels(self) -> int:
         """As many as steps."""
         return self.steps
-
-    @property
-    def end(self) -> float:
-        """The last step, T."""
-        return float(self.steps)
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -162,21 +186,6 @@ class Discrete(Schedule):
         low, high = rising[place - 1], rising[place.clamp(max=self.steps - 1)]
         part = (log_snr - low) / (high - low)
         return (self.steps - (place - 1) - part).nan_to_num(1.0).clamp(1, self.steps)
-
-    def draw(self, noise: Noise) -> Tensor:
-        """Whole times evenly from 1 to T, int64 with shape (N,)."""
-        return noise.integers(self.steps) + 1
-
-    def condition(self, t: Tensor | float) -> Tensor:
-        """t - 1, for networks count the T levels of noise from 0."""
-        return (as_tensor(t) - 1).float()
-
-    def _fitted(self, times: Tensor) -> Tensor:
-        """Whole times, no two alike."""
-        count = len(times) - 1
-        if count > self.steps:
-            raise NaqshError(f"need 1 to {self.steps} sampling steps, got {count}")
-        return torch.maximum(times.round(), torch.arange(count, -1, -1, device="cpu"))
 
 
 def as_tensor(number: Tensor | float) -> Tensor:

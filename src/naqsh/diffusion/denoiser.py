@@ -14,6 +14,7 @@ v        :math:`\alpha \epsilon - \sigma x_0`                    :math:`(\alpha 
                                                                  (\alpha^2 + \sigma^2)`
 velocity :math:`\epsilon - x_0`                                  :math:`(x_t - \sigma F) /
                                                                  (\alpha + \sigma)`
+score    :math:`-\epsilon/\sigma`                                 :math:`(x_t + \sigma^2 F)/\alpha`
 edm      :math:`(\sigma x_0 - \alpha s^2 \epsilon)/(s \sqrt p)`  :math:`(\alpha s^2 x_t + \sigma s
                                                                  \sqrt p\, F)/p`
 ======== ======================================================= ===================================
@@ -23,6 +24,8 @@ is :math:`w(t) \|F - F^\star\|^2 / D`, with
 
 * ``simple``: w = 1. This is DDPM's simple loss for epsilon, EDM's weights
   :math:`(\sigma^2 + s^2)/(\sigma s)^2` for edm, flow matching's loss for velocity;
+* ``noise``: what makes it the squared error of epsilon whatever F stands for; for the score this is
+  NCSN's :math:`\sigma^2`;
 * ``min-snr``: :math:`\min(\mathrm{SNR}, \gamma)` times the squared error of :math:`x_0`;
 * ``vlb``: no such square but T times the step's term of the variational bound in nats a number, so
   that its mean over the times is the bound but for the prior's term. It needs a schedule of whole
@@ -37,6 +40,7 @@ The interface::
     denoiser = Denoiser(network, schedule, parameterisation="epsilon", weighting="simple",
                         gamma=5.0, variance="large", sigma_data=0.5)
     prediction = denoiser(x_t, t, labels=None)   # t: float or (N,); .x0, .epsilon, .fraction
+    prediction.score(sigma)                      # gradient of the log-density of x_t
     losses, t = denoiser.loss(images, noise, labels=None)       # per image (N,), their times (N,)
     losses = denoiser.loss_at(images, t, noise, labels=None)    # at given times
 
@@ -52,6 +56,10 @@ References:
     Efficient Diffusion Training via Min-SNR Weighting Strategy (Hang et al., 2023),
     arXiv:2303.09556, equation 8.
     Flow Matching for Generative Modeling (Lipman et al., 2023), arXiv:2210.02747, equation 23.
+    Generative Modeling by Estimating Gradients of the Data Distribution (Song and Ermon, 2019),
+    arXiv:1907.05600, equations 5 and 6: the score, and weights sigma^2.
+    A Connection Between Score Matching and Denoising Autoencoders (Vincent, 2011),
+    doi:10.1162/NECO_a_00142.
 """
 
 import math
@@ -68,8 +76,8 @@ from naqsh.diffusion.process import q_sample, spread
 from naqsh.diffusion.reverse import Variance, step_nats
 from naqsh.diffusion.schedule import Schedule
 
-Parameterisation = Literal["epsilon", "x0", "v", "velocity", "edm"]
-Weighting = Literal["simple", "min-snr", "vlb"]
+Parameterisation = Literal["epsilon", "x0", "v", "velocity", "score", "edm"]
+Weighting = Literal["simple", "noise", "min-snr", "vlb"]
 
 HYBRID = 0.001
 """Weight of the bound beside the simple loss, where the variance is learnt."""
@@ -105,6 +113,8 @@ def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, sigma_data: float
     if kind == "velocity":
         p = alpha + sigma
         return Form((1 / p, -sigma / p), (1 / p, alpha / p), (-one, one))
+    if kind == "score":
+        return Form((1 / alpha, sigma**2 / alpha), (zero, -sigma), (zero, -1 / sigma))
     s = sigma_data
     p = alpha**2 * s**2 + sigma**2
     root = p.sqrt()
@@ -141,6 +151,17 @@ class Prediction:
     x0: Tensor
     epsilon: Tensor
     fraction: Tensor | None = None
+
+    def score(self, sigma: float | Tensor) -> Tensor:
+        r"""The gradient of the log-density of the noisy image, shape (N, C, H, W).
+
+        :math:`-\hat\epsilon / \sigma`, whatever the signal is: by x_t itself. By :math:`x_t /
+        \alpha`, an image that kept its signal, it is alpha times as much.
+
+        Args:
+            sigma: the noise in the noisy image, one for all or shape (N,).
+        """
+        return -self.epsilon / (spread(sigma, self.epsilon) if isinstance(sigma, Tensor) else sigma)
 
     def clipped(self, x_t: Tensor, alpha: float, sigma: float) -> "Prediction":
         """The clean image cut to [-1, 1], and the noise that is then in `x_t`."""
@@ -192,13 +213,13 @@ class Denoiser(nn.Module):
         bounded = weighting == "vlb" or variance == "learned"
         if bounded and schedule.levels is None:
             raise NaqshError(
-                f"the {name} schedule has no steps, so no bound to train by; use weighting simple "
-                "or min-snr, and variance small or large"
+                f"the {name} schedule has no steps, so no bound to train by; use weighting simple, "
+                "noise or min-snr, and variance small or large"
             )
-        if parameterisation == "epsilon" and float(schedule(schedule.end)[0]) == 0:
+        if parameterisation in ("epsilon", "score") and not float(schedule(schedule.end)[0]):
             raise NaqshError(
-                f"the {name} schedule ends in noise alone, where epsilon says nothing of the "
-                "image; use parameterisation velocity, v, x0 or edm"
+                f"the {name} schedule ends in noise alone, where {parameterisation} says nothing "
+                "of the image; use parameterisation velocity, v, x0 or edm"
             )
         self.network, self.schedule = network, schedule
         self.parameterisation: Parameterisation = parameterisation
@@ -253,6 +274,8 @@ class Denoiser(nn.Module):
             return self._bound(images, t, combine(maps.x0, x_t, output), fraction)
         errors = output - combine(maps.target, images, epsilon)
         losses = errors.square().flatten(1).mean(1)
+        if self.weighting == "noise":
+            losses = losses * (maps.epsilon[1] ** 2).to(losses)
         if self.weighting == "min-snr":
             snr = self.schedule.log_snr(t).exp().clamp(max=self.gamma)
             losses = losses * (snr * maps.x0[1] ** 2).to(losses)

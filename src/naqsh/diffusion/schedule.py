@@ -10,6 +10,8 @@ Time 0 is the clean image. The unit of time is each schedule's own:
   :math:`\alpha_t^2 = \bar\alpha_t = \prod_{s \le t} (1 - \beta_s)` and
   :math:`\alpha_t^2 + \sigma_t^2 = 1`. Between whole steps the log-SNR is a straight line, and that
   line goes on between 1 and 0;
+* :class:`Geometric`: levels, t = 1..L, whose noise rises by one factor while the signal is kept, as
+  in NCSN; between whole levels and below the first the log-SNR is a straight line too;
 * :class:`EDM`: the noise itself, :math:`\alpha_t = 1, \sigma_t = t`;
 * :class:`FlowMatching`: from 0 to 1, :math:`\alpha_t = 1 - t, \sigma_t = t`.
 
@@ -35,6 +37,8 @@ References:
     arXiv:2112.10752: the square root of beta rises evenly (released code).
     Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022),
     arXiv:2206.00364, equation 5 and table 1.
+    Generative Modeling by Estimating Gradients of the Data Distribution (Song and Ermon, 2019),
+    arXiv:1907.05600, section 4: geometric levels.
     Flow Matching for Generative Modeling (Lipman et al., 2023), arXiv:2210.02747, equation 20.
     Scaling Rectified Flow Transformers (Esser et al., 2024), arXiv:2403.03206, equation 23: shift.
 """
@@ -48,6 +52,7 @@ from torch import Tensor
 
 from naqsh.core.noise import Noise
 from naqsh.diffusion.base import Discrete, Schedule, Spacing, as_tensor
+from naqsh.diffusion.geometric import Geometric
 
 __all__ = [
     "EDM",
@@ -55,6 +60,7 @@ __all__ = [
     "Cosine",
     "Discrete",
     "FlowMatching",
+    "Geometric",
     "Linear",
     "Schedule",
     "Spacing",
@@ -244,7 +250,7 @@ class FlowMatching(Schedule):
         return self.shift * times / (1 + (self.shift - 1) * times)
 
 
-AnySchedule = Linear | Cosine | SqrtLinear | EDM | FlowMatching
+AnySchedule = Linear | Cosine | SqrtLinear | Geometric | EDM | FlowMatching
 """The schedules that a method's Spec may name, by a ``kind``."""
 
 
