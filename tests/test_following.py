@@ -1,14 +1,18 @@
 """How well images follow captions, where the right answer is known: of renderings themselves."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
+import naqsh
+from naqsh.cli import main
 from naqsh.core.errors import NaqshError
-from naqsh.data import scenes, sentences
+from naqsh.data import CATALOG, scenes, sentences
 from naqsh.data.scenes import Scene, Thing
 from naqsh.metrics import reading
+from naqsh.runs.origin import Found
 from naqsh.studies import following
 
 RED, BLUE = Thing("circle", "red", "small"), Thing("square", "blue", "large")
@@ -131,6 +135,56 @@ def test_captions_are_read_or_not():
     assert following.scenes_of(said) == [ONE]
     assert following.scenes_of([*said, "a bird"]) is None
     assert sentences.read(said[0]).language == "en"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """StackGAN's stage I after a step on a few scenes."""
+    with pytest.MonkeyPatch.context() as patch:
+        few = dataclasses.replace(CATALOG["shapes"], train=60, test=120)
+        patch.setitem(CATALOG, "shapes", few)
+        overrides = {"data.size": 16, "data.text_size": 8, "training.steps": 1}
+        overrides |= {"training.batch": 8, "method.width": 4, "method.critic_width": 4}
+        place = tmp_path_factory.mktemp("captions") / "run"
+        yield naqsh.train(
+            "stackgan-shapes-1", out=place, overrides=overrides, device="cpu", quiet=True
+        )
+
+
+def test_evaluate_tells_how_well_captions_are_followed(run, tmp_path, capsys):
+    found = run.evaluate(["captions", "frechet"], n=110).followed
+    assert found.n == found.whole.n == 110
+    assert found.ceiling.all > 0.7  # of 16 pixels, which are half of what the reader knows
+    assert found.whole.all < 0.2
+    assert found.precision is None or found.precision < 0.5
+    (kept,) = [
+        r
+        for r in json.loads(run.folder.evaluation.read_text())["results"]
+        if r["of"]["metric"] == "captions"
+    ]
+    assert kept["found"]["whole"]["all"] == found.whole.all
+    assert main(["evaluate", str(run.folder.path), "--metrics", "captions", "--n", "110"]) == 0
+    out = capsys.readouterr().out
+    assert "captions followed" in out
+    assert f"{found.whole.background:.3f}" in out
+    for language, title in (("en", "Place or relation"), ("fa", "جا یا رابطه")):
+        page = run.report(tmp_path / f"{language}.html", language=language).read_text("utf-8")
+        assert title in page
+        assert "table-followed" in page
+
+
+def test_captions_that_cannot_be_read_back_are_refused(run, finished):
+    with pytest.raises(NaqshError, match="follows no captions"):
+        naqsh.open(finished).evaluate("captions")
+    few = replace_texts(run.images("test").images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(run), "images", lambda *_: Found(few, None, run.recipe))
+        with pytest.raises(NaqshError, match="not of rendered scenes"):
+            run.evaluate("captions")
+
+
+def replace_texts(data):
+    return dataclasses.replace(data, texts=tuple(("a bird",) * 4 for _ in data.texts))
 
 
 def test_a_damaged_reader_is_one_line(tmp_path):

@@ -4,13 +4,19 @@ Everything here takes and gives tensors (numpy arrays are taken too) and knows n
 """
 
 from naqsh.metrics.classifier import (
-    SHIPPED,
     ClassifierFeatures,
     load_classifier,
     save_classifier,
 )
 from naqsh.metrics.evaluate import applying, described, measure, named, require_enough
-from naqsh.metrics.extractors import NAMES, Coordinates, FunctionFeatures, Pixels, by_name
+from naqsh.metrics.extractors import (
+    NAMES,
+    SHIPPED,
+    Coordinates,
+    FunctionFeatures,
+    Pixels,
+    by_name,
+)
 from naqsh.metrics.features import FeatureExtractor, extract, modes_known, takes_points
 from naqsh.metrics.frechet import frechet_distance, frechet_distance_features
 from naqsh.metrics.influence import Difference, Influence, difference

@@ -10,10 +10,14 @@ from naqsh.core.errors import NaqshError, one_of
 from naqsh.metrics import classifier
 from naqsh.metrics.features import FeatureExtractor
 from naqsh.metrics.modes import Gaussians
+from naqsh.metrics.reading import ReaderFeatures
 from naqsh.metrics.untrained import RandomFeatures
 
-NAMES = ("digits", "inception", "mnist", "pixels", "random")
+NAMES = ("digits", "inception", "mnist", "pixels", "random", "shapes")
 """What :func:`by_name` knows."""
+
+SHIPPED = (*classifier.SHIPPED, "shapes")
+"""Features of a data set of the same name, whose weights come with the package."""
 
 
 class Pixels:
@@ -94,6 +98,8 @@ def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
         return Pixels()
     if name == "random":
         return RandomFeatures(device)
+    if name == "shapes":
+        return ReaderFeatures(device)
     if name in classifier.SHIPPED:
         return classifier.shipped(name, device)
     if name == "inception":

@@ -13,13 +13,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from naqsh.core.errors import NaqshError
+from naqsh.metrics.features import network_fingerprint
 from naqsh.networks.reader import SIDE, Reader
 
 WEIGHTS = Path(__file__).parent / "weights" / "shapes.safetensors"
 
 Scores = NDArray[np.float32]
+
+
+class ReaderFeatures:
+    """What the reader makes of an image before it decides, a feature extractor.
+
+    Args:
+        device: where to compute.
+    """
+
+    name = "shapes"
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._reader = load().to(self._device)
+        self.dimension = 2 * self._reader.width
+        self.fingerprint = network_fingerprint(self._reader, "Reader", "[-1, 1], antialiased")
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features of uint8 images (N, 1 or 3, H, W) of any size, float32 (N, d)."""
+        seen = images.to(self._device).float().expand(-1, 3, -1, -1) / 127.5 - 1
+        if seen.shape[2:] != (SIDE, SIDE):
+            seen = interpolate(
+                seen, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+            )
+        features: Tensor = self._reader.trunk(seen)
+        return features
 
 
 def save(reader: Reader, path: Path, about: Mapping[str, str]) -> None:

@@ -103,7 +103,7 @@ def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
         lost = any(run.lost("evaluation.json") for run in runs)
         return [maker.paragraph(f"absences.{'lost' if lost else 'early'}.measured")]
     notes = [(run.label, remarks.beside(maker.words, measured)) for run, measured in found]
-    made = present([table, tables.likelihood(maker, runs)])
+    made = present([table, tables.followed(maker, found), tables.likelihood(maker, runs)])
     return [*made, *listings(notes, several=len(found) > 1)]
 
 

@@ -8,11 +8,13 @@ from naqsh.io import inline
 from naqsh.metrics import Likelihood, Measure, Nearness, Speed
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result
+from naqsh.studies import following
 from naqsh.studies.floor import Floor
 
 LIKELIHOOD = "likelihood"
 NEAREST = "nearest"
-OWN = (LIKELIHOOD, NEAREST)
+CAPTIONS = "captions"
+OWN = (LIKELIHOOD, NEAREST, CAPTIONS)
 """What is measured of a run beside the metrics of features."""
 
 FLOOR = "floor"
@@ -32,6 +34,7 @@ class Evaluation:
         sampling: options that the images were drawn with, where they are not the recipe's.
         likelihood: of the reference, where the method has one and it was asked for.
         nearness: of samples to the training images, where there are test images to compare with.
+        followed: how well samples follow captions, where these can be read back.
         notes: what a reader must know of the images that the run was measured against.
         floor: what real images come to when they are measured alike.
         no_floor: why there is none, where there are measures.
@@ -48,6 +51,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     floor: Floor | None = None
     no_floor: str | None = None
+    followed: records.Followed | None = None
 
     def _repr_html_(self) -> str:
         rows: list[tuple[object, ...]] = [
@@ -63,6 +67,8 @@ class Evaluation:
             rows.append(("likelihood", self.likelihood, "", ""))
         if self.nearness:
             rows.append(("nearest", self.nearness, "", ""))
+        if self.followed:
+            rows.append(("captions", following.told(self.followed), "", ""))
         for m in self.floor.measures if self.floor else ():
             of = f"{m.n_generated:,} real images instead of samples"
             rows.append((f"floor of {m.name}", f"{m.value:.4g}", "", of))
@@ -84,6 +90,7 @@ class Evaluation:
             "notes": list(self.notes),
             "floor": self.floor and self.floor.to_dict(),
             "no_floor": self.no_floor,
+            "captions": self.followed and records.plain(self.followed),
         }
 
 
@@ -107,6 +114,9 @@ def results(found: Evaluation, real: str, batch: int) -> list[Result]:
     if near := found.nearness:
         of = {"metric": NEAREST, "n": len(near.samples), **common}
         results.append(Result(of, records.checked(records.Nearest, near.to_dict()) | said))
+    if followed := found.followed:
+        of = {"metric": CAPTIONS, "n": followed.n, **common}
+        results.append(Result(of, records.plain(followed) | said))
     if floor := found.floor:
         first = results[0].of
         of = {name: first[name] for name in kept.MEASURE if name in first} | {"metric": FLOOR}

@@ -24,8 +24,9 @@ from naqsh.metrics.registry import kind
 from naqsh.runs import influences, kept
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
+from naqsh.studies import following
 from naqsh.studies.beforehand import require_counts, require_fit
-from naqsh.studies.evaluated import LIKELIHOOD, NEAREST, OWN, Evaluation, results
+from naqsh.studies.evaluated import CAPTIONS, LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
 from naqsh.studies.measure import Reading, extractor, features_for, for_each, images_of
 from naqsh.training.rows import seen
@@ -68,8 +69,8 @@ def evaluate(
 
     Args:
         run: what is measured.
-        names: out of ``frechet kernel pr dc likelihood nearest``, or ``all``: whatever the method
-            has. Of data whose modes are known ``modes``, of points ``energy``.
+        names: out of ``frechet kernel pr dc likelihood nearest captions``, or ``all``: whatever the
+            method has. Of data whose modes are known ``modes``, of points ``energy``.
         machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
         n: images drawn; by default as many as :func:`usual` says.
@@ -105,7 +106,7 @@ def evaluate(
         metrics.require_enough(asked, None, n)
     measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
     asked = metrics.applying(asked, **metrics.described(measured_by))
-    n = n or usual(measured_by)
+    given, n = n, n or usual(measured_by)
     require_fit(measured_by, method.shape)
     real, called, note = _reference(run, reference, how, data, machine.data_home)
     require_fit(measured_by, real.shape, method.shape)
@@ -129,6 +130,8 @@ def evaluate(
         home = machine.data_home
         floor, no_floor = under(run, asked, measured_by, real, reference, n, data, home)
     likelihood = _likelihood(run, real, called, machine) if likely else None
+    follows = CAPTIONS in names or ("all" in names and following.applies(run))
+    followed = following.measured(run, machine, given, data) if follows else None
     looked = {NEAREST, "all"} & set(names) and not of_points
     near = look_near(run, drawn, machine, data) if looked else None
     speed = metrics.sampling_speed(
@@ -148,6 +151,7 @@ def evaluate(
         notes=(note,) if note else (),
         floor=floor,
         no_floor=no_floor,
+        followed=followed,
     )
     found = results(result, real.fingerprint, machine.batch)
     store.keep(found)

@@ -18,14 +18,20 @@ References:
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from naqsh.core.seeds import derive
+from naqsh.core.abilities import FollowsCaptions
+from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
+from naqsh.core.noise import Noise, derive
 from naqsh.data import pixels, scenes, sentences
 from naqsh.data.scenes import FACTORS, Scene
+from naqsh.io import png as pictures
 from naqsh.metrics import reading
 from naqsh.networks.reader import SIDE
 from naqsh.runs import records
+from naqsh.runs.trained import Trained
 
 Indices = NDArray[np.int64]
 Truths = NDArray[np.bool_]
@@ -41,6 +47,51 @@ _THINGS = [[_NAMES.index(f"{name}{k}") for name in ("shape", "colour", "size")] 
 _WHERE, _BACKGROUND = _NAMES.index("where"), _NAMES.index("background")
 _TWO = len(scenes.PLACES)
 """From this value of `where` on there are two objects."""
+
+
+def measured(run: Trained, machine: Machine, n: int | None, data: str | None) -> records.Followed:
+    """How well a run's samples follow the captions of test images, one caption of each.
+
+    Args:
+        run: whose method follows captions.
+        machine: where images are made, and of which seed they are.
+        n: captions; all test images' by default.
+        data: where the run's data set is now, if it has moved.
+
+    Raises:
+        NaqshError: the method follows no captions, or they are not of rendered scenes.
+    """
+    if not isinstance(run.method, FollowsCaptions):
+        raise NaqshError(f"{run.recipe.name} follows no captions: there is nothing to read back")
+    test = run.images("test", data, machine.data_home).images
+    test = test if n is None else test.some(n, machine.seed)
+    which = np.arange(len(test)) % len(test.texts[0]) if test.texts else None
+    if which is None or test.captions is None:
+        raise NaqshError(f"{test.name} has no captions that are sentences")
+    said = [several[k] for several, k in zip(test.texts, which, strict=True)]
+    asked = scenes_of(said)
+    if asked is None:
+        raise NaqshError(
+            f"the captions of {test.name} are not of rendered scenes, so no reader can tell "
+            "whether images follow them; take the data set shapes"
+        )
+    codes = torch.from_numpy(test.captions[np.arange(len(test)), which])
+    place, method = torch.device(machine.device), run.method.to(machine.device)
+    assert isinstance(method, FollowsCaptions)
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, len(test), machine.batch):
+            some = codes[first : first + machine.batch].to(place)
+            noise = Noise(derive(machine.seed, "captions"), len(some), first, place)
+            parts.append(pictures.to_pixels(method.follow(noise, some)[-1].float().cpu().numpy()))
+            machine.progress("captions", first + len(some), len(test))
+    return study(np.concatenate(parts), test.images, asked, machine.seed)
+
+
+def applies(run: Trained) -> bool:
+    """Whether a run's captions may be of rendered scenes, as far as its recipe tells."""
+    of_scenes = run.recipe.data.name == "shapes" and run.recipe.data.channels != 1
+    return of_scenes and isinstance(run.method, FollowsCaptions)
 
 
 def scenes_of(captions: Iterable[str]) -> list[Scene] | None:
@@ -61,8 +112,10 @@ def study(
         seed: of the captions that stand beside.
     """
     reader, rows = reading.load(), table(asked)
-    seen = reading.scores(reader, pixels.resize(images, SIDE))
-    truth = reading.scores(reader, pixels.resize(real, SIDE))
+    seen, truth = (
+        reading.scores(reader, pixels.resize(pixels.recolour(those, 3), SIDE))
+        for those in (images, real)
+    )
     rng = np.random.default_rng(derive(seed, "captions of others"))
     held_out = np.array([_is_held_out(scene) for scene in asked])
     right = followed(rows, _likeliest(seen))
@@ -81,6 +134,30 @@ def study(
         precision_ceiling=_precision(truth, rows, rng),
         precision_hard_ceiling=_precision_hard(truth, rows),
     )
+
+
+def told(found: records.Followed) -> str:
+    """What was found, in lines for a terminal."""
+    head = f"{'captions followed':<24}" + "".join(f"{name:>12}" for name in (*SAID, "n"))
+    parts = {
+        "samples": found.whole,
+        "  seen combinations": found.seen,
+        "  held out": found.held_out,
+        "real images": found.ceiling,
+        "shuffled captions": found.shuffled,
+        "chance": found.chance,
+    }
+    lines = [head]
+    for name, shares in parts.items():
+        if shares is not None:
+            values = "".join(f"{getattr(shares, factor):>12.3f}" for factor in SAID)
+            lines.append(f"{name:<24}{values}{shares.n:>12,}")
+    hard = f"{found.precision_hard:.3f} (real images {found.precision_hard_ceiling:.3f})"
+    if found.precision is not None and found.precision_ceiling is not None:
+        easy = f"{found.precision:.3f} (real images {found.precision_ceiling:.3f})"
+        lines.append(f"R-precision among {OTHERS} captions of other scenes {easy}")
+    lines.append(f"R-precision among all that differ in one factor {hard}")
+    return "\n".join(lines)
 
 
 def table(asked: list[Scene]) -> Indices:

@@ -33,8 +33,8 @@ def add(verbs: Any) -> None:
         type=names,
         action=Several,
         default=["all"],
-        help="out of frechet kernel pr dc likelihood nearest all, modes where they are known and "
-        "energy of points; by Inception's features frechet is FID and kernel KID",
+        help="out of frechet kernel pr dc likelihood nearest captions all, modes where they are "
+        "known and energy of points; by Inception's features frechet is FID and kernel KID",
     )
     parser.add_argument(
         "--n", type=int, help="images drawn (default 5000; 2500 points, 26000 of stacked-mnist)"
@@ -54,7 +54,7 @@ def add(verbs: Any) -> None:
 def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import api as run
     from naqsh.runs import sampling, translating
-    from naqsh.studies import evaluation
+    from naqsh.studies import evaluation, following
     from naqsh.studies import measure as measuring
 
     trained = run.open(options.run, options.weights)
@@ -85,6 +85,8 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     print(result.speed)
     if result.nearness:
         print(result.nearness)
+    if result.followed:
+        print(following.told(result.followed))
     said = measuring.renamed(options.metrics, result.measures)
     if result.no_floor:
         said.append(f"no floor: {result.no_floor}")

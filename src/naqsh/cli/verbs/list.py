@@ -10,6 +10,7 @@ from naqsh.cli.parsing import none_left, verb
 FEATURES = {
     "digits": "a small classifier of the digits set; weights come with the package",
     "mnist": "a small classifier of MNIST; weights come with the package",
+    "shapes": "a small reader of rendered scenes, of any size; weights come with the package",
     "inception": "Inception-v3 as in pytorch-fid; weights are downloaded at first use, 92 MB",
     "pixels": "the pixels themselves; a baseline",
     "random": "filters that were never trained: colours and textures of any images; no weights",

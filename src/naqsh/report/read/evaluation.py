@@ -14,7 +14,7 @@ from naqsh.runs.results import Result, groups
 Values = dict[str, tuple[float, records.Interval | None]]
 """Measures with their 95 % intervals, by kind (``frechet`` also where it is called FID)."""
 
-OTHERS = ("likelihood", "speed", "nearest", "floor")
+OTHERS = ("likelihood", "speed", "nearest", "floor", "captions")
 """Results of an evaluation that are no measures of samples against real images."""
 
 
@@ -41,6 +41,7 @@ class Measured:
         likelihood: of real images, where the method has one.
         nearest: how near samples lie to training images, where that was looked at.
         floor: what real images come to when they are measured alike, where that is known.
+        followed: how well samples follow captions, where that can be read off them.
     """
 
     of: dict[str, Any]
@@ -54,6 +55,7 @@ class Measured:
     likelihood: Likelihood | None
     nearest: dict[str, Any] | None
     floor: records.Floor | None
+    followed: records.Followed | None = None
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -83,6 +85,7 @@ class Measured:
             "likelihood": self.likelihood and vars(self.likelihood),
             "nearest": self.nearest,
             "floor": plain_floor(self.floor),
+            "captions": self.followed and records.plain(self.followed),
         }
 
     def called(self, name: str) -> str:
@@ -155,6 +158,9 @@ def _evaluation(
         raise ValueError("it has measures without the speed of sampling")
     near = [nearness.parse(r.found) for r in others["nearest"] if r.fits(**drawn)]
     floors = [records.read(records.Floor, r.found) for r in others["floor"] if r.fits(**alike)]
+    followed = [
+        records.read(records.Followed, r.found) for r in others["captions"] if r.fits(**drawn)
+    ]
     return Measured(
         of,
         about,
@@ -167,6 +173,7 @@ def _evaluation(
         next((likelihood for r, likelihood in reversed(likely) if r.fits(**weights)), None),
         near[-1] if near else None,
         floors[-1] if floors else None,
+        followed[-1] if followed else None,
     )
 
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from naqsh.core.measured import Caution
 from naqsh.report.read.evaluation import Measured
 from naqsh.report.words import Words
-from naqsh.runs.records import Floor
+from naqsh.runs.records import Floor, Followed
 
 
 def beside(words: Words, measured: Measured) -> list[Markup]:
@@ -17,6 +17,7 @@ def beside(words: Words, measured: Measured) -> list[Markup]:
     known = any(interval for _, interval in measured.values.values())
     said = [covers(words, measured)] if known else []
     said += floor(words, measured.floor, measured)
+    said += precision(words, measured.followed)
     remarks = map(words.foreign, measured.remarks)
     return [*said, *remarks, *cautions(words, measured.notes), *near]
 
@@ -33,6 +34,18 @@ def floor(words: Words, found: Floor | None, measured: Measured) -> list[Markup]
     key = "comparison.floor_fewer" if found.n < measured.about.n else "comparison.floor"
     split = words.known(f"comparison.splits.{found.split}", found.split)
     return [words.text(key, split=split, count=found.n, **_counts(measured))]
+
+
+def precision(words: Words, found: Followed | None) -> list[Markup]:
+    """How often an image's own caption is the likeliest to the reader."""
+    if found is None:
+        return []
+    values = {key: words.rounded(value) for key, value in vars(found).items() if key in _PRECISION}
+    said = [] if found.precision is None else [words.text("followed.precision", **values)]
+    return [words.text("followed.read"), *said, words.text("followed.hard", **values)]
+
+
+_PRECISION = ("precision", "precision_ceiling", "precision_hard", "precision_hard_ceiling")
 
 
 def _counts(measured: Measured) -> dict[str, int]:

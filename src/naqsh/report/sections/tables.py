@@ -64,6 +64,22 @@ def _called(found: Sequence[Measured], name: str) -> str:
     return names.pop() if len(names) == 1 else name
 
 
+def followed(maker: Maker, evaluations: Sequence[tuple[Facts, Measured]]) -> Table | None:
+    """How well samples follow captions, factor by factor, with ceiling and floors."""
+    rows = []
+    for run, measured in evaluations:
+        for part in ("whole", "seen", "held_out", "ceiling", "shuffled", "chance"):
+            shares = measured.followed and getattr(measured.followed, part)
+            if shares:
+                title = maker.words.text(f"tables.followed.parts.{part}")
+                values = {f"{name}_right": value for name, value in vars(shares).items()}
+                rows.append((title, {"run": run.label, "part": title, "n": shares.n, **values}))
+    without = () if len(evaluations) > 1 else ("run",)
+    if not rows:
+        return None
+    return maker.listed("followed", rows, numeric="n", without=without)
+
+
 def likelihood(maker: Maker, runs: Sequence[Facts]) -> Table | None:
     columns = [(run.label, vars(found)) for run in runs for found in run.likelihoods]
     if not columns:
