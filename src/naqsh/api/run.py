@@ -1,6 +1,11 @@
 """A run folder, opened: all that can be done with it from Python and a notebook."""
 
+<<<<<<< HEAD
 from collections.abc import Iterable, Mapping, Sequence
+=======
+import contextlib
+from collections.abc import Iterable, Mapping
+>>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +16,20 @@ from naqsh.core import world as ranks
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
 from naqsh.core.progress import Progress, silent
+from naqsh.data.points import coordinates
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
+<<<<<<< HEAD
 from naqsh.runs import captioned, given, sampling, translating, translations
+=======
+from naqsh.io.scatter import Scatter
+from naqsh.runs import given, plane, sampling, translating, translations
+>>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
 from naqsh.runs.sampling import SAMPLE_BATCH
 from naqsh.runs.trained import Trained
 
 if TYPE_CHECKING:
+    from naqsh.data import DataSet
     from naqsh.studies.detection import Detection
     from naqsh.studies.evaluated import Evaluation
     from naqsh.studies.translated import Translated
@@ -26,16 +38,24 @@ if TYPE_CHECKING:
 class Run(Trained):
     """A run folder, opened: it samples, shows, evaluates, detects and reports."""
 
-    def show(self, n: int = 16, *, columns: int | None = None, **options: Any) -> png.Grid:
-        """Samples as a grid that a notebook shows at the end of a cell.
+    def show(
+        self, n: int | None = None, *, columns: int | None = None, **options: Any
+    ) -> png.Grid | Scatter:
+        """Samples as a grid that a notebook shows at the end of a cell; points as a scatter plot.
 
         Args:
-            n: how many.
+            n: how many; 16 by default, 2,000 points.
             columns: images in a row; by default as square as can be.
             options: as for :meth:`sample`.
         """
-        caption = f"{self.recipe.name} after {self.step} steps"
-        return png.Grid(self.sample(n, **options), caption, columns)
+        caption, extent = f"{self.recipe.name} after {self.step} steps", self.layout.extent
+        if not extent:
+            return png.Grid(self.sample(n or 16, **options), caption, columns)
+        if columns is not None:
+            raise NaqshError("columns is for images, and this run makes points; leave it out")
+        drawn, real = self.sample(n or plane.SHOWN, **options), self._real()
+        under = None if real is None else plane.below(real)
+        return Scatter(coordinates(drawn.numpy(), extent), extent, under, caption)
 
     def save_samples(
         self,
@@ -53,10 +73,14 @@ class Run(Trained):
     ) -> Path:
         """Write samples as one captioned grid, or each as a PNG of its own in a folder.
 
+        Points are written as a scatter plot, or as a table of coordinates: a float64 ``.npy`` of
+        shape (n, 2), or a ``.csv`` with the columns x and y.
+
         Args:
             n: how many.
             seed: which images.
-            out: the grid's file; ``samples.png`` in the run folder by default.
+            out: the grid's file; ``samples.png`` in the run folder by default. Of points the name
+                ends in ``.png``, ``.csv`` or ``.npy``.
             folder: a new or empty folder for single images instead of a grid; they are in it when
                 the last is drawn, or none is.
             overwrite: replace the images in the folder, or a file that Naqsh did not write.
@@ -72,7 +96,11 @@ class Run(Trained):
         if columns is not None and columns < 1:
             raise NaqshError(f"a grid needs at least 1 column, got {columns}")
         path = Path(folder or out or self.folder.path / "samples.png")
-        sampling.require_target(path, bool(folder), overwrite or not (folder or out))
+        extent, replace = self.layout.extent, overwrite or not (folder or out)
+        if extent:
+            plane.require_target(path, replace, columns=columns, folder=folder)
+        else:
+            sampling.require_target(path, bool(folder), replace)
         with ranks.join(device) as world:
             drawn = sampling.batches(
                 self.method,
@@ -85,11 +113,15 @@ class Run(Trained):
             if folder:
                 sampling.write_each(path, drawn, overwrite)
                 return path
-            pixels = png.to_pixels(torch.cat(list(drawn)).numpy())
+            whole = torch.cat(list(drawn))
         caption = f"{self.recipe.name} after {self.step} steps: {n} samples of seed {seed}"
-        png.save_grid(path, pixels, caption, columns)
+        if extent:
+            plane.write(path, whole, extent, self._real(), caption)
+        else:
+            png.save_grid(path, png.to_pixels(whole.numpy()), caption, columns)
         return path
 
+<<<<<<< HEAD
     def sample_captions(
         self,
         captions: Sequence[str],
@@ -141,6 +173,13 @@ class Run(Trained):
         """
         machine = Machine(ranks.place(device), batch, seed, progress=progress or silent)
         return captioned.save(self, captions, n, machine, **where)
+=======
+    def _real(self) -> "DataSet | None":
+        """The training images, where they are to be had."""
+        with contextlib.suppress(NaqshError):
+            return self.images("train").images
+        return None
+>>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
 
     def translate(
         self,

@@ -32,6 +32,7 @@ from naqsh.diffusion.quarters import by_noise
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import SAMPLERS, Sampler, SamplerName
 from naqsh.diffusion.schedule import AnySchedule, Linear
+from naqsh.networks import points
 from naqsh.networks.unet import UNet
 
 PAPERS = Linear()
@@ -52,7 +53,8 @@ class DenoisingSpec(MethodSpec):
         gamma: where the ``min-snr`` weighting cuts.
         variance: which variance the noise of DDPM's reverse steps has.
         sigma_data: standard deviation of pixels in [-1, 1], for ``edm``.
-        width: channels of the U-Net's first level.
+        width: channels of the U-Net's first level. Points have an MLP instead, with eight times as
+            many units a layer, to which the U-Net's other hyperparameters mean nothing.
         multipliers: the width of each level over `width`, finest first.
         blocks: residual blocks a level on the way down.
         attention: sides of the levels with self-attention; the middle always has it.
@@ -96,6 +98,28 @@ class DenoisingSpec(MethodSpec):
         # The narrowest time embedding has four numbers.
         return replace(self, width=4, multipliers=(1, 2), blocks=1, attention=(), steps=4)
 
+    def network(self, space: Shape, classes: int) -> nn.Module:
+        """A fresh network that denoises x0 with shape (C, H, W): of points an MLP, else a U-Net.
+
+        Args:
+            space: (C, H, W).
+            classes: that it is conditioned on; 0 for none.
+        """
+        outputs = 2 * space[0] if self.variance == "learned" else space[0]
+        if points.are_points(space):
+            return points.Denoiser(space, self.width, classes, outputs)
+        return UNet(
+            space,
+            self.width,
+            self.multipliers,
+            blocks=self.blocks,
+            attention=self.attention,
+            heads=self.heads,
+            dropout=self.dropout,
+            classes=classes,
+            outputs=outputs,
+        )
+
 
 class Denoising(Method):
     """A denoiser around a U-Net, trained in one phase; samplers make images with it.
@@ -114,19 +138,8 @@ class Denoising(Method):
         super().__init__(shape)
         self.spec, self.space, self.classes = spec, space, classes
         self.labels = Labels(classes)
-        network = UNet(
-            space,
-            spec.width,
-            spec.multipliers,
-            blocks=spec.blocks,
-            attention=spec.attention,
-            heads=spec.heads,
-            dropout=spec.dropout,
-            classes=classes,
-            outputs=2 * space[0] if spec.variance == "learned" else None,
-        )
         self.denoiser = Denoiser(
-            network,
+            spec.network(space, classes),
             spec.schedule,
             parameterisation=spec.parameterisation,
             weighting=spec.weighting,

@@ -92,6 +92,11 @@ class Dequantise(nn.Module):
         return images.clamp(0, 1).view(-1, *self.shape)
 
 
-def bits_per_dimension(log_density: Tensor, dimensions: int) -> Tensor:
-    """Bits a dimension, of levels, from a log-density of v in nats with any shape."""
-    return math.log2(LEVELS) - log_density / (dimensions * math.log(2))
+def bits_per_dimension(
+    log_density: Tensor, dimensions: int, level_width: float = 1 / LEVELS
+) -> Tensor:
+    """Bits a dimension from a log-density in nats with any shape; of levels that lie so far apart.
+
+    A width of 1 leaves a density's bits as they are.
+    """
+    return -math.log2(level_width) - log_density / (dimensions * math.log(2))

@@ -34,6 +34,7 @@ from naqsh.core.spec import Shape
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.dequantise import LEVELS, Dequantise, bits_per_dimension
+from naqsh.flows.points import Scaled
 
 Sampler = Literal["fast", "naive"]
 
@@ -76,19 +77,29 @@ class FlowMethod(Method):
         layers: bijections of C*H*W numbers, from the images to the latents.
         logit: how far from 0 and 1 the logit of dequantised values keeps, None for no logit.
         optimizer: how all layers are trained.
+        extent: of points, which are not dequantised (:mod:`naqsh.flows.points`); 0 for images.
     """
 
     value_range = (0.0, 1.0)
     log_prob_kind: LogProbKind = "exact"
-    level_width = 1 / LEVELS
-    """Densities are of dequantised values, each level's in a bin of its own."""
 
     def __init__(
-        self, shape: Shape, layers: Sequence[Bijection], logit: float | None, optimizer: Optimizer
+        self,
+        shape: Shape,
+        layers: Sequence[Bijection],
+        logit: float | None,
+        optimizer: Optimizer,
+        extent: float = 0.0,
     ) -> None:
         super().__init__(shape)
-        self.dequantise, self.chain = Dequantise(shape, logit), Chain(layers)
+        self.dequantise = Scaled(shape, extent) if extent else Dequantise(shape, logit)
+        self.chain, self.extent = Chain(layers), extent
         self.dimensions, self.optimizer = math.prod(shape), optimizer
+
+    @property
+    def level_width(self) -> float:
+        """Of dequantised values each level has a bin; of coordinates there are no levels."""
+        return 1.0 if self.extent else 1 / LEVELS
 
     def phases(self) -> list[Phase]:
         """The one phase."""
@@ -97,7 +108,8 @@ class FlowMethod(Method):
     def losses(self, batch: Batch, step: int) -> Losses:
         """The negative log-likelihood in nats, and the same in bits a dimension."""
         log_prob = self.log_prob(batch.images, batch.noise).mean()
-        return {"total": -log_prob, "bits": bits_per_dimension(log_prob, self.dimensions)}
+        bits = bits_per_dimension(log_prob, self.dimensions, self.level_width)
+        return {"total": -log_prob, "bits": bits}
 
     def validation(self, batch: Batch) -> Losses:
         """The same as in training."""
@@ -107,7 +119,8 @@ class FlowMethod(Method):
         """The exact log-density of each dequantised image in nats, shape (N,).
 
         Args:
-            images: whole levels in [0, 1] with shape (N, C, H, W).
+            images: whole levels in [0, 1] with shape (N, C, H, W); or points, (N, 2, 1, 1), whose
+                density is with respect to coordinates.
             noise: of these N images; says where in its level's bin a value lies.
         """
         return self._terms(images, noise).sum(1)

@@ -23,6 +23,10 @@ _ENDS = 4096
 
 NAMES = {
     "grid": ((".png",), "a grid is one file ending in .png; --folder takes a folder"),
+    "points": (
+        (".png", ".csv", ".npy"),
+        "points are one file, ending in .png (a scatter plot), .csv or .npy (their coordinates)",
+    ),
     "translation": ((".png",), "a translation is one file ending in .png; --folder takes a folder"),
     "page": ((".html",), "a report is one file ending in .html; --notebook takes one in .ipynb"),
     "notebook": ((".ipynb",), "a notebook is one file ending in .ipynb"),

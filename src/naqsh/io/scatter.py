@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from naqsh.io import inline
 from naqsh.io.files import make_folder, write_bytes
 from naqsh.io.png import Pixels, to_png
 
@@ -21,6 +22,43 @@ SAMPLE, REAL = (31, 92, 184), (150, 150, 150)
 
 _OPAQUE = 0.5
 _RADIUS = 2
+
+
+class Scatter:
+    """Points that a notebook shows as a scatter plot; the arguments are those of :func:`scatter`.
+
+    Args:
+        samples: coordinates with shape (N, 2).
+        extent: both axes reach from -extent to extent.
+        real: coordinates (M, 2) of real points, drawn below.
+        caption: a line below the plot.
+    """
+
+    def __init__(
+        self,
+        samples: NDArray[Any],
+        extent: float,
+        real: NDArray[Any] | None = None,
+        caption: str = "",
+    ) -> None:
+        self.samples, self.extent, self.real, self.caption = samples, extent, real, caption
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} points{': ' if self.caption else ''}{self.caption}>"
+
+    def _repr_png_(self) -> bytes:
+        return to_png(scatter(self.samples, self.extent, self.real), self.caption)
+
+    def _repr_html_(self) -> str:
+        return inline.image(self._repr_png_(), self.caption or f"{len(self)} points")
+
+    def save(self, path: Path | str) -> Path:
+        """Write the plot as a PNG file; returns where it is."""
+        save_scatter(Path(path), self.samples, self.extent, self.real, self.caption)
+        return Path(path)
 
 
 def scatter(

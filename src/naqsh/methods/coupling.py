@@ -29,7 +29,8 @@ class Spec(MethodSpec):
         depth: layers of a dense conditioner, or residual blocks of a convolutional one.
         scales: how many scales a convolutional flow has; after each but the last, half of the
             numbers are done.
-        logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit.
+        logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit, which
+            points never have.
         normalisation: a layer before each coupling: ``actnorm`` by the first batch, ``batch`` by
             each batch.
         optimizer: how all of it is trained.
@@ -64,4 +65,5 @@ class Spec(MethodSpec):
 
     def build(self, layout: Layout) -> Method:
         """The method with fresh networks; labels are not used."""
-        return FlowMethod(layout.shape, self.layers(layout.shape), self.logit, self.optimizer)
+        layers = self.layers(layout.shape)
+        return FlowMethod(layout.shape, layers, self.logit, self.optimizer, layout.extent)

@@ -45,12 +45,16 @@ from naqsh.diffusion.samplers import Ddim
 class Spec(DenoisingSpec):
     """The hyperparameters of a diffusion model of pixels."""
 
-    def build(self, layout: Layout) -> "Diffusion":
-        """The method with a fresh network; classes are used where it is conditional."""
+    def build(self, layout: Layout) -> Denoising:
+        """The method with a fresh network; classes are used where it is conditional.
+
+        Of points it has no likelihood: its bounds are of levels, and points have none.
+        """
         classes = len(layout.classes)
         if self.conditional and not classes:
             raise ValueError("a conditional model needs labels, and these images have none")
-        return Diffusion(self, layout.shape, layout.shape, classes if self.conditional else 0)
+        kind = Denoising if layout.extent else Diffusion
+        return kind(self, layout.shape, layout.shape, classes if self.conditional else 0)
 
 
 class Diffusion(Denoising):

@@ -24,4 +24,5 @@ class Spec(Common):
 
     def build(self, layout: Layout) -> Method:
         """The method with fresh networks; labels are not used."""
-        return FlowMethod(layout.shape, self.layers(layout.shape, True), self.logit, self.optimizer)
+        layers = self.layers(layout.shape, True)
+        return FlowMethod(layout.shape, layers, self.logit, self.optimizer, layout.extent)

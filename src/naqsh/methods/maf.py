@@ -29,7 +29,8 @@ class Common(MethodSpec):
         blocks: number of autoregressive maps.
         hidden: units of each hidden layer of a block's network.
         bound: largest size of the log-scale of a block.
-        logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit.
+        logit: how far from 0 and 1 the logit of pixel values keeps; None for no logit, which
+            points never have.
         normalisation: a layer before each block: ``actnorm`` by the first batch for each colour,
             ``batch`` by each batch for each dimension, as in the paper.
         optimizer: how all of it is trained.
@@ -74,5 +75,9 @@ class Spec(Common):
     def build(self, layout: Layout) -> Method:
         """The method with fresh networks; labels are not used."""
         return FlowMethod(
-            layout.shape, self.layers(layout.shape, False), self.logit, self.optimizer
+            layout.shape,
+            self.layers(layout.shape, False),
+            self.logit,
+            self.optimizer,
+            layout.extent,
         )

@@ -9,13 +9,19 @@ References:
 
 from collections import OrderedDict
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
 
 from naqsh.core.spec import Shape
 from naqsh.networks.conditional import Beside, Chain
+from naqsh.networks.embeddings import Sinusoidal
 
 HIDDEN = 128
-"""Units of a hidden layer at width 1."""
+"""Units of a hidden layer of a generator or discriminator at width 1."""
+
+LAYERS = 3
+"""Hidden layers of a denoiser."""
 
 EMBEDDING = 16
 """Numbers that stand for a label."""
@@ -73,3 +79,51 @@ def discriminator(shape: Shape, width: int = 1) -> nn.Sequential:
             score=nn.Flatten(0),
         )
     )
+
+
+class Denoiser(nn.Module):
+    """A network that denoises points, called as a U-Net is.
+
+    Three hidden layers, each of which is told the time by its sinusoidal embedding.
+
+    Args:
+        shape: (C, 1, 1) of the points.
+        width: numbers of the time's embedding, even and at least 4; a layer has 8 `width` units.
+        classes: how many labels it is conditioned on; 0 for none.
+        outputs: numbers that it gives; as many as it takes by default.
+    """
+
+    def __init__(
+        self, shape: Shape, width: int = 16, classes: int = 0, outputs: int | None = None
+    ) -> None:
+        super().__init__()
+        hidden = 8 * width
+        self.classes = classes
+        self.embed = nn.Sequential(Sinusoidal(width), nn.Linear(width, hidden), nn.SiLU())
+        self.label = nn.Embedding(classes + 1, hidden) if classes else None
+        self.first = nn.Linear(shape[0], hidden)
+        self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(LAYERS))
+        self.times = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(LAYERS))
+        self.last = nn.Linear(hidden, outputs or shape[0])
+
+    def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """One evaluation.
+
+        Args:
+            x: noisy points with shape (N, C, 1, 1).
+            time: real numbers with shape (N,), best spread over 0 to 1000.
+            labels: int64 with shape (N,), `classes` for no class; None where no point has one.
+
+        Returns:
+            what the network was trained to tell, shape (N, outputs, 1, 1).
+        """
+        embedding = self.embed(time)
+        if self.label is not None:
+            if labels is None:
+                labels = torch.full_like(time, self.classes, dtype=torch.int64)
+            embedding = embedding + self.label(labels)
+        h = self.first(x.flatten(1))
+        for layer, told in zip(self.layers, self.times, strict=True):
+            h = h + layer(silu(h + told(embedding)))
+        out: Tensor = self.last(silu(h))
+        return out[:, :, None, None]

@@ -41,3 +41,13 @@ def realnvp_mnist() -> Recipe:
         epochs=20, batch=128, schedule="cosine", validation=0.05, clip_norm=100.0, ema=0.999
     )
     return Recipe("", Data("mnist"), spec, training)
+
+
+@recipe
+def realnvp_moons() -> Recipe:
+    """RealNVP on two half moons in the plane, by dense couplings."""
+    from naqsh.methods import coupling
+
+    spec = coupling.Spec(network="dense", blocks=8, hidden=64)
+    training = Training(steps=3000, batch=256, schedule="cosine", validation=0.05, clip_norm=100.0)
+    return Recipe("", Data("moons"), spec, training)

@@ -74,6 +74,17 @@ def ddpm_digits() -> Recipe:
     return Recipe("", Data("digits"), spec, training)
 
 
+@recipe
+def ddpm_ring() -> Recipe:
+    """DDPM on a ring of 8 Gaussians in the plane, by an MLP instead of a U-Net."""
+    from naqsh.diffusion.schedule import Cosine
+    from naqsh.methods import diffusion
+
+    spec = diffusion.Spec(Cosine(), parameterisation="v", optimizer=Adam(1e-3))
+    training = Training(steps=5000, batch=256, schedule="cosine", clip_norm=1.0, ema=0.999)
+    return Recipe("", Data("ring"), spec, training)
+
+
 def _papers_network(**changes: object) -> MethodSpec:
     """The network of Ho et al., 2020, appendix B: 35.7 million parameters on 32x32x3."""
     from naqsh.methods import diffusion

@@ -46,6 +46,16 @@ def maf_mnist() -> Recipe:
 
 
 @recipe
+def maf_moons() -> Recipe:
+    """MAF on two half moons in the plane."""
+    from naqsh.methods import maf
+
+    spec = maf.Spec(blocks=5, hidden=(64, 64), normalisation="actnorm", optimizer=Adam(2e-3))
+    training = Training(steps=3000, batch=256, schedule="cosine", validation=0.05)
+    return Recipe("", Data("moons"), spec, training)
+
+
+@recipe
 def maf_capsule() -> Recipe:
     """MAF on the good capsules of MVTec AD, 128x128: seven blocks of 512 and 512 units, batch 8."""
     from naqsh.methods import maf

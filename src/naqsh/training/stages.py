@@ -28,6 +28,7 @@ from naqsh.io.scatter import save_scatter
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs.folder import RunFolder
 from naqsh.runs.origin import load as load_data
+from naqsh.runs.plane import below
 from naqsh.training import captioned, message
 from naqsh.training.astray import look
 from naqsh.training.log import apart, divided
@@ -37,7 +38,7 @@ GRID = 100
 """Images in a stage's grid."""
 
 POINTS = 2000
-"""Samples, and real points at most, in a stage's scatter plot."""
+"""Samples in a stage's scatter plot."""
 
 SHOWN = 10
 """Real images that a method which shows more is given."""
@@ -139,10 +140,7 @@ def show(
     if isinstance(method, Samples) and real.extent:
         drawn = method.sample(Noise(derive(seed, "grid"), POINTS, device=device))
         samples = points.coordinates(drawn.float().cpu().numpy(), real.extent)
-        below = points.coordinates(
-            real.images[evenly(len(real), min(POINTS, len(real)))], real.extent
-        )
-        save_scatter(folder.grid(step), samples, real.extent, below, caption)
+        save_scatter(folder.grid(step), samples, real.extent, below(real), caption)
         record |= {"grid": folder.grid(step).name}
     elif isinstance(method, Samples):
         images = method.sample(Noise(derive(seed, "grid"), GRID, device=device))
@@ -151,7 +149,7 @@ def show(
         record |= {"grid": folder.grid(step).name, "nearness": look(pixels, real.images)}
     if isinstance(method, Translates):
         record["message"] = message.look(method, shown, seed, device)
-    if isinstance(method, Shows):
+    if isinstance(method, Shows) and not real.extent:  # strips of points would be blank squares
         record["shown"] = _shown(method, shown, folder, step, seed, device)
     if isinstance(method, FollowsCaptions):
         record["captions"] = captioned.show(method, shown, folder, step, seed, device)
