@@ -1,11 +1,7 @@
 """A run folder, opened: all that can be done with it from Python and a notebook."""
 
-<<<<<<< HEAD
-from collections.abc import Iterable, Mapping, Sequence
-=======
 import contextlib
-from collections.abc import Iterable, Mapping
->>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +15,8 @@ from naqsh.core.progress import Progress, silent
 from naqsh.data.points import coordinates
 from naqsh.io import inline, png
 from naqsh.io.foreign import read_bytes
-<<<<<<< HEAD
-from naqsh.runs import captioned, given, sampling, translating, translations
-=======
 from naqsh.io.scatter import Scatter
-from naqsh.runs import given, plane, sampling, translating, translations
->>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
+from naqsh.runs import captioned, given, plane, sampling, translating, translations
 from naqsh.runs.sampling import SAMPLE_BATCH
 from naqsh.runs.trained import Trained
 
@@ -121,7 +113,6 @@ class Run(Trained):
             png.save_grid(path, png.to_pixels(whole.numpy()), caption, columns)
         return path
 
-<<<<<<< HEAD
     def sample_captions(
         self,
         captions: Sequence[str],
@@ -173,13 +164,12 @@ class Run(Trained):
         """
         machine = Machine(ranks.place(device), batch, seed, progress=progress or silent)
         return captioned.save(self, captions, n, machine, **where)
-=======
+
     def _real(self) -> "DataSet | None":
         """The training images, where they are to be had."""
         with contextlib.suppress(NaqshError):
             return self.images("train").images
         return None
->>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
 
     def translate(
         self,

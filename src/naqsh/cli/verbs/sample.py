@@ -25,12 +25,9 @@ def add(verbs: Any) -> None:
         "  naqsh sample runs/gan-digits --n 10000 --folder fakes/\n"
         "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
         "  naqsh sample runs/edm-cifar10 --sampler heun --steps 18 --churn 40\n"
-<<<<<<< HEAD
         '  naqsh sample runs/stackgan-shapes-2 --caption "red circle above a star" --n 4\n'
-=======
         "  naqsh sample runs/gan-ring --n 2500 --out points.csv\n"
         "points in the plane are drawn as a scatter plot, or written as .csv or .npy\n"
->>>>>>> 2ad756b (Points through the house: scatter plots, tables of coordinates, flows and DDPM)
         "what a run's method takes besides: `naqsh sample RUN --help`",
     )
     add_run(parser)
