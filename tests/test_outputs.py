@@ -150,8 +150,9 @@ OTHER_KINDS = {
 
 
 def test_every_kind_of_file_is_tried_below():
-    translation = {"translation"}  # of another run than the one here: in test_translating.py
-    assert set(OTHER_KINDS) | translation == set(outputs.NAMES)
+    # Of other runs than the one here: in test_translating.py and test_plane.py.
+    elsewhere = {"translation", "points"}
+    assert set(OTHER_KINDS) | elsewhere == set(outputs.NAMES)
 
 
 @pytest.mark.parametrize(
