@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from columns import with_every_column
 from learning import CAPTIONED, TWO_DOMAINS, captions_of, check_learns, seen
@@ -16,7 +17,7 @@ from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import MethodSpec
 from naqsh.data import CATALOG, DataSet
-from naqsh.methods import gan, pix2pix, ssgan
+from naqsh.methods import gan, pix2pix
 from naqsh.networks import instance
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
@@ -66,7 +67,7 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
         one.updates.phases = one.updates.phases[number : number + 1]
         one.updates._trained = one.updates._trained[number : number + 1]
         mine = {id(parameter) for parameter in phase.parameters()}
-        still = may_stand_still(recipe.method, bool(data.extent)) | dead_biases(one.method)
+        still = may_stand_still(recipe.method, one.method) | dead_biases(one.method)
         assert still <= {key for key, _ in one.method.named_parameters()}
         before, frozen = state(one.method), frozen_state(one.method)
         for _ in range(3):  # the first update may only reach a last layer that begins at zero
@@ -79,17 +80,20 @@ def check_phases(recipe: Recipe, data: DataSet, folder: Path) -> None:
         assert not differences(frozen_state(one.method), frozen), name
 
 
-def may_stand_still(spec: MethodSpec, of_points: bool) -> set[str]:
+def may_stand_still(spec: MethodSpec, method: Method) -> set[str]:
     """The parameters that a phase may leave as they are, though it trains them.
 
     A critic's last bias cancels where only differences of scores count, and in its gradient; one
     with hinges' does while every score lies within the margins, as at the beginning.
     """
-    if isinstance(spec, ssgan.Spec) and spec.objective in (*DIFFERENCES, "hinge"):
-        return {"critic.score.bias"}
-    if isinstance(spec, gan.Spec) and spec.objective in DIFFERENCES:
-        return {"critic.linear3.bias" if of_points else "critic.linear2.bias"}
-    return set()
+    if not isinstance(spec, gan.Spec) or spec.objective not in (*DIFFERENCES, "hinge"):
+        return set()
+    assert isinstance(method, gan.GAN)
+    return {
+        f"critic.{name}.bias"
+        for name, module in method.critic.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == 1 and module.bias is not None
+    }
 
 
 def dead_biases(method: Method) -> set[str]:

@@ -1,12 +1,16 @@
 """Differentiable augmentation against plain loops, and what makes it fit for training."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from naqsh.adversarial import augmentation
 from naqsh.adversarial.augmentation import AUGMENTATIONS, augmented, cut, recoloured, shifted
+from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.methods.gan import GAN, Spec
 
 ALL = tuple(AUGMENTATIONS)
 
@@ -131,3 +135,84 @@ def test_names_are_read_and_unknown_ones_refused() -> None:
         augmentation.named("cutout,color")
     with pytest.raises(ValueError, match="named once"):
         augmentation.named("cutout,cutout")
+
+
+# --- in a GAN -------------------------------------------------------------------------------------
+
+SHAPE = (1, 16, 16)
+
+
+def batch(count: int = 6, first: int = 0) -> Batch:
+    return Batch(Noise(9, count, first).uniform(*SHAPE) * 2 - 1, None, Noise(1, count, first))
+
+
+def made(**switches: Any) -> GAN:
+    torch.manual_seed(0)
+    return GAN(Spec(augment=",".join(ALL), **switches), SHAPE)
+
+
+def test_the_critic_sees_real_and_generated_images_changed_alike() -> None:
+    """Both by the same kinds, each by draws of its own, in both phases."""
+    method, seen = made(), batch()
+    noise = Noise(1, 6)
+    with torch.no_grad():
+        fakes = method.generator(noise.normal(64))
+        images = [augmented(images, ALL, noise) for images in (seen.images, fakes)]
+        real, fake = (method.critic(changed) for changed in images)
+        losses = method.critic_losses(seen, 0)
+        torch.testing.assert_close(losses["total"], method.objective.critic(real, fake))
+        noise = Noise(1, 6)
+        fakes = augmented(method.generator(noise.normal(64)), ALL, noise)
+        expected = method.objective.generator(None, method.critic(fakes))
+        torch.testing.assert_close(method.generator_losses(batch(), 1)["total"], expected)
+
+
+def test_the_real_images_of_a_relative_loss_are_changed_too() -> None:
+    method, noise = made(objective="relativistic"), Noise(1, 6)
+    with torch.no_grad():
+        fake = method.critic(augmented(method.generator(noise.normal(64)), ALL, noise))
+        real = method.critic(augmented(batch().images, ALL, noise))
+        losses = method.generator_losses(batch(), 1)
+    torch.testing.assert_close(losses["total"], method.objective.generator(real, fake))
+
+
+def test_penalties_are_of_the_images_before_they_are_changed() -> None:
+    """Of D(T(x)) by x, image by image."""
+    method, seen = made(r1=1.0), batch()
+    noise = Noise(1, 6)
+    noise.normal(64)
+    images = seen.images.clone().requires_grad_()
+    changed = augmented(images, ALL, noise)
+    squares = []
+    for number in range(6):
+        score = method.critic(changed[number : number + 1]).sum()
+        (gradient,) = torch.autograd.grad(score, images, retain_graph=True)
+        squares.append(float(gradient[number].square().sum()))
+    found = float(method.critic_losses(seen, 0)["r1"].detach())
+    assert found == pytest.approx(sum(squares) / 6 / 2, rel=1e-4)
+
+
+def test_each_image_of_a_pack_is_changed_by_itself() -> None:
+    torch.manual_seed(0)
+    method = GAN(Spec(augment="colour,cutout", packing=2), SHAPE)
+    noise = Noise(1, 6)
+    with torch.no_grad():
+        fakes = augmented(method.generator(noise.normal(64)), ("colour", "cutout"), noise)
+        packs = torch.stack([torch.cat([fakes[n], fakes[n + 1]]) for n in (0, 2, 4)])
+        expected = method.objective.generator(None, method.critic(packs))
+        found = method.generator_losses(batch(), 1)["total"]
+    torch.testing.assert_close(found, expected)
+
+
+def test_parts_of_a_batch_see_what_the_whole_would_see() -> None:
+    """The critic's gradient of a batch is the mean of those of its parts; it has no normalisation.
+
+    The generator is in evaluation mode: its batch normalisation sees other batches.
+    """
+    method = made().eval()
+    whole = method.critic_losses(batch(), 0)["total"]
+    parts = [method.critic_losses(batch(2, first), 0) for first in (0, 2, 4)]
+    seen = torch.cat([batch(2, first).images for first in (0, 2, 4)])
+    assert torch.equal(seen, batch().images)
+    mean = torch.stack([part["total"] for part in parts]).mean()
+    torch.testing.assert_close(mean, whole, rtol=1e-5, atol=1e-6)

@@ -194,9 +194,9 @@ def diversity(method: GAN, seen: Batch) -> float:
 def test_diversity_is_one_for_real_pictures_and_zero_for_a_single_one() -> None:
     method = GAN(Spec(), (1, 16, 16))
     seen = batch()
-    method._generate = lambda noise: seen.images  # type: ignore[method-assign]
+    method._generate = lambda noise, labels: seen.images  # type: ignore[method-assign]
     assert diversity(method, seen) == 1
-    method._generate = lambda noise: seen.images[:1].expand(8, -1, -1, -1)  # type: ignore[method-assign]
+    method._generate = lambda noise, labels: seen.images[:1].expand(8, -1, -1, -1)  # type: ignore[method-assign]
     assert diversity(method, seen) == 0
     assert "diversity" not in method.generator_losses(seen, 1)
 
@@ -250,6 +250,6 @@ def test_accuracy_parts_scores_in_the_middle_of_their_targets() -> None:
     for objective, right in {"least-squares": 1.0, "non-saturating": 0.5}.items():
         method = GAN(Spec(objective=objective), (1, 16, 16))
         method.critic = Sum(torch.full((256,), 1 / 256))
-        method._generate = lambda noise: torch.full((4, 1, 16, 16), 0.3)
+        method._generate = lambda noise, labels: torch.full((4, 1, 16, 16), 0.3)
         given = Batch(torch.full((4, 1, 16, 16), 0.7), None, Noise(1, 4))
         assert float(method.critic_losses(given, 0)["accuracy"]) == right

@@ -22,6 +22,7 @@ from naqsh.core.world import World
 from naqsh.methods import gan, ssgan
 from naqsh.methods.gan import GAN, Spec
 from naqsh.networks import convnets, heads, points
+from naqsh.networks.conditional import Chain
 from naqsh.recipes import by_name
 from naqsh.training.building import estimated
 from small import CPU, state, tiny, tiny_data, trainer
@@ -381,6 +382,6 @@ def test_mad_gan_is_a_softmax_of_one_class_more() -> None:
 def test_without_switches_networks_are_as_they_were() -> None:
     method = made()
     assert type(method.critic) is nn.Sequential
-    assert type(method.generator) is nn.Sequential
+    assert type(method.generator) is Chain
     assert (method.group, method.whole) == (1, False)
     assert gan.Spec().unroll == 0

@@ -29,6 +29,7 @@ References:
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -48,6 +49,20 @@ class Objective(NamedTuple):
     generator: Callable[[Tensor | None, Tensor], Tensor]
     boundary: float | None
     relative: bool = False
+
+    def told_apart(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """How well the critic tells real from fake, by a name that says what the number is.
+
+        ``accuracy`` is the share of images on their side of the boundary, or of pairs of which the
+        real one has the higher score; without a boundary, ``wasserstein`` is the distance by
+        duality: the largest E D(x) - E D(G(z)) over 1-Lipschitz critics.
+        """
+        if self.relative:
+            return {"accuracy": (real > fake).float().mean()}
+        if self.boundary is None:
+            return {"wasserstein": real.mean() - fake.mean()}
+        right = torch.cat([real > self.boundary, fake < self.boundary])
+        return {"accuracy": right.float().mean()}
 
 
 ObjectiveName = Literal[

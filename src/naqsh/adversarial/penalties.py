@@ -1,8 +1,8 @@
 r"""Penalties on the critic's gradient with respect to the images that it scores.
 
-A Wasserstein critic must be 1-Lipschitz. Its penalty is :math:`E (\lVert \nabla_{\hat x} D(\hat x)
-\rVert_2 - 1)^2` at uniform interpolates :math:`\hat x = x + u\,(G(z) - x)`, :math:`u \sim U(0, 1)`
-one an image.
+A Wasserstein critic must be 1-Lipschitz. Its weights are clipped, or its penalty is :math:`E
+(\lVert \nabla_{\hat x} D(\hat x) \rVert_2 - 1)^2` at uniform interpolates :math:`\hat x = x +
+u\,(G(z) - x)`, :math:`u \sim U(0, 1)` one an image.
 
 Of other critics the gradient itself is drawn to 0, where the images are: :math:`R_1 = \tfrac12 E
 \lVert \nabla_x D(x) \rVert_2^2` on real images and :math:`R_2` the same on generated ones. With
@@ -11,11 +11,12 @@ these a GAN near its equilibrium comes to rest there instead of circling about i
 References:
     Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
     arXiv:1801.04406, equations 9 and 10.
+    Wasserstein GAN (Arjovsky et al., 2017), arXiv:1701.07875, algorithm 1: clipping.
     Improved Training of Wasserstein GANs (Gulrajani et al., 2017), arXiv:1704.00028, algorithm 1.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def interpolates(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
@@ -51,3 +52,11 @@ def lipschitz(norms: Tensor) -> Tensor:
 def zero_centred(gradient: Tensor) -> Tensor:
     """R1 or R2, half the mean square of the norms of gradients with shape (N, D)."""
     return gradient.square().sum(1).mean() / 2
+
+
+@torch.no_grad()
+def clip(critic: nn.Module, bound: float) -> None:
+    """Bring each of a critic's weights to [-bound, bound], in place."""
+    weights: list[Tensor] = list(critic.parameters())
+    torch._foreach_clamp_min_(weights, -bound)
+    torch._foreach_clamp_max_(weights, bound)

@@ -15,18 +15,21 @@ References:
     Wasserstein GAN (Arjovsky et al., 2017), arXiv:1701.07875, algorithm 1.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from naqsh.adversarial import matching, penalties, several
+from naqsh.adversarial import augmentation, matching, penalties, several
 from naqsh.adversarial.diversity import variance
 from naqsh.adversarial.objectives import OBJECTIVES, ObjectiveName
 from naqsh.adversarial.packing import packed
 from naqsh.adversarial.unrolled import unrolled, with_weights
 from naqsh.core.batch import Batch
+from naqsh.core.labels import Labels
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
@@ -35,6 +38,18 @@ from naqsh.networks import convnets, points
 from naqsh.networks.heads import Judged, headed, judged
 from naqsh.networks.several import Several
 from naqsh.networks.spectral import normalise
+
+EXCLUDED = (
+    (
+        "minibatch",
+        {"gradient_penalty", "r1", "r2"},
+        "minibatch makes a score depend on other images, and penalties need one of each image",
+    ),
+    ("unroll", {"clip"}, "unroll looks ahead through the optimiser, which does not clip"),
+    ("packing", {"generators"}, "packing and generators would make packs of several generators"),
+    ("conditional", {"packing", "generators"}, "a pack has no label, and generators take none"),
+)
+"""Switches that make no sense together: one, others, why."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,10 @@ class Spec(MethodSpec):
         critic: the critic's optimiser.
         r1: gamma of the penalty gamma/2 E |grad D|^2 on real images; 0 leaves it out.
         r2: gamma of the same on generated images; R3GAN has both, and objective relativistic.
+        augment: random changes of all images that the critic sees: colour, translation, cutout,
+            with commas between (DiffAugment, Zhao et al., 2020); empty for none.
+        conditional: both networks are told labels, so that a class can be asked for (Miyato and
+            Koyama, 2018).
         minibatch: kernels of minibatch discrimination, by which the critic compares the images of a
             batch (Salimans et al., 2016); 0 leaves it out.
         feature_matching: the generator minimises the squared distance of the critic's mean features
@@ -77,6 +96,8 @@ class Spec(MethodSpec):
     critic: Optimizer = Adam(lr=2e-4, betas=(0.5, 0.999))
     r1: float = later(0.0)
     r2: float = later(0.0)
+    augment: str = later("")
+    conditional: bool = later(False)
     minibatch: int = later(0)
     feature_matching: bool = later(False)
     packing: int = later(1)
@@ -95,27 +116,17 @@ class Spec(MethodSpec):
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if min(self.packing, self.generators) < 1:
             raise ValueError("packing and generators must be at least 1")
+        augmentation.named(self.augment)
         self._refuse_what_excludes()
 
     def _refuse_what_excludes(self) -> None:
         """Refuse switches that make no sense together."""
-        if self.minibatch and max(self.gradient_penalty, self.r1, self.r2):
-            raise ValueError(
-                "minibatch makes a score depend on other images, and gradient_penalty, r1 and r2 "
-                "need scores of one image each; leave them or minibatch out"
-            )
-        if self.unroll and self.clip is not None:
-            raise ValueError(
-                "unroll looks ahead through the optimiser, which does not clip; leave clip out, "
-                "and take gradient_penalty or spectral_norm"
-            )
+        on = {field.name for field in fields(Spec) if getattr(self, field.name) != field.default}
+        for one, others, why in EXCLUDED:
+            if one in on and (found := sorted(on & others)):
+                raise ValueError(f"{why}; leave {one} out, or {' and '.join(found)}")
         if self.generators == 1:
             return
-        if self.packing > 1:
-            raise ValueError(
-                "the images of a pack are of several generators; packing and generators exclude "
-                "each other"
-            )
         if self.several == "mad-gan" and self.objective != "non-saturating":
             raise ValueError(
                 f"mad-gan has a softmax for an objective and not {self.objective}; take "
@@ -126,32 +137,44 @@ class Spec(MethodSpec):
         """The same with small networks, for tests and quick looks."""
         return replace(self, width=1)
 
-    def networks(self, shape: Shape) -> tuple[nn.Module, nn.Module]:
-        """A fresh generator, and a critic to which spectral normalisation is yet to come."""
+    def networks(self, shape: Shape, classes: int = 0) -> tuple[nn.Module, nn.Module]:
+        """A fresh generator that is told labels of so many, and a critic without further heads."""
         family = points if points.are_points(shape) else convnets
-        made = family.generator(shape, self.latent, self.width)
+        made = family.generator(shape, self.latent, self.width, classes)
         return made, family.discriminator(shape, self.width)
 
     def build(self, layout: Layout) -> "GAN":
-        """The method with fresh networks; labels are not used."""
-        return GAN(self, layout.shape)
+        """The method with fresh networks; labels are used where it is conditional.
+
+        Raises:
+            ValueError: it is conditional and these images have no labels.
+        """
+        return GAN(self, layout.shape, self.classes(layout))
+
+    def classes(self, layout: Layout) -> int:
+        """How many labels the networks are told; raises ValueError as :meth:`build`."""
+        if self.conditional and not layout.classes:
+            raise ValueError("a conditional model needs labels, and these images have none")
+        return len(layout.classes) if self.conditional else 0
 
 
 class GAN(Method):
     """A generator and a critic, trained in two phases."""
 
-    def __init__(self, spec: Spec, shape: Shape) -> None:
+    def __init__(self, spec: Spec, shape: Shape, classes: int = 0) -> None:
         super().__init__(shape)
-        self.spec = spec
+        self.spec, self.labels = spec, Labels(classes)
         self.objective = OBJECTIVES[spec.objective]
-        self.generator, self.critic = spec.networks(shape)
+        self.augmentations = augmentation.named(spec.augment)
+        self.generator, self.critic = spec.networks(shape, classes)
         if spec.generators > 1:
             self.generator = Several([spec.networks(shape)[0] for _ in range(spec.generators)])
         if spec.packing > 1:
             self.critic = spec.networks((spec.packing * shape[0], *shape[1:]))[1]
-        if spec.minibatch or spec.feature_matching or spec.generators > 1:
+        if spec.minibatch or spec.feature_matching or spec.generators > 1 or classes:
             ways = spec.generators if spec.generators > 1 else 0
-            self.critic = headed(self.critic, spec.minibatch, ways, spec.several == "mad-gan")
+            joined = spec.several == "mad-gan"
+            self.critic = headed(self.critic, spec.minibatch, ways, joined, classes)
         self.group = spec.packing
         self.whole = bool(spec.minibatch or spec.feature_matching or spec.unroll)
         self._live: torch.optim.Optimizer | None = None
@@ -160,7 +183,7 @@ class GAN(Method):
 
     def phases(self) -> list[Phase]:
         """The critic's updates, then the generator's."""
-        clip = self._clip if self.spec.clip is not None else None
+        bound = self.spec.clip
         return [
             Phase(
                 "critic",
@@ -168,7 +191,7 @@ class GAN(Method):
                 self.critic_losses,
                 self.spec.critic,
                 repeats=self.spec.n_critic,
-                after=clip,
+                after=None if bound is None else partial(penalties.clip, self.critic, bound),
                 trained_by=self._keep,
             ),
             Phase("generator", [self.generator], self.generator_losses, self.spec.generator),
@@ -177,7 +200,7 @@ class GAN(Method):
     def critic_losses(self, batch: Batch, step: int) -> Losses:
         """The critic's loss on real images and as many fakes."""
         with torch.no_grad():
-            fake_images = self._generate(batch.noise)
+            fake_images = self._generate(batch.noise, self.labels.of(batch))
         return self.judging(fake_images, batch)
 
     def judging(self, fakes: Tensor, batch: Batch) -> Losses:
@@ -186,18 +209,11 @@ class GAN(Method):
         images = torch.cat([real_images, fake_images])
         if self.spec.r1 or self.spec.r2:
             images.requires_grad_()
-        of_real, of_fake = self._judge_halves(images)
+        of_real, of_fake = self._judge_halves(images, batch)
         real, fake = of_real.scores, of_fake.scores
         loss = self.objective.critic(real, fake)
         losses = {"total": loss, "real": real.mean(), "fake": fake.mean()}
-        if self.objective.relative:
-            losses["accuracy"] = (real > fake).float().mean()
-        elif self.objective.boundary is None:
-            # By duality, the largest E D(x) - E D(G(z)) over 1-Lipschitz critics is the distance.
-            losses["wasserstein"] = losses["real"] - losses["fake"]
-        else:
-            right = torch.cat([real > self.objective.boundary, fake < self.objective.boundary])
-            losses["accuracy"] = right.float().mean()
+        losses |= self.objective.told_apart(real, fake)
         if self.spec.r1 or self.spec.r2:
             gammas = {"r1": self.spec.r1, "r2": self.spec.r2}
             halves = penalties.gradients(torch.cat([real, fake]), images).chunk(2)
@@ -208,7 +224,7 @@ class GAN(Method):
         if self.spec.gradient_penalty:
             share = batch.noise.uniform(1, 1, 1)[:: self.spec.packing]
             between = penalties.interpolates(real_images, fake_images, share)
-            norms = penalties.gradients(judged(self.critic, between).scores, between).norm(dim=1)
+            norms = penalties.gradients(self._judge(between, batch).scores, between).norm(dim=1)
             losses["penalty"], losses["gradient_norm"] = penalties.lipschitz(norms), norms.mean()
             losses["total"] = losses["total"] + self.spec.gradient_penalty * losses["penalty"]
         if of_fake.ways is not None:
@@ -219,7 +235,7 @@ class GAN(Method):
 
     def generator_losses(self, batch: Batch, step: int) -> Losses:
         """The generator's loss, and how different its images are compared with real ones."""
-        images = self._generate(batch.noise)
+        images = self._generate(batch.noise, self.labels.of(batch))
         if not self.spec.unroll:
             return self.passing(images, batch, step)
         ahead = unrolled(
@@ -233,9 +249,9 @@ class GAN(Method):
 
     def passing(self, images: Tensor, batch: Batch, step: int) -> Losses:
         """What the generator loses with these of its images, shape (N, C, H, W) in [-1, 1]."""
-        fake, real = judged(self.critic, self._packs(images)), None
+        fake, real = self._judge(self._packs(images), batch), None
         if self.objective.relative or self.spec.feature_matching:
-            real = judged(self.critic, self._packs(batch.images))
+            real = self._judge(self._packs(batch.images), batch)
         if real is not None and self.spec.feature_matching:
             losses = {"total": matching.apart(real.shown, fake.shown)}
         else:
@@ -253,24 +269,34 @@ class GAN(Method):
         """The generator, evaluated once an image."""
         return self.generator
 
-    def sample(self, noise: Noise) -> Tensor:
+    def count_labels(self, counts: Sequence[int]) -> None:
+        """From now on labels are drawn as often as they occur in `counts`, one for each class."""
+        self.labels.count(counts, next(self.parameters()).device)
+
+    def sample(self, noise: Noise, label: int | None = None) -> Tensor:
         """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
 
         Of several generators, image i is made by number i mod their number.
+
+        Args:
+            noise: of N images.
+            label: the class of all images; None lets a conditional model draw one for each, as
+                often as the training images have it.
         """
         latents = noise.normal(self.spec.latent)
-        return self._made(latents, noise).add(1).div(2).clamp(0, 1)
+        made = self._made(latents, noise, self.labels.draw(noise, label))
+        return made.add(1).div(2).clamp(0, 1)
 
-    def _generate(self, noise: Noise) -> Tensor:
+    def _generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """The generated images of a training step; those of several generators share latents."""
         count, latent = self.spec.generators, self.spec.latent
         if count == 1:
-            return self._made(noise.normal(latent), noise)
+            return self._made(noise.normal(latent), noise, labels)
         return self._made(several.shared_latents(noise, count, latent), noise)
 
-    def _made(self, latents: Tensor, noise: Noise) -> Tensor:
-        by = (latents,) if self.spec.generators == 1 else (latents, self._makers(noise))
-        images: Tensor = self.generator(*by)
+    def _made(self, latents: Tensor, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        of = labels if self.spec.generators == 1 else self._makers(noise)
+        images: Tensor = self.generator(latents) if of is None else self.generator(latents, of)
         return images
 
     def _makers(self, noise: Noise) -> Tensor:
@@ -279,19 +305,23 @@ class GAN(Method):
     def _packs(self, images: Tensor) -> Tensor:
         return packed(images, self.spec.packing)
 
-    def _judge_halves(self, images: Tensor) -> tuple[Judged, Judged]:
+    def _judge(self, packs: Tensor, batch: Batch) -> Judged:
+        """What the critic says of one pack, or several, for each of the batch's."""
+        labels = self.labels.of(batch)
+        if labels is not None:
+            labels = labels.repeat(len(packs) // len(labels))
+        if self.augmentations:
+            images = packs.reshape(-1, *self.shape).split(len(batch))
+            seen = [augmentation.augmented(i, self.augmentations, batch.noise) for i in images]
+            packs = self._packs(torch.cat(seen))
+        return judged(self.critic, packs, labels)
+
+    def _judge_halves(self, images: Tensor, batch: Batch) -> tuple[Judged, Judged]:
         """What it says of real and of generated ones, each half a batch of its own."""
         if self.spec.minibatch:
             real, fake = images.chunk(2)
-            return judged(self.critic, real), judged(self.critic, fake)
-        return judged(self.critic, images).chunk()
+            return self._judge(real, batch), self._judge(fake, batch)
+        return self._judge(images, batch).chunk()
 
     def _keep(self, optimizer: torch.optim.Optimizer) -> None:
         self._live = optimizer
-
-    def _clip(self) -> None:
-        assert self.spec.clip is not None
-        weights: list[Tensor] = list(self.critic.parameters())
-        with torch.no_grad():
-            torch._foreach_clamp_min_(weights, -self.spec.clip)
-            torch._foreach_clamp_max_(weights, self.spec.clip)

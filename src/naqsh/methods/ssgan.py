@@ -58,8 +58,7 @@ class Spec(gan.Spec):
         spectral_norm: divide each of the critic's weights by its largest singular value.
         generator: the generator's optimiser.
         critic: the critic's optimiser.
-        r1: gamma of the penalty gamma/2 E |grad D|^2 on real images; 0 leaves it out.
-        r2: gamma of the same on generated images.
+        augment: what changes both players' images before they are scored; angles are told without.
         alpha: weight of the rotation loss on generated images, for the generator.
         beta: weight of the rotation loss on real images, for the critic.
         ceiling: train beside it a classifier of angles alone, to see how many can be told at all.
@@ -87,16 +86,17 @@ class Spec(gan.Spec):
         """The same with narrow networks, for tests and quick looks."""
         return replace(self, width=16)
 
-    def networks(self, shape: Shape) -> tuple[nn.Module, nn.Module]:
+    def networks(self, shape: Shape, classes: int = 0) -> tuple[nn.Module, nn.Module]:
         """The residual generator, and the discriminator with two heads."""
-        made = sngan.generator(shape, self.latent, 2 * self.width)
+        made = sngan.generator(shape, self.latent, 2 * self.width, classes)
         return made, sngan.Discriminator(shape, self.width)
 
     def build(self, layout: Layout) -> "SSGAN":
-        """The method with fresh networks; labels are not used.
+        """The method with fresh networks; labels are used where it is conditional.
 
         Raises:
-            ValueError: images are not square, so that a quarter turn would change their shape.
+            ValueError: images are not square, so that a quarter turn would change their shape, or
+                have no labels and it is conditional.
         """
         _, height, width = layout.shape
         if height != width:
@@ -104,7 +104,7 @@ class Spec(gan.Spec):
                 f"images are turned and must be square, got {height}x{width}; give data.size, "
                 "e.g. 32"
             )
-        return SSGAN(self, layout.shape)
+        return SSGAN(self, layout.shape, self.classes(layout))
 
 
 class SSGAN(gan.GAN):
@@ -113,8 +113,8 @@ class SSGAN(gan.GAN):
     spec: Spec
     critic: sngan.Discriminator
 
-    def __init__(self, spec: Spec, shape: Shape) -> None:
-        super().__init__(spec, shape)
+    def __init__(self, spec: Spec, shape: Shape, classes: int = 0) -> None:
+        super().__init__(spec, shape, classes)
         self.classifier = sngan.Angles(shape, spec.width) if spec.ceiling else None
         if self.classifier is not None and spec.spectral_norm:
             normalise(self.classifier)

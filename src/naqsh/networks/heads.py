@@ -8,6 +8,12 @@ which is a real image. Its logits are the K and the score :math:`s`, and the log
 .. math:: d = s - \log \textstyle\sum_k e^{l_k}, \qquad \log p_{K+1} = \log \sigma(d),
 
 are given in the place of the score.
+
+Where a critic is told an image's label c, its score has one more term, the features' product with
+an embedding of the label: :math:`s = w^\top f + b + e_c^\top f` (the projection discriminator).
+
+References:
+    cGANs with Projection Discriminator (Miyato and Koyama, 2018), arXiv:1802.05637, equation 3.
 """
 
 from collections import OrderedDict
@@ -52,27 +58,37 @@ class Headed(nn.Module):
         kernels: adds to the features what `score` and `ways` see beside them, or does nothing.
         ways: the same features to (N, K), or None.
         joined: whether the ways and a real image are one softmax.
+        table: a label's embedding, of as many numbers as there are features, or None.
     """
 
     score: nn.Linear
     ways: nn.Linear | None
+    table: nn.Embedding | None
 
     def __init__(self) -> None:
         super().__init__()
         self.joined = False
         self.kernels: Minibatch | None = None
         self.ways = None
+        self.table = None
 
     def features(self, images: Tensor) -> Tensor:
         """Images in [-1, 1] with shape (N, C, H, W) to what the last layer sees, shape (N, F)."""
         raise NotImplementedError
 
-    def judged(self, images: Tensor) -> Judged:
-        """All that is said of images in [-1, 1] with shape (N, C, H, W)."""
+    def judged(self, images: Tensor, labels: Tensor | None = None) -> Judged:
+        """All that is said of images in [-1, 1] with shape (N, C, H, W).
+
+        Args:
+            images: in the order of `labels`.
+            labels: int64 with shape (N,), of a critic that has a table of them.
+        """
         features = seen = self.features(images)
         if self.kernels is not None:
             seen = self.kernels(features)
         scores = self.score(seen).squeeze(1).float()
+        if self.table is not None:
+            scores = scores + (self.table(labels) * features).sum(1)
         ways = None if self.ways is None else self.ways(seen).float()
         if ways is not None and self.joined:
             scores = scores - ways.logsumexp(1)
@@ -106,7 +122,9 @@ class Critic(Headed):
         return features
 
 
-def headed(critic: nn.Module, kernels: int = 0, ways: int = 0, joined: bool = False) -> Headed:
+def headed(
+    critic: nn.Module, kernels: int = 0, ways: int = 0, joined: bool = False, classes: int = 0
+) -> Headed:
     """A critic with its features seen, and with what is to stand on them.
 
     Args:
@@ -114,6 +132,7 @@ def headed(critic: nn.Module, kernels: int = 0, ways: int = 0, joined: bool = Fa
         kernels: of minibatch discrimination.
         ways: how many the second head tells; 0 leaves it out.
         joined: whether they and a real image are one softmax.
+        classes: how many labels it is told; 0 for none.
     """
     if not isinstance(critic, Headed):
         assert isinstance(critic, nn.Sequential)
@@ -124,11 +143,14 @@ def headed(critic: nn.Module, kernels: int = 0, ways: int = 0, joined: bool = Fa
         critic.score = nn.Linear(width + kernels, 1)
     if ways:
         critic.ways, critic.joined = nn.Linear(width + kernels, ways), joined
+    if classes:
+        critic.table = nn.Embedding(classes, width)
+        nn.init.xavier_uniform_(critic.table.weight)
     return critic
 
 
-def judged(critic: nn.Module, images: Tensor) -> Judged:
-    """All that a critic says of images in [-1, 1] with shape (N, C, H, W)."""
+def judged(critic: nn.Module, images: Tensor, labels: Tensor | None = None) -> Judged:
+    """All that a critic says of images in [-1, 1] with shape (N, C, H, W), of these labels."""
     if isinstance(critic, Headed):
-        return critic.judged(images)
+        return critic.judged(images, labels)
     return Judged(critic(images).float())

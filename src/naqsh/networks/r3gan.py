@@ -122,7 +122,8 @@ def discriminator(shape: Shape, width: int = 32, blocks: int = 1) -> nn.Sequenti
     layers["widen"] = _scaled(nn.Conv2d(width, 2 * width, 1))
     layers |= {f"coarse{n}": Block(2 * width, 2 * blocks) for n in range(blocks)}
     # A weight for each channel and place, as the published basis: what a mean would throw away.
-    layers["basis"] = _scaled(nn.Conv2d(2 * width, 2 * width, (height, side), groups=2 * width))
+    basis = nn.Conv2d(2 * width, 2 * width, (height, side), groups=2 * width, bias=False)
+    layers["basis"] = _scaled(basis)
     layers["flatten"] = nn.Flatten()
     layers["linear"] = _scaled(nn.Linear(2 * width, 1, bias=False))
     layers["score"] = nn.Flatten(0)

@@ -11,5 +11,5 @@ from torch.nn.utils.parametrizations import spectral_norm
 def normalise(network: nn.Module) -> None:
     """Divide the weight of each of a network's layers by its largest singular value from now on."""
     for layer in list(network.modules()):
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
             spectral_norm(layer)

@@ -1,4 +1,4 @@
-"""Adversarial networks: GANs, Wasserstein GANs and the self-supervised GAN.
+"""Adversarial networks: GANs, Wasserstein GANs, R3GAN and the self-supervised GAN.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
@@ -77,6 +77,27 @@ def wgan_digits() -> Recipe:
 def wgan_gp_digits() -> Recipe:
     """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits."""
     return Recipe("", Data("digits"), _wasserstein_penalised(), Training(epochs=300, batch=50))
+
+
+@recipe
+def r3gan_mnist() -> Recipe:
+    """R3GAN, a GAN that converges by its loss alone, on MNIST (Huang et al., 2024).
+
+    Networks that a laptop can train: residual blocks at 14x14 and 7x7 alone.
+    """
+    from naqsh.methods import r3gan
+
+    training = Training(epochs=9, schedule="cosine", ema=0.999)
+    return Recipe("", Data("mnist"), r3gan.Spec(), training)
+
+
+@recipe
+def r3gan_digits() -> Recipe:
+    """The R3GAN of r3gan-mnist on the small digits."""
+    from naqsh.methods import r3gan
+
+    training = Training(epochs=150, schedule="cosine", ema=0.99)
+    return Recipe("", Data("digits"), r3gan.Spec(), training)
 
 
 @recipe
