@@ -61,6 +61,14 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
 
 
+def cell(sheet: np.ndarray, row: int, column: int, factor: int) -> np.ndarray:
+    """An image of a sheet as it was before it was enlarged, with shape (16, 16, 3)."""
+    step = 16 * factor + 2
+    top, left = row * step, column * step
+    found: np.ndarray = sheet[top : top + 16 * factor, left : left + 16 * factor]
+    return found[::factor, ::factor]
+
+
 def test_images_of_captions_have_one_noise_in_every_row(tmp_path: Path) -> None:
     opened = run(tmp_path)
     captions = ["a dark disc", "یک دایرهٔ روشن", "a dark disc"]
@@ -79,14 +87,13 @@ def test_rows_have_stage_one_above_stage_two(tmp_path: Path) -> None:
     saved = opened.save_captions(["a dark disc", "روشن"], 4, out=tmp_path / "rows.png")
     assert saved.notes == ()
     sheet = pixels(saved.path)
-    factor = 480 // (4 * 18 - 2)
     one = opened.sample_captions(["a dark disc"], 4)[0]
-    height = factor * (2 * 18 - 2)
-    assert sheet.shape == (2 * (height + 26), factor * 70, 3)
-    lower = sheet[factor * 18 : height : factor][:, ::factor]  # each pixel once
+    side = 16 * 10  # four of them are 640 pixels wide
+    height = 2 * side + 2
+    assert sheet.shape == (2 * (height + 26), 4 * (side + 2) - 2, 3)
     expected = (one[0] * 255).round().byte().permute(1, 2, 0).numpy()
-    assert np.array_equal(lower[:, :16], expected)
-    upper = sheet[: factor * 16 : factor][:, ::factor][:, :16]
+    assert np.array_equal(cell(sheet, 1, 0, 10), expected)
+    upper = cell(sheet, 0, 0, 10)
     assert np.array_equal(upper[::2, ::2], upper[1::2, 1::2])  # 8x8, every pixel four times
     assert len(np.unique(sheet[height : height + 26])) > 2  # a caption is there
 
@@ -101,9 +108,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr()
     assert said.out.strip() == str(opened.folder.path / "captions.png")
     assert "note: 'a purple disc': 'purple' is in no training caption and says nothing" in said.err
-    rows = pixels(opened.folder.path / "captions.png")
-    factor = 480 // (2 * 18 - 2)
-    assert len(rows) == 3 * (16 * factor + 26)
+    assert len(pixels(opened.folder.path / "captions.png")) == 3 * (16 * 20 + 26)
     folder = tmp_path / "each"
     assert main([*words, "--folder", str(folder)]) == 0
     captions = ["a purple disc", "a bright disc", "یک دایرهٔ تیره"]
@@ -173,18 +178,15 @@ def test_a_stage_draws_captions_of_test_images_and_changed_words(tmp_path: Path)
     assert [row["text"] for row in rows["test"]] == expected
     assert "changed" not in rows  # no caption has a colour
     sheet = pixels(opened.folder.grids / rows["test"][3]["file"])
-    factor = 480 // (8 * 18 - 2)
-    real = sheet[: factor * 16 : factor, : factor * 16 : factor]
-    assert np.array_equal(real, data.images[images[3]].transpose(1, 2, 0))
+    assert np.array_equal(cell(sheet, 0, 0, 5), data.images[images[3]].transpose(1, 2, 0))
     noise = Noise(derive(0, "captions"), 7)
     assert data.captions is not None
     with torch.no_grad():
         made = opened.method.follow(
             noise, torch.from_numpy(data.captions[images[3], 3]).expand(7, -1)
         )
-    lower = sheet[factor * 18 :: factor, ::factor]
     own = (made[-1][4] * 255).round().byte().permute(1, 2, 0).numpy()
-    assert np.array_equal(lower[:, 18 * 5 : 18 * 5 + 16], own)
+    assert np.array_equal(cell(sheet, 1, 5, 5), own)
 
 
 def test_one_word_is_changed_for_each_other_that_is_known() -> None:

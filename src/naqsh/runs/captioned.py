@@ -23,6 +23,9 @@ from naqsh.io.foreign import read_text
 from naqsh.runs import sampling
 from naqsh.runs.trained import Trained
 
+WIDE = 640
+"""Pixels of a row that images are enlarged to, by a whole factor."""
+
 MOST = 1000
 """Captions at a time."""
 
@@ -181,5 +184,7 @@ def save(
 
 
 def sheet(stages: Tensor) -> png.Pixels:
-    """Images (stages, n, C, H, W) as one, a line for each stage."""
-    return png.grid(png.to_pixels(stages.flatten(0, 1).numpy()), columns=stages.shape[1])
+    """Images (stages, n, C, H, W) as one, a line for each stage, wide enough for a caption."""
+    pixels = png.to_pixels(stages.flatten(0, 1).numpy())
+    factor = max(1, WIDE // (stages.shape[1] * stages.shape[4]))
+    return png.grid(pixels.repeat(factor, 2).repeat(factor, 3), columns=stages.shape[1])

@@ -56,11 +56,23 @@ def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
 
 
 def encoder(recipe: Recipe) -> TextEncoder | None:
-    """The text encoder of a run that the recipe names, so that both are told captions alike."""
-    if recipe.data.text == "none":
-        return None
+    """The text encoder of a run that the recipe names, so that both are told captions alike.
+
+    Raises:
+        NaqshError: the recipe asks for another kind or size of embeddings than that run's.
+    """
+    ours = recipe.data
     for _, parent in _parents(recipe):
+        if ours.text == "none" or parent.layout is None or not parent.layout.caption:
+            continue
         trained = open_trained(parent.run)
+        theirs = trained.recipe.data
+        if (theirs.text, theirs.text_size) != (ours.text, ours.text_size):
+            raise NaqshError(
+                f"{parent.run} was told captions by data.text {theirs.text} and data.text_size "
+                f"{theirs.text_size}, and {recipe.name} has {ours.text} and {ours.text_size}: both "
+                "need the same"
+            )
         if trained.folder.text.exists():
             return trained.encoder
     return None
