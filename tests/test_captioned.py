@@ -36,7 +36,8 @@ def told() -> DataSet:
     """Discs of 16x16 with captions, and an encoder of them."""
     data = tiny_data(3)
     texts = [TEXTS[n % 2] for n in range(len(data))]
-    return data.with_columns(texts=texts).encoded(encoders.fit("tfidf", SIZE, texts))
+    encoder = encoders.fit("tfidf", SIZE, texts, lambda: data.images)
+    return data.with_columns(texts=texts).encoded(encoder)
 
 
 def run(folder: Path, stages: int = 1) -> Run:
@@ -159,7 +160,7 @@ def test_other_methods_follow_no_captions(tmp_path: Path) -> None:
 
 def test_an_encoder_of_another_run_is_refused(tmp_path: Path) -> None:
     opened = run(tmp_path)
-    other = encoders.fit("tfidf", SIZE - 2, TEXTS)
+    other = encoders.fit("tfidf", SIZE - 2, TEXTS, lambda: tiny_data(3).images)
     encoders.write(opened.folder.text, other)
     with pytest.raises(NaqshError, match="makes 4 numbers of a caption, and the method takes 6"):
         opened.sample_captions(["a disc"])
