@@ -2,13 +2,19 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from naqsh.core import ranks
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
+from naqsh.core.optimizers import SGD
+from naqsh.core.spec import Layout
 from naqsh.core.world import join
+from naqsh.methods import gan
 from naqsh.networks.minibatch import Minibatch
 from running import ranks as run_ranks
 
@@ -33,11 +39,39 @@ def discriminated(own: Tensor) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in found.items()}
 
 
+SWITCHES: dict[str, dict[str, Any]] = {
+    "minibatch": {"minibatch": 3},
+    "feature matching": {"feature_matching": True},
+    "packing": {"packing": 2, "gradient_penalty": 1.0},
+    "unroll": {"unroll": 2},
+    "all": {"unroll": 2, "minibatch": 3, "feature_matching": True},
+    "mgan": {"generators": 3},
+}
+
+
+def learnt(name: str, first: int, count: int) -> dict[str, Tensor]:
+    """A GAN's gradients of the mean over images `first` to `first + count` of a batch of eight."""
+    torch.manual_seed(2)
+    spec = gan.Spec(latent=4, critic=SGD(lr=0.5), **SWITCHES[name])
+    method = spec.build(Layout((2, 1, 1))).train()
+    images = Noise(5, 8).uniform(2, 1, 1)[first : first + count] * 2 - 1
+    found = {}
+    for phase in method.phases():
+        losses = phase.loss(Batch(images, None, Noise(6, count, first)), 1)
+        weights = phase.parameters()
+        gradients = torch.autograd.grad(losses["total"], weights)
+        found[phase.name] = torch.cat([gradient.flatten() for gradient in gradients])
+    return found
+
+
 def half_of_a_rank(rank: int, where: str) -> None:
     with join("cpu"):
         half = slice(3 * rank, 3 * rank + 3)
         own = features()[half]
         found = discriminated(own) | {"gathered": ranks.gathered(own)}
+        for name in SWITCHES:
+            for phase, gradient in learnt(name, 4 * rank, 4).items():
+                found[f"{name}, {phase}"] = gradient
     torch.save(found, Path(where) / f"{rank}.pt")
 
 
@@ -70,3 +104,17 @@ def test_minibatch_discrimination_is_of_all_ranks(parts: list[dict[str, Tensor]]
     weight = (parts[0]["weight"] + parts[1]["weight"]) / 8
     torch.testing.assert_close(weight, whole["weight"], **close)
     assert float(whole["second"].norm()) > 1e-4
+
+
+@pytest.mark.parametrize("phase", ["critic", "generator"])
+@pytest.mark.parametrize("name", SWITCHES)
+def test_two_ranks_learn_as_one(name: str, phase: str, parts: list[dict[str, Tensor]]) -> None:
+    """The mean of their gradients, as the trainer takes it, is that of one rank's whole batch.
+
+    Equal but for float32 sums in another order, some 1e-6 of a gradient; that of half of a batch
+    is another by far more.
+    """
+    whole = learnt(name, 0, 8)[phase]
+    mean = (parts[0][f"{name}, {phase}"] + parts[1][f"{name}, {phase}"]) / 2
+    assert float((mean - whole).norm()) < 1e-4 * float(whole.norm())
+    assert float((learnt(name, 0, 4)[phase] - whole).norm()) > 1e-2 * float(whole.norm())
