@@ -11,12 +11,13 @@ from naqsh.metrics import classifier
 from naqsh.metrics.features import FeatureExtractor
 from naqsh.metrics.modes import Gaussians
 from naqsh.metrics.reading import ReaderFeatures
+from naqsh.metrics.stacked import StackedDigits
 from naqsh.metrics.untrained import RandomFeatures
 
-NAMES = ("digits", "inception", "mnist", "pixels", "random", "shapes")
+NAMES = ("digits", "inception", "mnist", "pixels", "random", "shapes", "stacked-mnist")
 """What :func:`by_name` knows."""
 
-SHIPPED = (*classifier.SHIPPED, "shapes")
+SHIPPED = (*classifier.SHIPPED, "shapes", "stacked-mnist")
 """Features of a data set of the same name, whose weights come with the package."""
 
 
@@ -100,6 +101,8 @@ def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
         return RandomFeatures(device)
     if name == "shapes":
         return ReaderFeatures(device)
+    if name == "stacked-mnist":
+        return StackedDigits(classifier.shipped("mnist", device))
     if name in classifier.SHIPPED:
         return classifier.shipped(name, device)
     if name == "inception":

@@ -60,6 +60,14 @@ def wgan_gp_mnist() -> Recipe:
 
 
 @recipe
+def gan_stacked_mnist() -> Recipe:
+    """The GAN of gan-mnist on three digits at once, of whose 1,000 modes it may lose many."""
+    from naqsh.methods import gan
+
+    return Recipe("", Data("stacked-mnist"), gan.Spec(), Training(epochs=20))
+
+
+@recipe
 def gan_digits() -> Recipe:
     """The GAN of gan-mnist on scikit-learn's small digits, 16x16; needs no download."""
     from naqsh.methods import gan

@@ -133,13 +133,21 @@ def _unknown(words: Words, same: Sequence[Facts]) -> list[Markup]:
     """The measures by which nothing stands out, since no difference is known."""
     known = verdicts.ranked(same) if len(same) > 1 else []
     unknown = [name for name in known if not verdicts.best(name, same)]
-    if not unknown:
-        return []
-    names = [comparing.called(name, same) for name in unknown]
+    counts = [name for name in unknown if not any(_has_interval(run, name) for run in same)]
+    unknown = [name for name in unknown if name not in counts]
     old = [r.label for r in same if not r.trainings and not set(unknown) <= set(r.influences)]
-    metrics = words.listed(words.known(f"metrics.{name}", name) for name in names)
     key = "comparison.not_kept" if old else "comparison.unknown"
-    return [words.text(key, metrics=metrics, runs=words.listed(old))]
+    said = []
+    for why, names in ((key, unknown), ("comparison.counts", counts)):
+        called = [comparing.called(name, same) for name in names]
+        metrics = words.listed(words.known(f"metrics.{name}", name) for name in called)
+        said += [words.text(why, metrics=metrics, runs=words.listed(old))] if names else []
+    return said
+
+
+def _has_interval(run: Facts, name: str) -> bool:
+    found = run.measured.values.get(name) if run.measured else None
+    return found is not None and found[1] is not None
 
 
 def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -11,6 +11,8 @@ FEATURES = {
     "digits": "a small classifier of the digits set; weights come with the package",
     "mnist": "a small classifier of MNIST; weights come with the package",
     "shapes": "a small reader of rendered scenes, of any size; weights come with the package",
+    "stacked-mnist": "the features mnist of each of three digits, and which of 1,000 modes it is",
+    "ring": "coordinates and modes of points; so have grid, swiss-roll and moons their own",
     "inception": "Inception-v3 as in pytorch-fid; weights are downloaded at first use, 92 MB",
     "pixels": "the pixels themselves; a baseline",
     "random": "filters that were never trained: colours and textures of any images; no weights",

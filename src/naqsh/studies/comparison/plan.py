@@ -22,6 +22,7 @@ from naqsh.recipes.recipe import Recipe
 from naqsh.runs import records
 from naqsh.runs.records import Entry, Plan
 from naqsh.runs.trained import open_trained
+from naqsh.studies.measure import POINTS
 from naqsh.training.asked import resolve
 
 FILE = "comparison.json"
@@ -81,11 +82,11 @@ def members(plan: Plan, folder: Path) -> list[Member]:
 
 
 def families(name: str) -> list[str]:
-    """One recipe of each family for a data set: its own, or MNIST's."""
+    """One recipe of each family for a data set: its own, or MNIST's; of points another set's."""
     known = recipes.all_recipes()
-    return [
-        own if (own := f"{family}-{name}") in known else f"{family}-mnist" for family in FAMILIES
-    ]
+    others = POINTS if name in POINTS else ["mnist"]
+    made = [[f"{family}-{of}" for of in (name, *others)] for family in FAMILIES]
+    return [own for names in made if (own := next((n for n in names if n in known), None))]
 
 
 def _recipe(name: str, data: str, seed: int, reading: Mapping[str, str]) -> Recipe:
