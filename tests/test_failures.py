@@ -1,6 +1,7 @@
 """The study of failures: seeds side by side are the trainer's own, and its numbers are right."""
 
 import json
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from naqsh.studies.failures import dirac, vanishing
 from naqsh.studies.failures.courses import courses
 from naqsh.studies.failures.remedies import ALONE, REMEDIES, recipes
 from naqsh.studies.failures.side_by_side import SideBySide
+from naqsh.studies.failures.work import tried_of
+from naqsh.studies.failures.workers import each
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -215,6 +218,21 @@ def test_a_study_goes_on_and_grows(tmp_path, monkeypatch):
     assert names == ["plain", "minimax", "averaged"]
     with pytest.raises(NaqshError, match="steps 20, not 30"):
         failures.study(failures.trial(("ring",), (), 2, 0, 30), tmp_path / "x")
+
+
+def test_several_processes_find_what_one_does(tmp_path):
+    trial = _trial(n=20, steps=20)
+    jobs = [(trial, "ring", name) for name in ("plain", "minimax", "least-squares")]
+    told: list[tuple[int, int]] = []
+    both = list(each(tried_of, jobs, 2, lambda *count: told.append(count)))
+    alone = list(each(tried_of, jobs, 1, lambda *count: None))
+    assert [tried.remedy for tried in alone] == ["plain", "minimax", "least-squares"]
+    both.sort(key=lambda tried: [job[2] for job in jobs].index(tried.remedy))
+    assert [tried.courses for tried in both] == [tried.courses for tried in alone]
+    assert told[-1] == (3000, 3000)
+    with pytest.raises(NaqshError, match="remedy"):
+        list(each(tried_of, [(trial, "ring", "x"), (trial, "ring", "y")], 2, lambda *count: None))
+    assert not multiprocessing.active_children()
 
 
 def test_other_folders_and_damaged_files_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def add(verbs: Any) -> None:
     parser.add_argument("--steps", type=int, default=3000, help="of each training (default 3000)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of the first (default 0)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that share the work (default: one a core)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/failures"), help="the folder")
     parser.add_argument("--language", default="en", help="of the page: en or fa (default en)")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -59,6 +66,7 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
             trial,
             options.out,
             language=options.language,
+            workers=options.workers,
             progress=progress,
             quiet=options.quiet,
         )

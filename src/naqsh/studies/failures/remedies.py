@@ -11,6 +11,10 @@ from naqsh.core.errors import one_of
 from naqsh.io.codec import Text
 from naqsh.recipes import by_name
 from naqsh.recipes.recipe import Recipe
+from naqsh.runs.records import Trial
+
+Job = tuple[Trial, str, str]
+"""One remedy on one set: all that is to be done, the set's name, the remedy's."""
 
 PLAIN = "plain"
 

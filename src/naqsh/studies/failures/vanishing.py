@@ -10,11 +10,11 @@ References:
     2017), arXiv:1701.04862, section 2 and figure 2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
-from naqsh.data import DataSet
+from naqsh import data as sets
 from naqsh.runs.records import Vanishing
-from naqsh.studies.failures.remedies import recipes
+from naqsh.studies.failures.remedies import Job, recipes
 from naqsh.studies.failures.side_by_side import SideBySide
 
 OBJECTIVES = ("minimax", "plain", "least-squares", "clipped", "gradient-penalty")
@@ -24,11 +24,14 @@ STEPS = (0, 10, 30, 100, 300, 1000)
 """Of the discriminator, after which the gradient is measured."""
 
 
-def measured(remedy: str, data: DataSet, seeds: Sequence[int]) -> Vanishing:
+def measured(job: Job, tell: Callable[[float], None]) -> Vanishing:
     """The gradient's norm by one remedy's losses, on the data and networks of the study."""
-    trained = SideBySide(recipes(data.name, remedy, seeds, STEPS[-1]), data, only="critic")
+    trial, data, remedy = job
+    made = recipes(data, remedy, trial.seeds, STEPS[-1])
+    trained = SideBySide(made, sets.load(data), only="critic")
     norms = []
     for step in STEPS:
         trained.advance(step)
         norms.append(tuple(trained.gradient_norms("generator")))
+        tell(step / STEPS[-1])
     return Vanishing(remedy, STEPS, tuple(norms))

@@ -6,8 +6,9 @@ where it was.
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from naqsh import data as sets
@@ -15,7 +16,6 @@ from naqsh import report
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.printable import short
 from naqsh.core.progress import Progress, silent
-from naqsh.data import DataSet
 from naqsh.data.points import Coordinates, coordinates
 from naqsh.io.files import make_folder, write_json
 from naqsh.io.foreign import read_json
@@ -27,8 +27,9 @@ from naqsh.runs.records.failures import FILE
 from naqsh.studies import ready
 from naqsh.studies.failures import dirac, vanishing
 from naqsh.studies.failures.courses import courses
-from naqsh.studies.failures.remedies import ALONE, REMEDIES, recipes
+from naqsh.studies.failures.remedies import ALONE, REMEDIES, Job, recipes
 from naqsh.studies.failures.side_by_side import SideBySide
+from naqsh.studies.failures.workers import each
 from naqsh.training.log import NotFinite
 
 DATA = ("ring", "grid")
@@ -75,6 +76,7 @@ def study(
     out: Path | str = "runs/failures",
     *,
     language: str = "en",
+    workers: int = 1,
     progress: Progress = silent,
     quiet: bool = False,
 ) -> Path:
@@ -84,7 +86,8 @@ def study(
         wanted: what is to be done; one that was stopped goes on.
         out: the folder.
         language: of the page.
-        progress: told how many steps of how many are done.
+        workers: processes that share the remedies.
+        progress: told how much is done.
         quiet: say nothing of each remedy.
 
     Returns:
@@ -94,11 +97,13 @@ def study(
         NaqshError: the folder holds another study or other files, or the file is damaged.
     """
     Words(language)  # one that is not known is told now
+    if workers < 1:
+        raise NaqshError(f"workers must be at least 1, got {workers}")
     folder = Path(out)
     make_folder(folder)
     with RunFolder(folder).locked():
-        work = _Work(folder, _there(folder, wanted), progress, quiet)
-        work.finish()
+        work = _Work(folder, _there(folder, wanted), quiet)
+        work.finish(workers, progress)
         page = folder / "report.html"
         report.write(folder, page, language)
     return page
@@ -129,73 +134,67 @@ def _there(folder: Path, wanted: Trial) -> Failures:
 class _Work:
     """A study that goes on."""
 
-    def __init__(self, folder: Path, there: Failures, progress: Progress, quiet: bool) -> None:
-        self.folder, self.found, self.progress, self.quiet = folder, there, progress, quiet
-        self._sets: dict[str, DataSet] = {}
+    def __init__(self, folder: Path, there: Failures, quiet: bool) -> None:
+        self.folder, self.found, self.quiet = folder, there, quiet
 
-    def finish(self) -> None:
+    def finish(self, workers: int, progress: Progress) -> None:
         """Whatever is not done."""
-        found = self.found
-        if not found.circles:
-            self._keep(replace(found, circles=tuple(map(dirac.play, dirac.GAMES))))
         trial = self.found.trial
+        if not self.found.circles:
+            self._keep(replace(self.found, circles=tuple(map(dirac.play, dirac.GAMES))))
         if not self.found.vanishing:
-            ring = self._set(trial.data[0])
-            names = vanishing.OBJECTIVES
-            measured = tuple(vanishing.measured(name, ring, trial.seeds) for name in names)
-            self._keep(replace(self.found, vanishing=measured))
+            asked: list[Job] = [(trial, trial.data[0], name) for name in vanishing.OBJECTIVES]
+            measured = each(vanishing.measured, asked, workers, partial(progress, "gradients"))
+            whole = sorted(measured, key=lambda of: vanishing.OBJECTIVES.index(of.name))
+            self._keep(replace(self.found, vanishing=tuple(whole)))
         pairs = [(data, remedy) for data in trial.data for remedy in trial.remedies]
         done = {(tried.data, tried.remedy) for tried in self.found.tried if not tried.error}
-        for data, remedy in pairs:
-            if (data, remedy) not in done:
-                place = pairs.index((data, remedy))
-                tried = self._tried(data, remedy, place, len(pairs))
-                others = [t for t in self.found.tried if (t.data, t.remedy) != (data, remedy)]
-                ordered = sorted([*others, tried], key=lambda t: pairs.index((t.data, t.remedy)))
-                self._keep(replace(self.found, tried=tuple(ordered)))
-                if not self.quiet:
-                    ready.say(told(tried))
+        jobs: list[Job] = [(trial, *pair) for pair in pairs if pair not in done]
+
+        for tried in each(tried_of, jobs, workers, partial(progress, "remedies")):
+            pair = (tried.data, tried.remedy)
+            others = [t for t in self.found.tried if (t.data, t.remedy) != pair]
+            ordered = sorted([*others, tried], key=lambda t: pairs.index((t.data, t.remedy)))
+            self._keep(replace(self.found, tried=tuple(ordered)))
+            if not self.quiet:
+                ready.say(told(tried))
 
     def _keep(self, found: Failures) -> None:
         self.found = found
         write_json(self.folder / FILE, records.plain(found))
 
-    def _set(self, name: str) -> DataSet:
-        if name not in self._sets:
-            self._sets[name] = sets.load(name)
-        return self._sets[name]
 
-    def _tried(self, data: str, remedy: str, place: int, count: int) -> Tried:
-        """One remedy on one set, which is the `place`-th of `count` pairs of both."""
-        trial, points = self.found.trial, self._set(data)
-        chosen, steps = recipes(data, remedy, trial.seeds, trial.steps), trial.steps
-        groups = [[recipe] for recipe in chosen] if remedy in ALONE else [chosen]
-        seen: dict[float, list[Coordinates]] = {fraction: [] for fraction in trial.fractions}
-        begun, error = time.monotonic(), None
-        try:
-            for n, group in enumerate(groups):
-                training = SideBySide(group, points)
-                for fraction in trial.fractions:
-                    training.advance(round(fraction * steps))
-                    drawn = training.samples(trial.n)
-                    seen[fraction] += [coordinates(of, points.extent) for of in drawn]
-                    share = place + (n + fraction) / len(groups)
-                    self.progress("failures", round(share * steps), count * steps)
-        except NotFinite as infinite:
-            error, seen = str(infinite), {}
-        assert points.mixture is not None
-        return Tried(
-            data,
-            remedy,
-            dict(REMEDIES[remedy]),
-            time.monotonic() - begun,
-            len(groups) == 1,
-            tuple(courses(seen, trial, points.mixture)) if seen else (),
-            tuple(Density.of(seen[f][0], points.extent).packed() for f in trial.shown if seen),
-            points.extent,
-            points.mixture.means,
-            error,
-        )
+def tried_of(job: Job, tell: Callable[[float], None]) -> Tried:
+    """One remedy on one set, by all seeds; told which part is done."""
+    trial, data, remedy = job
+    points = sets.load(data)
+    chosen = recipes(data, remedy, trial.seeds, trial.steps)
+    groups = [[recipe] for recipe in chosen] if remedy in ALONE else [chosen]
+    seen: dict[float, list[Coordinates]] = {fraction: [] for fraction in trial.fractions}
+    begun, error = time.monotonic(), None
+    try:
+        for n, group in enumerate(groups):
+            training = SideBySide(group, points)
+            for fraction in trial.fractions:
+                training.advance(round(fraction * trial.steps))
+                drawn = training.samples(trial.n)
+                seen[fraction] += [coordinates(of, points.extent) for of in drawn]
+                tell((n + fraction) / len(groups))
+    except NotFinite as infinite:
+        error, seen = str(infinite), {}
+    assert points.mixture is not None
+    return Tried(
+        data,
+        remedy,
+        dict(REMEDIES[remedy]),
+        time.monotonic() - begun,
+        len(groups) == 1,
+        tuple(courses(seen, trial, points.mixture)) if seen else (),
+        tuple(Density.of(seen[f][0], points.extent).packed() for f in trial.shown if seen),
+        points.extent,
+        points.mixture.means,
+        error,
+    )
 
 
 def told(tried: Tried) -> str:
