@@ -1,5 +1,6 @@
 """The page of `naqsh failures`: each failure by a number, and what is tried against it."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from naqsh.runs.records import Course, Density, Failures, Tried
 from naqsh.runs.records.failures import FILE
 
 __all__ = ["FILE", "build", "read"]
+
+PLAIN = "plain"
 
 PUBLISHED: dict[str, list[tuple[str, str, str, str]]] = {
     "ring": [
@@ -90,7 +93,7 @@ def _collapse(maker: Maker, found: Failures) -> list[Block]:
                 (step, Density.unpacked(text))
                 for step, text in zip(steps, tried.densities, strict=True)
             ]
-            title = maker.words.known(f"remedies.{tried.remedy}", tried.remedy)
+            title = _called(maker.words, tried)
 
             def draw(series: Any, *, words: Words, name: str, of: Tried = tried) -> str:
                 return plane.strip(series, of.means, of.extent, words=words, name=name)
@@ -98,7 +101,7 @@ def _collapse(maker: Maker, found: Failures) -> list[Block]:
             panels.append(panel(maker, "densities", title, draw, series, legend=()))
         seed = found.trial.seeds[0]
         blocks.append(maker.figure("densities", panels, number=number, data=data, seed=seed))
-        blocks.append(_table(maker, found, data, done, number))
+        blocks.append(_table(maker, data, done, number))
         blocks.append(_published(maker, data, number))
         blocks.append(_whole(maker, data, done))
     return present(blocks)
@@ -113,28 +116,32 @@ COLUMNS: dict[str, Callable[[Course], float | None]] = {
 }
 
 
-def _table(maker: Maker, found: Failures, data: str, done: Sequence[Tried], number: int) -> Table:
-    words = maker.words
+def _table(maker: Maker, data: str, done: Sequence[Tried], number: int) -> Table:
+    words, count = maker.words, len(done[0].means)
+    most = {"modes": count, "held": count, "reverse_kl": math.log(count)}
     rows = []
     for tried in done:
-        known: dict[str, Any] = {
-            "remedy": words.known(f"remedies.{tried.remedy}", tried.remedy),
-            "seconds": tried.seconds,
-        }
+        known: dict[str, Any] = {"remedy": _called(words, tried), "seconds": tried.seconds}
         for name, of in COLUMNS.items():
-            known[name] = _over_seeds(words, [of(course) for course in tried.courses])
+            values = [of(course) for course in tried.courses]
+            known[name] = _over_seeds(words, values, most.get(name, 100))
         rows.append((f"{data} {tried.remedy}", known))
     return maker.listed("failures", rows, numeric="modes", number=number, data=data)
 
 
-def _over_seeds(words: Words, values: Sequence[float | None]) -> Markup | None:
-    """The mean and its interval; None where a seed has no value."""
+def _called(words: Words, tried: Tried) -> Markup:
+    return words.known(f"remedies.{tried.remedy}", tried.remedy)
+
+
+def _over_seeds(words: Words, values: Sequence[float | None], most: float) -> Markup | None:
+    """The mean and its interval within 0 and `most`; None where a seed has no value."""
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not known:
         return None
     if len(known) == 1:
         return cells.rounded(words, known[0])
-    return cells.rounded(words, *over_trainings(known))
+    mean, (low, high) = over_trainings(known)
+    return cells.rounded(words, mean, (max(low, 0.0), min(high, most)))
 
 
 def _published(maker: Maker, data: str, number: int) -> Table | None:
@@ -159,7 +166,7 @@ def _whole(maker: Maker, data: str, done: Sequence[Tried]) -> Paragraph:
     """Which remedies found every mode in every training."""
     words, count = maker.words, len(done[0].means)
     whole = [t for t in done if all(course.modes[-1] == count for course in t.courses)]
-    named = words.listed((words.known(f"remedies.{t.remedy}", t.remedy) for t in whole), "list_and")
+    named = words.listed((_called(words, tried) for tried in whole), "list_and")
     key = "failures.whole" if whole else "failures.none_whole"
     return maker.paragraph(key, data=data, count=count, remedies=named)
 
@@ -181,7 +188,33 @@ def _circling(maker: Maker, found: Failures) -> list[Block]:
         }
         rows.append((circle.name, known))
     figure = maker.figure("circles", panels, small=True)
-    return present([figure, maker.listed("circles", rows, numeric="growth")])
+    return [
+        *present([figure, maker.listed("circles", rows, numeric="growth")]),
+        *_moved(maker, found),
+    ]
+
+
+def _moved(maker: Maker, found: Failures) -> list[Block]:
+    """How far the plain GAN's samples still move at the end, and whose move least."""
+    said: list[Block] = []
+    for data in found.trial.data:
+        done = [t for t in found.tried if t.data == data and t.courses]
+        moved = {
+            tried.remedy: statistics.fmean(course.moved for course in tried.courses)
+            for tried in done
+        }
+        if len(done) > 1 and PLAIN in moved:
+            least = min(done, key=lambda tried: moved[tried.remedy])
+            values = {
+                "plain": maker.words.percent(moved[PLAIN]),
+                "least": maker.words.percent(moved[least.remedy]),
+            }
+            said.append(
+                maker.paragraph(
+                    "failures.moved", data=data, remedy=_called(maker.words, least), **values
+                )
+            )
+    return said
 
 
 def _complex(words: Words, values: Sequence[tuple[float, float]]) -> Markup:

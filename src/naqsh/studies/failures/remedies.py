@@ -21,6 +21,16 @@ PLAIN = "plain"
 COMMON = {"training.batch": "128", "training.precision": "float32"}
 """What all of them have in place of the recipe's own."""
 
+_RELATIVISTIC = {
+    "method.objective": "relativistic",
+    "method.r1": "0.002",
+    "method.r2": "0.002",
+}
+_SEVERAL = {"method.generators": "8", "method.diversity": "0.125"}
+_NO_MOMENTUM = {"method.generator.betas": "0,0.99", "method.critic.betas": "0,0.99"}
+_FALLING = {"training.schedule": "linear"}
+_AVERAGED = {"training.ema": "0.99"}
+
 REMEDIES: dict[str, dict[str, str]] = {
     PLAIN: {},
     "minimax": {"method.objective": "minimax"},
@@ -34,12 +44,34 @@ REMEDIES: dict[str, dict[str, str]] = {
         "method.gradient_penalty": "1",
     },
     "spectral-norm": {"method.objective": "hinge", "method.spectral_norm": "true"},
-    "averaged": {"training.ema": "0.99"},
+    "r1": {"method.r1": "0.002"},
+    "relativistic": _RELATIVISTIC,
+    "minibatch": {"method.minibatch": "4"},
+    "feature-matching": {"method.feature_matching": "true"},
+    "packing": {"method.packing": "2"},
+    "unrolled": {"method.unroll": "3"},
+    "mgan": _SEVERAL,
+    "mad-gan": {
+        "method.generators": "8",
+        "method.several": "mad-gan",
+        "method.diversity": "0",
+    },
+    "averaged": _AVERAGED,
+    "no-momentum": _NO_MOMENTUM,
+    "r3gan": _RELATIVISTIC | _NO_MOMENTUM | _FALLING | _AVERAGED,
+    "mgan-falling": _SEVERAL | _FALLING | _AVERAGED,
 }
 """Names and changes, in the order in which they are shown; the first is the plain GAN."""
 
-ALONE = {"spectral-norm"}
-"""Those whose networks cannot be stacked: buffers, or losses that are no means over images."""
+ALONE = {
+    *("spectral-norm", "feature-matching", "packing", "unrolled"),
+    *("mgan", "mad-gan", "mgan-falling"),
+}
+"""Those whose seeds are trained one after another.
+
+Spectral normalisation keeps buffers; feature matching, packs, unrolled steps and heads that tell
+who made an image look beyond single scores of single images.
+"""
 
 
 def recipes(data: str, remedy: str, seeds: Sequence[int], steps: int) -> list[Recipe]:
