@@ -46,7 +46,7 @@ REMEDIES: dict[str, dict[str, str]] = {
     "spectral-norm": {"method.objective": "hinge", "method.spectral_norm": "true"},
     "r1": {"method.r1": "0.002"},
     "relativistic": _RELATIVISTIC,
-    "minibatch": {"method.minibatch": "4"},
+    "minibatch": {"method.minibatch": "2"},
     "feature-matching": {"method.feature_matching": "true"},
     "packing": {"method.packing": "2"},
     "unrolled": {"method.unroll": "3"},
@@ -57,19 +57,28 @@ REMEDIES: dict[str, dict[str, str]] = {
         "method.diversity": "0",
     },
     "averaged": _AVERAGED,
-    "no-momentum": _NO_MOMENTUM,
     "r3gan": _RELATIVISTIC | _NO_MOMENTUM | _FALLING | _AVERAGED,
     "mgan-falling": _SEVERAL | _FALLING | _AVERAGED,
+    "together": _RELATIVISTIC
+    | _NO_MOMENTUM
+    | _FALLING
+    | _AVERAGED
+    | {
+        "method.generators": "25",
+        "method.diversity": "1",
+        "method.generator.lr": "3e-3",
+        "method.critic.lr": "3e-3",
+    },
 }
 """Names and changes, in the order in which they are shown; the first is the plain GAN."""
 
 ALONE = {
-    *("spectral-norm", "feature-matching", "packing", "unrolled"),
-    *("mgan", "mad-gan", "mgan-falling"),
+    *("spectral-norm", "minibatch", "feature-matching", "packing", "unrolled"),
+    *("mgan", "mad-gan", "mgan-falling", "together"),
 }
 """Those whose seeds are trained one after another.
 
-Spectral normalisation keeps buffers; feature matching, packs, unrolled steps and heads that tell
+Spectral normalisation keeps buffers; minibatch discrimination gains nothing side by side; feature matching, packs, unrolled steps and heads that tell
 who made an image look beyond single scores of single images.
 """
 

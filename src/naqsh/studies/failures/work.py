@@ -43,7 +43,7 @@ def trial(
     only: Sequence[str] = (),
     seeds: int = 5,
     seed: int = 0,
-    steps: int = 3000,
+    steps: int = 1500,
 ) -> Trial:
     """What is to be done.
 
