@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from naqsh import data
+from naqsh import data, report
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, Noises
 from naqsh.data.points import MIXTURES
 from naqsh.networks.stacked import Stacked
 from naqsh.runs import records
-from naqsh.runs.records import BINS, Density, Failures, Trial
+from naqsh.runs.records import BINS, Course, Density, Failures, Trial, Tried, Vanishing
 from naqsh.studies import failures
 from naqsh.studies.failures import dirac, vanishing
 from naqsh.studies.failures.courses import courses
@@ -245,6 +245,47 @@ def test_other_folders_and_damaged_files_are_refused(tmp_path):
     (tmp_path / "bad" / "failures.json").write_text('{"trial": 3}')
     with pytest.raises(NaqshError, match="damaged"):
         failures.study(failures.trial(), tmp_path / "bad")
+
+
+def _whole():
+    course = Course(4, (1, 8), (0, 8), (0.5, 0.99), (None, 0.0), 0.25)
+    density = Density.of(np.array([[1.0, 0.0]]), 1.5).packed()
+    means = MIXTURES["ring"].means
+    tried = Tried("ring", "plain", {}, 1.0, False, (course,), (density,), 1.5, means)
+    faded = Vanishing("minimax", (0, 10), ((1.0,), (0.25,)))
+    return Failures(_trial(), (tried,), (dirac.play("r1"),), (faded,))
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_a_page_says_what_the_file_says(tmp_path, language):
+    (tmp_path / "failures.json").write_text(json.dumps(records.plain(_whole())))
+    report.write(tmp_path, tmp_path / "page.html", language)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for value in ("8", "99.0", "25.0", "0.25"):
+        assert f'<data value="{value}"' in page
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda plain: plain["tried"][0].update(courses=[]),
+        lambda plain: plain["tried"][0].update(densities=["x"]),
+        lambda plain: plain["tried"][0].update(means=[]),
+        lambda plain: plain["tried"][0].update(extent=0.0),
+        lambda plain: plain["tried"][0]["courses"][0].update(good=[0.5]),
+        lambda plain: plain["vanishing"][0].update(norms=[[1.0]]),
+        lambda plain: plain["vanishing"][0].update(norms=[[1.0], [-1.0]]),
+        lambda plain: plain["circles"][0].update(path=[]),
+        lambda plain: plain["trial"].update(seeds=[]),
+    ],
+)
+def test_damage_is_one_line(tmp_path, damage):
+    plain = json.loads(json.dumps(records.plain(_whole())))
+    damage(plain)
+    (tmp_path / "failures.json").write_text(json.dumps(plain))
+    with pytest.raises(NaqshError, match="damaged"):
+        report.write(tmp_path, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_every_remedy_has_a_name_and_a_recipe():

@@ -43,6 +43,10 @@ class Trial:
     shown: tuple[float, ...]
     late: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not (self.seeds and self.fractions and self.shown and self.data):
+            raise ValueError("it needs data, seeds and moments")
+
 
 @dataclass(frozen=True)
 class Course:
@@ -64,6 +68,11 @@ class Course:
     good: tuple[float, ...]
     reverse_kl: tuple[float | None, ...]
     moved: float
+
+    def __post_init__(self) -> None:
+        lengths = {len(of) for of in (self.modes, self.held, self.good, self.reverse_kl)}
+        if len(lengths) > 1 or 0 in lengths:
+            raise ValueError("each moment needs all numbers")
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,10 @@ class Tried:
     extent: float
     means: tuple[tuple[float, float], ...]
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.extent > 0 or not self.means:
+            raise ValueError("it needs modes and an extent above 0")
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,10 @@ class Circle:
     eigenvalues: tuple[tuple[float, float], ...]
     published: tuple[tuple[float, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("it has no path")
+
 
 @dataclass(frozen=True)
 class Vanishing:
@@ -166,6 +183,13 @@ class Vanishing:
     name: str
     steps: tuple[int, ...]
     norms: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        seeds = {len(norms) for norms in self.norms}
+        if not self.norms or len(self.norms) != len(self.steps) or len(seeds) > 1 or 0 in seeds:
+            raise ValueError("it needs a norm of each seed after each of its steps")
+        if min(norm for norms in self.norms for norm in norms) < 0:
+            raise ValueError("a norm is below 0")
 
 
 @dataclass(frozen=True)

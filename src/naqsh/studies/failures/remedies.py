@@ -78,8 +78,9 @@ ALONE = {
 }
 """Those whose seeds are trained one after another.
 
-Spectral normalisation keeps buffers; minibatch discrimination gains nothing side by side; feature matching, packs, unrolled steps and heads that tell
-who made an image look beyond single scores of single images.
+Spectral normalisation keeps buffers; feature matching, packs, unrolled steps and heads that tell
+who made an image look beyond single scores of single images. Minibatch discrimination takes as long
+either way: its differences of all pairs are large operations by themselves.
 """
 
 
