@@ -13,12 +13,13 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise, Noises
 from naqsh.data.points import MIXTURES
 from naqsh.networks.stacked import Stacked
+from naqsh.report.words import LANGUAGES, Words
 from naqsh.runs import records
 from naqsh.runs.records import BINS, Course, Density, Failures, Trial, Tried, Vanishing
 from naqsh.studies import failures
 from naqsh.studies.failures import dirac, vanishing
 from naqsh.studies.failures.courses import courses
-from naqsh.studies.failures.remedies import ALONE, REMEDIES, recipes
+from naqsh.studies.failures.remedies import ALONE, COMMON, REMEDIES, recipes
 from naqsh.studies.failures.side_by_side import SideBySide
 from naqsh.studies.failures.work import tried_of
 from naqsh.studies.failures.workers import each
@@ -256,6 +257,12 @@ def _whole():
     return Failures(_trial(), (tried,), (dirac.play("r1"),), (faded,))
 
 
+def test_the_page_names_what_all_of_them_change():
+    said = Words("en").text("tables.changes.caption", steps=7)
+    for name, value in COMMON.items():
+        assert f"--{name} {value}" in said
+
+
 @pytest.mark.parametrize("language", ["en", "fa"])
 def test_a_page_says_what_the_file_says(tmp_path, language):
     (tmp_path / "failures.json").write_text(json.dumps(records.plain(_whole())))
@@ -289,8 +296,6 @@ def test_damage_is_one_line(tmp_path, damage):
 
 
 def test_every_remedy_has_a_name_and_a_recipe():
-    from naqsh.report.words import LANGUAGES, Words
-
     for name in REMEDIES:
         assert [r.training.seed for r in recipes("grid", name, (2, 3), 10)] == [2, 3]
         assert all(f"remedies.{name}" in Words(language) for language in LANGUAGES)

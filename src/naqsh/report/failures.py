@@ -75,7 +75,8 @@ def _remedies(maker: Maker, found: Failures) -> list[Block]:
         for t in found.tried
         if t.error
     ]
-    table = maker.listed("changes", rows, numeric="changes") if rows else None
+    steps = found.trial.steps
+    table = maker.listed("changes", rows, numeric="changes", steps=steps) if rows else None
     return present([table, Listing("", failed) if failed else None])
 
 

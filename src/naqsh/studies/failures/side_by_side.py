@@ -111,7 +111,9 @@ class SideBySide:
 def stacked(methods: Sequence[Method]) -> Method:
     """One method whose networks are those of several, side by side."""
     whole = copy.deepcopy(methods[0])
-    for name, _ in methods[0].named_children():
+    for name, child in methods[0].named_children():
+        if next(child.parameters(), None) is None:
+            continue  # what is not trained is the same for all
         setattr(whole, name, Stacked([getattr(method, name) for method in methods]))
     return whole
 
