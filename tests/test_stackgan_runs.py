@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import naqsh
+from naqsh import report
 from naqsh.captions import encoder as encoders
 from naqsh.cli import main
 from naqsh.training import building
@@ -106,6 +107,20 @@ def test_samples_are_of_captions_of_the_test_split(here: Path) -> None:
     rows = np.arange(6)
     kept = run.method.captions.kept[:6].numpy()
     np.testing.assert_allclose(kept, test.captions[rows, rows % 2], rtol=1e-5, atol=1e-6)
+
+
+def test_a_report_of_both_stages_has_four_networks_and_their_curves(here: Path) -> None:
+    train("stackgan-shapes-2", "two")
+    page = report.open(["one", "two"])
+    networks = [name for name in page.tables if name.startswith("networks")]
+    said = " ".join(str(page.table(name)) for name in networks)
+    for layer in ("coarse.0", "residual.0", "conditioning.linear", "joint.0", "text.0"):
+        assert layer in said, layer
+    curves = page.figure("losses").html
+    for phase in ("generator", "critic"):
+        assert f"{phase}.total" in curves
+    assert {"captions_test-1", "captions_test-2", "captions_changed-1"} <= set(page.figures)
+    assert page.figure("captions_test-2").html.count("<img") == 6  # as many as there are
 
 
 def options(changes: dict[str, object]) -> list[str]:
