@@ -10,7 +10,8 @@ from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 def stackgan_shapes_1() -> Recipe:
     """StackGAN's stage I on rendered shapes, 32x32; needs no download (Zhang et al., 2017).
 
-    A quarter as wide as published.
+    A quarter as wide as published. A step took 0.26 s of one core (bfloat16), so that both stages
+    are trained in about half an hour on two.
     """
     from naqsh.methods import stackgan
 
@@ -24,7 +25,10 @@ def stackgan_shapes_1() -> Recipe:
 
 @recipe
 def stackgan_shapes_2() -> Recipe:
-    """StackGAN's stage II on rendered shapes, 64x64, on a run of stackgan-shapes-1."""
+    """StackGAN's stage II on rendered shapes, 64x64, on a run of stackgan-shapes-1.
+
+    A step took 0.65 s of one core (bfloat16).
+    """
     from naqsh.methods import stackgan2
 
     return Recipe(
