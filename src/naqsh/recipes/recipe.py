@@ -103,7 +103,7 @@ class Training:
         accumulate: parts a batch is cut into, to save memory; gradients are summed over them.
         seed: every random number of the run derives from it.
         schedule: how the learning rates go over the run: constant, or to 0 by a line or a cosine;
-            constant-linear is constant over the first half, then a line to 0; halved falls in steps.
+            constant-linear is constant over the first half, then a line to 0; halved goes by steps.
         halve_every: epochs after which the schedule ``halved`` halves the learning rates, again
             and again.
         warmup: steps over which the learning rates rise evenly from 0.
