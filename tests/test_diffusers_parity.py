@@ -7,8 +7,15 @@ import torch
 from analytic import Waves
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
-from naqsh.diffusion.samplers import Ancestral, Ddim, DpmSolver, Euler, Heun
-from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Linear, SqrtLinear
+from naqsh.diffusion.samplers import (
+    Ancestral,
+    Ddim,
+    DpmSolver,
+    Euler,
+    Heun,
+    PredictorCorrector,
+)
+from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Geometric, Linear, SqrtLinear
 
 diffusers = pytest.importorskip("diffusers")
 # diffusers hands tensors to NumPy in the old way.
@@ -195,3 +202,34 @@ def test_flow_matching_euler(shift):
         output = Waves()(path[i], t.expand(2), None)
         expected = their.step(output, t, path[i]).prev_sample
         torch.testing.assert_close(path[i + 1], expected, **TOLERANCE)
+
+
+def test_predictor_and_corrector_are_those_of_the_variance_exploding_equation(monkeypatch):
+    their = diffusers.ScoreSdeVeScheduler(snr=0.16, sigma_min=0.01, sigma_max=50.0)
+    their.set_timesteps(STEPS)
+    their.set_sigmas(STEPS)
+    schedule = Geometric(50.0, 0.01, STEPS)
+    sigmas = schedule(torch.arange(1, STEPS + 1))[1]
+    np.testing.assert_allclose(their.discrete_sigmas, sigmas, rtol=1e-5)
+    # One image: theirs takes the norms' means over the batch.
+    noise = Noise(0, 1)
+    path = [noise.normal(*SHAPE) * 50]
+    denoiser, module = Denoiser(Waves(), schedule), "diffusers.schedulers.scheduling_sde_ve"
+    monkeypatch.setattr(f"{module}.randn_tensor", lambda shape, **_: noise.normal(*SHAPE))
+
+    def keep(index, time, x, x0):
+        path.append(x)
+
+    PredictorCorrector(STEPS)(denoiser, Noise(0, 1), SHAPE, callback=keep)
+    assert len(path) == STEPS + 1
+    for i, t in enumerate(their.timesteps):
+        level = STEPS - i
+
+        def score(x, level=level):
+            return denoiser(x, float(level)).score(float(sigmas[level - 1]))
+
+        x = their.step_correct(score(path[i]), path[i]).prev_sample
+        step = their.step_pred(score(x), float(t), x)
+        expected = step.prev_sample if level > 1 else step.prev_sample_mean
+        # Differences of float32 squares lose a digit of theirs.
+        torch.testing.assert_close(path[i + 1], expected, rtol=1e-4, atol=1e-4)

@@ -112,6 +112,8 @@ def test_what_the_network_predicts_changes_rounding_alone(
     by_noise = kind in ("epsilon", "score")
     if by_noise and not least:
         pytest.skip("refused: the noise says nothing of the image there")
+    if name == "predictor-corrector" and kind == "x0" and isinstance(schedule, EDM):
+        pytest.skip("corrections measure the score, which has x0's rounding over sigma squared")
     exact = Gaussian(schedule)
     denoiser = Denoiser(Learnt(exact, kind), schedule, parameterisation=kind, variance="small")
     start = Noise(1, 6).normal(1, 2, 2) * schedule.prior

@@ -18,6 +18,7 @@ from naqsh.diffusion.samplers.ddim import Ddim
 from naqsh.diffusion.samplers.dpm import DpmSolver
 from naqsh.diffusion.samplers.euler import Euler
 from naqsh.diffusion.samplers.heun import Heun
+from naqsh.diffusion.samplers.langevin import Langevin, PredictorCorrector
 from naqsh.diffusion.samplers.sampler import Callback, Sampler
 
 __all__ = [
@@ -28,11 +29,15 @@ __all__ = [
     "DpmSolver",
     "Euler",
     "Heun",
+    "Langevin",
+    "PredictorCorrector",
     "Sampler",
     "SamplerName",
 ]
 
-SamplerName = Literal["ancestral", "ddim", "euler", "heun", "dpm-solver++"]
+SamplerName = Literal[
+    "ancestral", "ddim", "euler", "heun", "dpm-solver++", "langevin", "predictor-corrector"
+]
 
 SAMPLERS: dict[SamplerName, type[Sampler]] = {
     "ancestral": Ancestral,
@@ -40,5 +45,7 @@ SAMPLERS: dict[SamplerName, type[Sampler]] = {
     "euler": Euler,
     "heun": Heun,
     "dpm-solver++": DpmSolver,
+    "langevin": Langevin,
+    "predictor-corrector": PredictorCorrector,
 }
 """Every sampler by the name that users type."""
