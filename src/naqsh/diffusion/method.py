@@ -120,6 +120,14 @@ class DenoisingSpec(MethodSpec):
             outputs=outputs,
         )
 
+    def samplers(self, clip: bool) -> Mapping[str, Sampler]:
+        """Every sampler by its name, as it is set unless it is said otherwise.
+
+        Args:
+            clip: whether they cut x0 to [-1, 1].
+        """
+        return {name: kind(self.steps, clip=clip) for name, kind in SAMPLERS.items()}
+
 
 class Denoising(Method):
     """A denoiser around a U-Net, trained in one phase; samplers make images with it.
@@ -188,7 +196,7 @@ class Denoising(Method):
     @property
     def samplers(self) -> Mapping[str, Sampler]:
         """Every sampler by its name, as it is set unless it is said otherwise."""
-        return {n: kind(self.spec.steps, clip=self.clips) for n, kind in SAMPLERS.items()}
+        return self.spec.samplers(self.clips)
 
     @property
     def default_sampler(self) -> SamplerName:

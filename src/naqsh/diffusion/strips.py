@@ -36,7 +36,8 @@ def forward(schedule: Schedule, image: Tensor, noise: Noise, count: int) -> Tens
         q(x_t | x_s) from each time to the next with fresh noise.
     """
     shape = image.shape[1:]
-    times = schedule.times(count - 1, "even").flip(0).tolist()
+    few = schedule.levels is not None and schedule.levels < count - 1
+    times = schedule.times(count - 1, "log-snr" if few else "even").flip(0).tolist()
     epsilon = noise.normal(*shape)
     jumps, steps = [image], [image]
     for s, t in pairwise(times):

@@ -88,9 +88,11 @@ class Diffusion(Denoising):
         Args:
             images: of 256 grey levels in [-1, 1] with shape (N, C, H, W).
             noise: of these N images.
-            evaluations: of the network for each. The step into the image is always among them;
-                the more there are, the less chance is in the sum of the others.
+            evaluations: of the network for each, no more than there are levels of noise. The step
+                into the image is always among them; the more there are, the less chance is in the
+                sum of the others.
         """
+        evaluations = min(evaluations, self.spec.schedule.levels or evaluations)
         return partial_bound(self.denoiser, images, noise, evaluations=evaluations)
 
     def bound(self, images: Tensor, noise: Noise, progress: Count | None = None) -> BoundParts:
