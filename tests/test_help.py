@@ -15,7 +15,7 @@ from naqsh.recipes import all_recipes, by_name
 from naqsh.runs.sampling import described, sample_names
 
 VERBS = [
-    *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound"),
+    *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound", "field"),
     *("detect", "report", "export", "compare", "failures", "tune"),
 ]
 

@@ -28,6 +28,7 @@ VERBS = [
         "measure",
         "samplers",
         "bound",
+        "field",
         "detect",
         "report",
         "export",
