@@ -19,6 +19,7 @@ from naqsh.methods import diffusion, maf
 from naqsh.report.words import LANGUAGES
 from naqsh.runs import loading
 from naqsh.runs.plane import below
+from naqsh.studies import samplers
 
 SHORT = {"training.steps": 3, "training.batch": 32}
 
@@ -93,6 +94,28 @@ def test_what_is_for_images_is_refused(run, tmp_path: Path, given, why):
     given = {k: v if isinstance(v, int) else tmp_path / v for k, v in given.items()}
     with pytest.raises(NaqshError, match=why):
         run.save_samples(5, device="cpu", **given)
+
+
+@pytest.mark.parametrize("name", ["vae-digits", "classifier-digits", "ssgan-digits"])
+def test_what_is_for_images_alone_is_not_trained_on_points(name, tmp_path: Path):
+    why = rf"{name} on points: .*; take a recipe of points, such as gan-ring"
+    with pytest.raises(NaqshError, match=why) as refused:
+        naqsh.train(name, overrides={"data.name": "ring"}, out=tmp_path / "run", quiet=True)
+    assert "data.size" not in str(refused.value)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_points_are_not_examined_for_faults(tmp_path: Path):
+    flow = naqsh.train("maf-moons", out=tmp_path / "moons", overrides=SHORT, quiet=True)
+    with pytest.raises(NaqshError, match="detect is for images, and maf-moons was trained on poi"):
+        flow.detect("moons")
+
+
+def test_samplers_of_points_are_compared_without_a_look_for_copies(tmp_path: Path):
+    run = naqsh.train("ddpm-ring", out=tmp_path / "ring", overrides=SHORT, quiet=True)
+    found = samplers.study(run, ["ddim"], [2], n=50)
+    assert [point["sampler"] for point in found["points"]] == ["ddim"]
+    assert found["nearest"] is None
 
 
 def test_an_evaluation_counts_modes(run):

@@ -95,10 +95,12 @@ class Spec(gan.Spec):
         """The method with fresh networks; labels are used where it is conditional.
 
         Raises:
-            ValueError: images are not square, so that a quarter turn would change their shape, or
-                have no labels and it is conditional.
+            ValueError: images are not square, so that a quarter turn would change their shape, are
+                points, or have no labels and it is conditional.
         """
         _, height, width = layout.shape
+        if layout.extent:
+            raise ValueError("images are turned, and one pixel looks alike from all sides")
         if height != width:
             raise ValueError(
                 f"images are turned and must be square, got {height}x{width}; give data.size, "

@@ -118,7 +118,7 @@ def study(
         point = _point(run, options, measured_by, real_features, shared, within)
         store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
     copies = {"metric": "nearest", **shared}
-    if not store.find(**copies):
+    if not store.find(**copies) and not run.layout.extent:
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
         quietly = replace(machine, progress=silent)
         samples = draw(run, NEAR, quietly, _usual(run, common, wanted[0]))

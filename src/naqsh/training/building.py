@@ -50,9 +50,7 @@ def build(recipe: Recipe, layout: Layout) -> Method:
         try:
             return recipe.method.build(layout)
         except ValueError as error:
-            raise NaqshError(
-                f"{recipe.name} on images of {readable_size(layout.shape)}: {error}"
-            ) from error
+            raise NaqshError(f"{_where(recipe, layout)}: {_reason(layout, error)}") from error
 
 
 def refuse_large(recipe: Recipe, world: distributed.World) -> None:
@@ -64,11 +62,11 @@ def refuse_large(recipe: Recipe, world: distributed.World) -> None:
 
 def estimated(recipe: Recipe, layout: Layout, world: distributed.World) -> Estimate:
     """What training costs; raises NaqshError where networks do not fit the images or the memory."""
-    where = f"{recipe.name} on images of {readable_size(layout.shape)}"
+    where = _where(recipe, layout)
     try:
         cost = estimate(recipe, layout, world.size)
     except ValueError as error:
-        raise NaqshError(f"{where}: {error}") from error
+        raise NaqshError(f"{where}: {_reason(layout, error)}") from error
     except (RuntimeError, TypeError) as error:
         if "overflow" not in str(error).lower():
             raise
@@ -83,3 +81,18 @@ def estimated(recipe: Recipe, layout: Layout, world: distributed.World) -> Estim
             "training.accumulate"
         )
     return cost
+
+
+def _where(recipe: Recipe, layout: Layout) -> str:
+    """What a message about a method that cannot be built begins with."""
+    what = "points" if layout.extent else f"images of {readable_size(layout.shape)}"
+    return f"{recipe.name} on {what}"
+
+
+def _reason(layout: Layout, error: ValueError) -> str:
+    """Why it cannot; other sizes are no cure for points."""
+    why = str(error)
+    if not layout.extent:
+        return why
+    why = why.partition("; give data.size")[0]
+    return f"{why}; take a recipe of points, such as gan-ring (`naqsh list`)"

@@ -80,6 +80,8 @@ def detect(
         raise NaqshError(f"draws, batch and n must be at least 1, got {given}")
     if not 0 < false_alarms < 1:
         raise NaqshError(f"a rate of false alarms lies between 0 and 1, not {false_alarms}")
+    if run.layout.extent:
+        raise NaqshError(f"detect is for images, and {run.recipe.name} was trained on points")
     source, given_normal = whole(source), given_normal and whole(given_normal)
     scorers = scoring.scorers(run, features, draws, machine)
     decides = scoring.deciding(score, [scorer.name for scorer in scorers])
