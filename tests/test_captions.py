@@ -54,6 +54,13 @@ def test_which_is_above_is_not_lost(fitted):
     assert np.abs(one - other).max() > 0.1
 
 
+def test_a_caption_is_encoded_by_itself(fitted):
+    parts = ["a red circle above", "a blue square"]  # together they are a training caption
+    alone = np.concatenate([fitted.encode([part]) for part in parts])
+    assert np.abs(fitted.encode(parts) - alone).max() < 1e-5
+    assert fitted.encode([]).shape == (0, 4)
+
+
 def test_embeddings_of_the_training_captions_are_standardised(fitted):
     found = fitted.encode([text for several in TEXTS for text in several])
     assert np.abs(found.mean(0)).max() < 1e-5

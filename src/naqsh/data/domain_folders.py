@@ -115,7 +115,8 @@ def _may_be(folder: Path) -> bool:
 
 def _folders(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+        with os.scandir(folder) as entries:  # a link to itself is no folder, and no error
+            return [entry.name for entry in entries if (folder / entry.name).is_dir()]
     except OSError:  # whoever reads it says so
         return []
 

@@ -35,7 +35,7 @@ SUFFIXES = frozenset((".txt", ".csv", ".jsonl", ".json"))
 _TABLES = ("captions.csv", "captions.jsonl", "captions.json", "metadata.csv", "metadata.jsonl")
 _FILE = ("file_name", "filename", "file", "image", "path")
 _CAPTION = ("caption", "captions", "text", "sentence", "description")
-_TEXT, _TABLE = 1 << 20, 1 << 30
+_TEXT, _TABLE = 1 << 20, 256 << 20
 
 Rows = Iterable[tuple[str, str, str]]
 """The file of an image, a caption of it, and where that stands, for messages."""
