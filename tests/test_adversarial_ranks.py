@@ -87,12 +87,9 @@ def test_every_rank_is_given_all_images_in_order(parts: list[dict[str, Tensor]])
 
 
 def test_minibatch_discrimination_is_of_all_ranks(parts: list[dict[str, Tensor]]) -> None:
-    """Each rank's loss is the mean of its half, so a gradient is twice that of the whole mean.
-
-    Distances are float32 numbers: equal but for sums in another order.
-    """
+    """Each rank's loss is the mean of its half, so a gradient is twice that of the whole mean."""
     whole = discriminated(features())
-    close = {"rtol": 1e-5, "atol": 1e-7}
+    close = {"rtol": 1e-9, "atol": 1e-12}
 
     def both(name: str) -> Tensor:
         return torch.cat([part[name] for part in parts])

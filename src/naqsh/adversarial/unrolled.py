@@ -11,6 +11,7 @@ and its gradient passes through all of them: beside the partial derivative it ha
 order. Steps that are taken by a copy and forgotten have the first term alone, and do not help.
 
 U is the optimiser's own update, with its averages from where they are and moving on at each step.
+Clipping of gradients (`training.clip_norm`) is none of it.
 
 References:
     Unrolled Generative Adversarial Networks (Metz et al., 2017), arXiv:1611.02163, equations 6 to

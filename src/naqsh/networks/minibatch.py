@@ -40,7 +40,10 @@ class Minibatch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features with shape (N, F) to (N, F + kernels); the whole batch at once."""
-        rows = (features @ self.weight.T).float().unflatten(1, (self.kernels, NUMBERS))
+        # bfloat16 would round away how near nearly equal images are.
+        with torch.autocast(features.device.type, enabled=False):
+            rows = features.to(self.weight) @ self.weight.T
+        rows = rows.unflatten(1, (self.kernels, NUMBERS))
         every = ranks.gathered(rows)
         distances = (rows[:, None] - every).abs().sum(-1)
         first = ranks.number() * len(rows)
