@@ -16,4 +16,6 @@ from torch import Tensor
 
 def packed(images: Tensor, count: int) -> Tensor:
     """Images with shape (N, C, H, W) to packs with shape (N / count, count * C, H, W)."""
+    if count == 1:  # a view would change the order of sums in gradients
+        return images
     return images.reshape(-1, count * images.shape[1], *images.shape[2:])
