@@ -20,6 +20,7 @@ from naqsh.report.words import LANGUAGES
 from naqsh.runs import loading
 from naqsh.runs.plane import below
 from naqsh.studies import samplers
+from naqsh.studies.comparison.plan import families
 
 SHORT = {"training.steps": 3, "training.batch": 32}
 
@@ -136,6 +137,27 @@ def test_a_report_shows_where_points_lie(run, tmp_path: Path, language):
     page = run.report(tmp_path / "page.html", language=language).read_text()
     assert 'id="figure-points"' in page
     assert 'id="figure-grids"' not in page
+
+
+def test_families_of_points():
+    assert families("ring") == ["gan-ring", "wgan-gp-ring", "maf-moons", "ddpm-ring"]
+    assert families("moons") == ["gan-ring", "wgan-gp-ring", "maf-moons", "ddpm-ring"]
+    assert families("digits")[0] == "vae-digits"
+
+
+def test_a_comparison_of_points_shows_modes_and_where_points_lie(tmp_path: Path):
+    recipes = ("gan-ring", "wgan-gp-ring")
+    how = {"recipes": recipes, "pictures": 2560, "n": 300, "device": "cpu", "quiet": True}
+    found = naqsh.compare("ring", out=tmp_path / "compared", **how)
+    page = found.page.read_text()
+    assert 'id="figure-last_points"' in page
+    assert "Modes found" in page
+    assert "Fréchet distance" not in page
+    said = " ".join(found.cautions)
+    assert "one draw of samples gives no interval" in said
+    assert "earlier version" not in said
+    again = naqsh.compare("ring", out=tmp_path / "compared", **how)  # nothing is left to do
+    assert again.cautions == found.cautions
 
 
 def test_a_flow_of_points_gives_the_density_of_coordinates():
