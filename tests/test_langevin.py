@@ -118,15 +118,16 @@ def share(x: Tensor) -> float:
 
 
 def test_annealed_dynamics_finds_the_weights_of_modes_and_plain_does_not() -> None:
-    schedule = Geometric(20.0, 0.5, 10)
+    schedule = Geometric(20.0, 0.5, 20)
     exact, three_errors = two_modes(schedule), 3 * math.sqrt(0.8 * 0.2 / COUNT)
-    annealed = Langevin(10, inner=60, size=0.1)(exact, Noise(2, COUNT), (2, 1, 1))
+    # Coarser levels lag: with 10 the share of 10,000 chains was 0.780, with these 0.797.
+    annealed = Langevin(20, inner=60, size=0.1)(exact, Noise(2, COUNT), (2, 1, 1))
     assert share(annealed) == pytest.approx(0.8, abs=three_errors)
     # The plain chain in the least noise, as many steps from even over [-8, 8]^2.
     sigma = float(schedule(1.0)[1])
     noise = Noise(3, COUNT)
     start = 16 * noise.uniform(2, 1, 1) - 8
-    *_, x = plain(lambda x: exact(x, 1.0).score(sigma), start, noise, 0.1, 600)
+    *_, x = plain(lambda x: exact(x, 1.0).score(sigma), start, noise, 0.1, 1200)
     # Each chain falls into the mode that is near; within it all is right.
     assert share(x) < 0.8 - 2 * three_errors
     assert share(x) == pytest.approx(0.5, abs=0.1)
