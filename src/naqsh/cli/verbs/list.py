@@ -71,7 +71,8 @@ def _data() -> str:
             kinds = f"two domains ({' and '.join(entry.domains)})"
         if entry.captions:
             kinds = f"{entry.captions} captions each"
-        size = f"{counts} of {height}x{width}x{channels}"
+        what = "points in the plane" if entry.extent else f"of {height}x{width}x{channels}"
+        size = f"{counts} {what}"
         rows[name] = f"{size}, {kinds}, {entry.licence}; {entry.how}"
     title = "Data sets, for `--data`, besides any folder of images, .npz or .npy file"
     return f"{title}\n\n{aligned(rows, max(map(len, rows)))}"
