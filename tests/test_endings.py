@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[list[str], str]] = {
         "ddpm/samplers.json",
     ),
     "bound": (["bound", "ddpm", "--n", "2", *CPU], "ddpm/bound.json"),
+    "field": (["field", "ring", "--n", "2", *CPU], "ring/field.png"),
     "detect": (
         ["detect", NAME, "digits", "--n", "20", *CPU, "--features", "digits"],
         "گربه/detection*",
@@ -96,9 +97,21 @@ def cyclegan(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    from naqsh import api
+
+    folder = tmp_path_factory.mktemp("ring") / "run"
+    changes = {"training.batch": 16, "training.steps": 1, "method.steps": 2, "method.inner": 1}
+    api.train("ncsn-ring", out=folder, overrides=changes, device="cpu", quiet=True)
+    return folder
+
+
 @pytest.fixture
 def world(alone, finished, request):
     shutil.copytree(finished, alone / NAME)
+    if request.param == "field":
+        shutil.copytree(request.getfixturevalue("ring"), alone / "ring")
     if "ddpm" in VERBS[request.param][0]:
         shutil.copytree(request.getfixturevalue("ddpm"), alone / "ddpm")
     if request.param == "translate":
