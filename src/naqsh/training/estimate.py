@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core.batch import Batch
+from naqsh.core.errors import NaqshError
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
-from naqsh.recipes.recipe import Recipe, Training
+from naqsh.recipes.recipe import Recipe
 from naqsh.runs.blueprint import blueprint
 from naqsh.runs.records import Layer
 
@@ -50,12 +51,13 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
         ranks: processes that share a batch.
 
     Raises:
-        ValueError: a network does not fit the images, or the losses not the parts of a batch.
+        ValueError: a network does not fit the images.
+        NaqshError: the losses do not fit the parts of a batch.
     """
     method = blueprint(recipe, layout)
     method.train()
     micro = max(1, recipe.training.batch // recipe.training.accumulate // ranks)
-    _refuse_parts(method, recipe.training, micro)
+    _refuse_parts(method, recipe, micro)
     networks: dict[str, list[Layer]] = {}
     own = {parameter.untyped_storage()._cdata for parameter in method.parameters()}
     kept, state = 0, 0
@@ -85,17 +87,18 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
     return Estimate(parameters, copies * weights + state + kept, networks)
 
 
-def _refuse_parts(method: Method, training: Training, micro: int) -> None:
+def _refuse_parts(method: Method, recipe: Recipe, micro: int) -> None:
     """Refuse parts of a batch that a method's losses cannot be taken of."""
+    training = recipe.training
     if method.whole and training.accumulate > 1:
-        raise ValueError(
-            "its losses compare the images of a whole batch, which may not be cut into parts; "
-            f"training.accumulate must be 1, got {training.accumulate}"
+        raise NaqshError(
+            f"{recipe.name}: its losses compare the images of a whole batch, which may not be cut "
+            f"into parts; training.accumulate must be 1, got {training.accumulate}"
         )
     if micro % method.group:
-        raise ValueError(
-            f"its losses see {method.group} images at once, and {micro} do not divide into packs "
-            f"of as many; take another training.batch than {training.batch}"
+        raise NaqshError(
+            f"{recipe.name}: its losses see {method.group} images at once, and {micro} do not "
+            f"divide into packs of as many; take another training.batch than {training.batch}"
         )
 
 
