@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from naqsh.core import ranks
+from naqsh.core.precision import full_precision
 
 NUMBERS = 5
 """C, the numbers in a row."""
@@ -41,13 +42,17 @@ class Minibatch(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features with shape (N, F) to (N, F + kernels); the whole batch at once."""
         # bfloat16 would round away how near nearly equal images are.
-        with torch.autocast(features.device.type, enabled=False):
+        with full_precision(features):
             rows = features.to(self.weight) @ self.weight.T
         rows = rows.unflatten(1, (self.kernels, NUMBERS))
         every = ranks.gathered(rows)
-        distances = (rows[:, None] - every).abs().sum(-1)
+        # One number of the rows at a time: all at once are C times the memory, and slower.
+        mine, theirs = rows.permute(2, 1, 0), every.permute(2, 1, 0)
+        apart = torch.zeros((), device=rows.device, dtype=rows.dtype)
+        for own, other in zip(mine, theirs, strict=True):
+            apart = apart + (own[:, :, None] - other[:, None]).abs()
         first = ranks.number() * len(rows)
-        own = torch.arange(len(rows), device=rows.device)[:, None] + first
-        itself = own == torch.arange(len(every), device=rows.device)
-        near = torch.exp(-distances).masked_fill(itself[..., None], 0).sum(1)
+        numbers = torch.arange(first, first + len(rows), device=rows.device)
+        itself = numbers[:, None] == torch.arange(len(every), device=rows.device)
+        near = torch.exp(-apart).masked_fill(itself, 0).sum(-1).T
         return torch.cat([features, near.to(features)], 1)
