@@ -10,6 +10,7 @@ from naqsh.adversarial import augmentation
 from naqsh.adversarial.augmentation import AUGMENTATIONS, augmented, cut, recoloured, shifted
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.methods.gan import GAN, Spec
 
 ALL = tuple(AUGMENTATIONS)
@@ -216,3 +217,8 @@ def test_parts_of_a_batch_see_what_the_whole_would_see() -> None:
     assert torch.equal(seen, batch().images)
     mean = torch.stack([part["total"] for part in parts]).mean()
     torch.testing.assert_close(mean, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_points_are_not_changed_as_images_are() -> None:
+    with pytest.raises(ValueError, match="leave augment out"):
+        Spec(augment="cutout").build(Layout((2, 1, 1)))

@@ -196,6 +196,12 @@ def test_the_generator_matches_mean_features() -> None:
 # --- packing --------------------------------------------------------------------------------------
 
 
+def test_a_pack_of_one_is_the_image_itself() -> None:
+    """And no view of it, which would have gradients of several losses added in another order."""
+    images = torch.rand(4, 1, 3, 3)
+    assert packed(images, 1) is images
+
+
 def test_packs_are_neighbours_along_channels() -> None:
     images = torch.randn(6, 2, 3, 5)
     packs = packed(images, 3)

@@ -8,7 +8,9 @@ What they minimise is in :mod:`naqsh.adversarial.objectives`. A Wasserstein crit
 What helps against generators that make few images over and over, each by a switch:
 :mod:`naqsh.networks.minibatch`, and :mod:`~naqsh.adversarial.matching`,
 :mod:`~naqsh.adversarial.packing`, :mod:`~naqsh.adversarial.unrolled` and
-:mod:`~naqsh.adversarial.several` in :mod:`naqsh.adversarial`.
+:mod:`~naqsh.adversarial.several` in :mod:`naqsh.adversarial`; against a critic that knows few
+images by heart, :mod:`naqsh.adversarial.augmentation`. With labels the generator's normalisation
+is told them (:mod:`naqsh.networks.conditional`), and the critic (:mod:`naqsh.networks.heads`).
 
 References:
     Generative Adversarial Networks (Goodfellow et al., 2014), arXiv:1406.2661, equation 1.
@@ -147,8 +149,11 @@ class Spec(MethodSpec):
         """The method with fresh networks; labels are used where it is conditional.
 
         Raises:
-            ValueError: it is conditional and these images have no labels.
+            ValueError: it is conditional and these images have no labels, or they are points and
+                to be changed as images are.
         """
+        if self.augment and points.are_points(layout.shape):
+            raise ValueError("points are not changed as images are; leave augment out")
         return GAN(self, layout.shape, self.classes(layout))
 
     def classes(self, layout: Layout) -> int:
