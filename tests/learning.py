@@ -14,7 +14,7 @@ from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Optimizer
 from naqsh.data import DataSet, to_float
-from naqsh.methods import cyclegan, gan, pix2pix, stackgan, stackgan2
+from naqsh.methods import cyclegan, gan, pix2pix, r3gan, stackgan, stackgan2
 from naqsh.recipes.recipe import Recipe
 from small import trainer
 
@@ -58,16 +58,20 @@ def check_learns(recipe: Recipe, data: DataSet, folder: Path) -> None:
     """Eight images are learnt: by their loss where it means something, else by the samples.
 
     A GAN's samples must come to half the energy distance from the eight that they begin with.
-    With all rates at 1e-3, of five recipes tried it was 0.13 to 0.37 of that after 30 steps; with
-    the sign of the generator's loss turned 1.6 or more, with a critic that stands still 0.97 (two
-    recipes). A translation of eight images, there and back or to their partners, must come to half
-    of the error that it begins with: of two recipes it was 0.35 and 0.13 of it. StackGAN's stage I
-    begins at grey: with rates of 5e-3 it was 0.13 of that distance after 120 steps.
+    With all rates at 1e-3, of five recipes tried it was 0.13 to 0.37 of that after 30 steps;
+    with the sign of the generator's loss turned 1.6 or more, with a critic that stands still
+    0.97 (two recipes). R3GAN has no normalisation, and blocks that begin as the identity: at
+    3e-3 it was 0.25 after 30 steps; with the sign turned 2.9, with a critic that stands still
+    2.5. A translation of eight images, there and back or to their partners, must come to half
+    of the error that it begins with: of two recipes it was 0.35 and 0.13 of it. StackGAN's
+    stage I begins at grey: with rates of 5e-3 it was 0.13 of that distance after 120 steps.
     """
     if isinstance(recipe.method, stackgan2.Spec):
         pytest.skip("it stands on a stage that has learnt nothing: tests/test_stackgan.py has both")
     eight = data.subset(np.arange(8))
     rate = 1e-3 if isinstance(recipe.method, gan.Spec) else 5e-3
+    if isinstance(recipe.method, r3gan.Spec):
+        rate = 3e-3
     short = at_rate(recipe, rate).override({"training.steps": 60, "training.schedule": "constant"})
     one = trainer(short, eight, folder)
     method = one.method
