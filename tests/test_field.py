@@ -10,6 +10,7 @@ from PIL import Image
 import naqsh
 from naqsh.cli import main
 from naqsh.core.errors import NaqshError
+from naqsh.core.machine import Machine
 from naqsh.data import load
 from naqsh.diffusion.mixture import Mixture
 from naqsh.diffusion.schedule import Geometric
@@ -55,14 +56,14 @@ def test_the_exact_score_is_of_the_gaussians_or_of_the_points() -> None:
     assert told == "the Gaussians of the set"
     assert ring.means[0].tolist() == pytest.approx([1 / 1.5, 0])
     assert ring.deviations.tolist() == pytest.approx([0.01 / 1.5] * 8)
-    moons = load("moons", split="train", size=None)
+    moons = load("moons", split="train", size=None).some(500, 0)
     exact, told = field.exact_of(moons, schedule)
-    assert told == "2,000 training points"
+    assert told == "500 training points"
     assert isinstance(exact, Mixture)
     # Of points under noise: the expected clean point is their mean by distance.
     x = torch.tensor([0.3, -0.1]).view(1, 2, 1, 1).double()
     sigma = float(schedule(2.0)[1])
-    points = 2 * moons.some(2000, 0).images.reshape(-1, 2).astype(np.float64) - 1
+    points = 2 * moons.images.reshape(-1, 2).astype(np.float64) - 1
     weights = np.exp(-((points - [0.3, -0.1]) ** 2).sum(1) / (2 * sigma**2))
     expected = (weights[:, None] * points).sum(0) / weights.sum()
     assert exact(x, 2.0).x0.flatten().tolist() == pytest.approx(expected.tolist(), abs=1e-6)
@@ -104,3 +105,23 @@ def test_arrows_and_paths_lie_where_their_coordinates_say() -> None:
     assert orange[:, 1].mean() == pytest.approx(0.5 * cell, abs=1.5)
     assert (orange[:, 0].min(), orange[:, 0].max()) == pytest.approx((cell, 1.5 * cell), abs=4)
     assert (drawn[:, : SIDE + 8] == drawn[:, SIDE + 8 :]).all()
+
+
+def test_the_exact_score_of_points_has_no_error_whatever_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The points that are asked about are among those of which it is the exact score."""
+    monkeypatch.setattr(field, "KERNELS", 200)
+    short = SHORT | {"data.name": "moons"}
+    moons = naqsh.train(
+        "ncsn-ring", out=tmp_path / "run", overrides=short, device="cpu", quiet=True
+    )
+    spec = moons.recipe.method
+    assert isinstance(spec, Spec)
+    exact, _ = field.exact_of(load("moons", split="train", size=None).some(200, 0), spec.schedule)
+    monkeypatch.setattr(moons.method.denoiser, "forward", exact.__call__)
+    found = field.study(moons, tmp_path / "field.png", 50, Machine(seed=7))
+    assert found["exact"] == "200 training points"
+    assert max(level["error"] for level in found["levels"]) < 1e-6
+    with pytest.raises(NaqshError, match="n 201: there are 200 training points"):
+        field.study(moons, tmp_path / "field.png", 201)
