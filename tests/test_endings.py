@@ -55,7 +55,10 @@ VERBS: dict[str, tuple[list[str], str]] = {
     "report": (["report", NAME], "گربه/report.html"),
     "export": (["export", NAME, "گ.zip"], "گ.zip"),
     "failures": (
-        ["failures", "--data", "ring", "--only", "averaged", "--steps", "20", "--out", "گ"],
+        [
+            *("failures", "--data", "ring", "--only", "r1", "--steps", "20", "--seeds", "1"),
+            *("--workers", "1", "--out", "گ"),
+        ],
         "گ/failures.json",
     ),
     "tune": (

@@ -39,7 +39,7 @@ def add(verbs: Any) -> None:
         metavar="REMEDY",
         help="these remedies alone (default: all)",
     )
-    parser.add_argument("--steps", type=int, default=1500, help="of each training (default 1500)")
+    parser.add_argument("--steps", type=int, default=1000, help="of each training (default 1000)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of the first (default 0)")
     parser.add_argument(

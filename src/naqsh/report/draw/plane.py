@@ -37,6 +37,7 @@ def strip(
         axes.patch.set_visible(False)
         axes.grid(False)
         axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
         axes.set_title(words.tick(step), fontsize=7.5, pad=2.5)
         # One sample is to be seen beside a hundred: the square root, and not too faint.
         strength = np.sqrt(density.counts / max(density.counts.max(), 1))

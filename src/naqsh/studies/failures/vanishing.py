@@ -21,17 +21,18 @@ OBJECTIVES = ("minimax", "plain", "least-squares", "clipped", "gradient-penalty"
 """The remedies whose losses are compared; the plain GAN's is non-saturating."""
 
 STEPS = (0, 10, 30, 100, 300, 1000)
-"""Of the discriminator, after which the gradient is measured."""
+"""Of the discriminator, after which the gradient is measured; no more than a training has."""
 
 
 def measured(job: Job, tell: Callable[[float], None]) -> Vanishing:
     """The gradient's norm by one remedy's losses, on the data and networks of the study."""
     trial, data, remedy = job
-    made = recipes(data, remedy, trial.seeds, STEPS[-1])
+    steps = tuple(step for step in STEPS if step <= trial.steps)
+    made = recipes(data, remedy, trial.seeds, steps[-1])
     trained = SideBySide(made, sets.load(data), only="critic")
     norms = []
-    for step in STEPS:
+    for step in steps:
         trained.advance(step)
         norms.append(tuple(trained.gradient_norms("generator")))
-        tell(step / STEPS[-1])
-    return Vanishing(remedy, STEPS, tuple(norms))
+        tell(step / steps[-1])
+    return Vanishing(remedy, steps, tuple(norms))

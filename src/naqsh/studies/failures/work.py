@@ -43,7 +43,7 @@ def trial(
     only: Sequence[str] = (),
     seeds: int = 5,
     seed: int = 0,
-    steps: int = 1500,
+    steps: int = 1000,
 ) -> Trial:
     """What is to be done.
 
