@@ -57,17 +57,14 @@ def build(folder: Path, words: Words) -> Document:
 def _remedies(maker: Maker, found: Failures) -> list[Block]:
     """What each remedy changes, and what failed."""
     words = maker.words
-    changes = {tried.remedy: tried.changes for tried in found.tried}
-    rows = [
-        (
-            name,
-            {
-                "remedy": words.known(f"remedies.{name}", name),
-                "changes": _options(changed) if changed else None,
-            },
-        )
-        for name, changed in changes.items()
-    ]
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for name in found.trial.remedies:
+        called = words.known(f"remedies.{name}", name)
+        ways = {t.data: t.changes for t in found.tried if t.remedy == name}
+        same = len({tuple(sorted(way.items())) for way in ways.values()}) == 1
+        for data, way in list(ways.items())[:1] if same else ways.items():
+            label = called if same else words.text("failures.on", remedy=called, data=data)
+            rows.append((f"{name} {data}", {"remedy": label, "changes": _options(way)}))
     failed = [
         words.text(
             "failures.failed", data=t.data, remedy=t.remedy, reason=words.foreign(t.error or "")
@@ -80,7 +77,9 @@ def _remedies(maker: Maker, found: Failures) -> list[Block]:
     return present([table, Listing("", failed) if failed else None])
 
 
-def _options(changes: dict[str, str]) -> Markup:
+def _options(changes: dict[str, str]) -> Markup | None:
+    if not changes:
+        return None
     said = " ".join(f"--{name} {value}" for name, value in changes.items())
     return Markup('<code dir="ltr">{}</code>').format(said)
 

@@ -27,9 +27,18 @@ _RELATIVISTIC = {
     "method.r2": "0.002",
 }
 _SEVERAL = {"method.generators": "8", "method.diversity": "0.125"}
+MODES = {"ring": "8", "grid": "25"}
+"""What stands for ``{modes}`` in the changes, which know how many there are."""
+
+_A_MODE_EACH = {"method.generators": "{modes}", "method.diversity": "0.5"}
 _NO_MOMENTUM = {"method.generator.betas": "0,0.99", "method.critic.betas": "0,0.99"}
 _FALLING = {"training.schedule": "linear"}
 _AVERAGED = {"training.ema": "0.99"}
+
+
+def _rates(rate: str) -> dict[str, str]:
+    return {"method.generator.lr": rate, "method.critic.lr": rate}
+
 
 REMEDIES: dict[str, dict[str, str]] = {
     PLAIN: {},
@@ -58,17 +67,14 @@ REMEDIES: dict[str, dict[str, str]] = {
     },
     "averaged": _AVERAGED,
     "r3gan": _RELATIVISTIC | _NO_MOMENTUM | _FALLING | _AVERAGED,
-    "mgan-falling": _SEVERAL | _FALLING | _AVERAGED,
+    "mgan-falling": _A_MODE_EACH | _rates("2e-3") | _FALLING | _AVERAGED,
     "together": _RELATIVISTIC
+    | _A_MODE_EACH
+    | {"method.diversity": "1"}
     | _NO_MOMENTUM
+    | _rates("3e-3")
     | _FALLING
-    | _AVERAGED
-    | {
-        "method.generators": "25",
-        "method.diversity": "1",
-        "method.generator.lr": "3e-3",
-        "method.critic.lr": "3e-3",
-    },
+    | _AVERAGED,
 }
 """Names and changes, in the order in which they are shown; the first is the plain GAN."""
 
@@ -84,15 +90,20 @@ either way: its differences of all pairs are large operations by themselves.
 """
 
 
+def changed(data: str, remedy: str) -> dict[str, str]:
+    """What a remedy changes on a set, by dotted name; raises NaqshError where there is no such."""
+    if remedy not in REMEDIES:
+        raise one_of("remedy", remedy, REMEDIES)
+    return {n: value.format(modes=MODES[data]) for n, value in REMEDIES[remedy].items()}
+
+
 def recipes(data: str, remedy: str, seeds: Sequence[int], steps: int) -> list[Recipe]:
     """The recipe of a remedy for each of some seeds.
 
     Raises:
         NaqshError: no such remedy.
     """
-    if remedy not in REMEDIES:
-        raise one_of("remedy", remedy, REMEDIES)
     base = replace(by_name(f"gan-{data}"), name=f"{data}-{remedy}")
-    changes = {name: Text(value) for name, value in (COMMON | REMEDIES[remedy]).items()}
+    changes = {name: Text(value) for name, value in (COMMON | changed(data, remedy)).items()}
     whole = base.override(changes | {"training.steps": steps})
     return [whole.override({"training.seed": seed}) for seed in seeds]

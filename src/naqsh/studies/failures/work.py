@@ -27,7 +27,7 @@ from naqsh.runs.records.failures import FILE
 from naqsh.studies import ready
 from naqsh.studies.failures import dirac, vanishing
 from naqsh.studies.failures.courses import courses
-from naqsh.studies.failures.remedies import ALONE, REMEDIES, Job, recipes
+from naqsh.studies.failures.remedies import ALONE, REMEDIES, Job, changed, recipes
 from naqsh.studies.failures.side_by_side import SideBySide
 from naqsh.studies.failures.workers import each
 from naqsh.training.log import NotFinite
@@ -148,7 +148,11 @@ class _Work:
             whole = sorted(measured, key=lambda of: vanishing.OBJECTIVES.index(of.name))
             self._keep(replace(self.found, vanishing=tuple(whole)))
         pairs = [(data, remedy) for data in trial.data for remedy in trial.remedies]
-        done = {(tried.data, tried.remedy) for tried in self.found.tried if not tried.error}
+        done = {
+            (t.data, t.remedy)
+            for t in self.found.tried
+            if not t.error and t.changes == changed(t.data, t.remedy)
+        }
         jobs: list[Job] = [(trial, *pair) for pair in pairs if pair not in done]
 
         for tried in each(tried_of, jobs, workers, partial(progress, "remedies")):
@@ -186,7 +190,7 @@ def tried_of(job: Job, tell: Callable[[float], None]) -> Tried:
     return Tried(
         data,
         remedy,
-        dict(REMEDIES[remedy]),
+        changed(data, remedy),
         time.monotonic() - begun,
         len(groups) == 1,
         tuple(courses(seen, trial, points.mixture)) if seen else (),
