@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         verbs,
         "failures",
         "Show the failures of GANs by numbers, and which remedies help, on points in the plane.",
-        "  naqsh failures                                 about 10 minutes on two cores\n"
+        "  naqsh failures                                 both sets, all remedies\n"
         "  naqsh failures --data ring --only r1 packing --seeds 3\n"
         "  naqsh failures --steps 500 --out runs/quick\n"
         "a study that was stopped goes on by the same command; further sets and remedies add to "

@@ -20,6 +20,10 @@ from naqsh.studies.failures.side_by_side import SideBySide
 OBJECTIVES = ("minimax", "plain", "least-squares", "clipped", "gradient-penalty")
 """The remedies whose losses are compared; the plain GAN's is non-saturating."""
 
+DATA = "ring"
+"""In whose middle, where a fresh generator's samples lie, there are no points: of the grid's mode
+there no discriminator can tell them for sure, and the gradient does not vanish."""
+
 STEPS = (0, 10, 30, 100, 300, 1000)
 """Of the discriminator, after which the gradient is measured; no more than a training has."""
 

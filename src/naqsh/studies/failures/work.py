@@ -143,7 +143,7 @@ class _Work:
         if not self.found.circles:
             self._keep(replace(self.found, circles=tuple(map(dirac.play, dirac.GAMES))))
         if not self.found.vanishing:
-            asked: list[Job] = [(trial, trial.data[0], name) for name in vanishing.OBJECTIVES]
+            asked: list[Job] = [(trial, vanishing.DATA, name) for name in vanishing.OBJECTIVES]
             measured = each(vanishing.measured, asked, workers, partial(progress, "gradients"))
             whole = sorted(measured, key=lambda of: vanishing.OBJECTIVES.index(of.name))
             self._keep(replace(self.found, vanishing=tuple(whole)))
