@@ -44,6 +44,19 @@ def gan_mnist() -> Recipe:
 
 
 @recipe
+def cgan_mnist() -> Recipe:
+    """GAN that is told labels, with averaged weights, on MNIST (Miyato and Koyama, 2018).
+
+    ``naqsh sample RUN --label 3`` draws threes. In 9.5 minutes on one core its Frechet distance
+    (features `mnist`, 10,000 samples) came to 0.030, where gan-mnist without labels has 0.59.
+    """
+    from naqsh.methods import gan
+
+    training = Training(epochs=10, schedule="cosine", ema=0.999, validation=0.05, measure_every=1.0)
+    return Recipe("", Data("mnist"), gan.Spec(conditional=True), training)
+
+
+@recipe
 def wgan_mnist() -> Recipe:
     """Wasserstein GAN with weight clipping on MNIST (Arjovsky et al., 2017).
 
@@ -91,7 +104,8 @@ def wgan_gp_digits() -> Recipe:
 def r3gan_mnist() -> Recipe:
     """R3GAN, a GAN that converges by its loss alone, on MNIST (Huang et al., 2024).
 
-    Networks that a laptop can train: residual blocks at 14x14 and 7x7 alone.
+    Networks that a laptop can train: residual blocks at 14x14 and 7x7 alone. 17.5 minutes on one
+    core gave a Frechet distance (features `mnist`, 10,000 samples) of 0.88.
     """
     from naqsh.methods import r3gan
 
