@@ -124,6 +124,13 @@ def test_the_best_weights_are_those_with_the_least_distance_to_held_out_images(
     assert open_trained(tmp_path).best_validation() is None
 
 
+def test_a_single_held_out_image_measures_nothing(tmp_path):
+    made = trainer(tmp_path, noise_images(20), epochs=3, validation=0.05, measure_every=1.0)
+    assert made.held_out is not None
+    assert (len(made.held_out), made.quality.steps) == (1, frozenset())
+    made.run()
+
+
 def test_without_held_out_images_no_weights_are_the_best(tmp_path):
     made = trainer(tmp_path, noise_images(64), epochs=3, batch=16)
     made.run()

@@ -48,7 +48,8 @@ class Quality:
         device: where samples are drawn.
 
     Attributes:
-        steps: after which samples are measured.
+        steps: after which samples are measured; none where there is one real image alone, which
+            has no covariance.
 
     Raises:
         NaqshError: it is asked for, and the method makes no images from noise.
@@ -57,7 +58,8 @@ class Quality:
     def __init__(
         self, recipe: Recipe, method: Method, plan: Plan, real: DataSet, device: torch.device
     ) -> None:
-        self.steps = due(recipe, method, plan, points=bool(real.extent))
+        steps = due(recipe, method, plan, points=bool(real.extent))
+        self.steps = steps if len(real) > 1 else frozenset()
         self._real, self._seed, self._device = real, recipe.training.seed, device
 
     @functools.cached_property
