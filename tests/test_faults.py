@@ -506,7 +506,7 @@ CASES = {
     ),
     "unknown sampling option": (
         file_at("x", "sample", "run", "--sampler", "ddim"),
-        r"no option named '--sampler'; known: --batch, --columns, ",
+        r"no option named '--sampler'; known: --batch, --caption, ",
     ),
     # data
     "unknown data": ([*TINY, "--data", "digts"], r"no data set named 'digts'; did you mean 'digi"),

@@ -99,7 +99,7 @@ def test_batches_do_not_share_memory_with_the_set():
 @pytest.mark.parametrize(
     ("images", "labels", "seed"),
     [
-        (numbered(3).astype(np.float32), None, 0),
+        (numbered(3).astype(np.float64), None, 0),
         (numbered(3)[0], None, 0),
         (numbered(3)[:0], None, 0),
         (numbered(3), np.arange(4), 0),
