@@ -396,7 +396,12 @@ def test_the_flows_estimate_spreads_levels_evenly_about_themselves() -> None:
 def test_recipes_build_as_they_are(name: str) -> None:
     recipe = recipes.by_name(name)
     assert isinstance(recipe.method, Spec)
-    shapes = {"mnist": (1, 28, 28), "digits": (1, 16, 16), "cifar10": (3, 32, 32), "ring": (2, 1, 1)}
+    shapes = {
+        "mnist": (1, 28, 28),
+        "digits": (1, 16, 16),
+        "cifar10": (3, 32, 32),
+        "ring": (2, 1, 1),
+    }
     shape = shapes[recipe.data.name]
     with torch.device("meta"):
         one = recipe.method.build(Layout(shape, tuple("0123456789")))
