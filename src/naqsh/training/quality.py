@@ -1,8 +1,8 @@
 """How good a run's samples are while it goes on: their Frechet distance to real images.
 
 A GAN's losses say how its two players stand to each other and nothing of its images: samples get
-worse for epochs while the discriminator is not saturated and no loss moves (gan-mnist: 0.66 after
-10 epochs, 1.83 after 35). So the same latents are drawn again and again, and what they become is
+worse for epochs while the discriminator is not saturated and no loss moves (gan-mnist after 24
+epochs: twice its least). So the same latents are drawn again and again, and what they become is
 compared with the same real images: held-out ones (``training.validation``) where there are any,
 else training images. Only differences between moments of one run are read from it, so any features
 will do that see the fault: those of the digits' and MNIST's classifiers on their own images, random

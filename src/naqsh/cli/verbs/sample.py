@@ -65,20 +65,17 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     only(named, sampling.sample_names(trained.method), options)
     if options.folder and (old := outputs.require_folder(options.folder, options.overwrite)):
         print(f"{old:,} images in {shown(options.folder)} are replaced", file=sys.stderr)
+    names = ("seed", "batch", "device", "out", "folder", "overwrite")
+    how = {name: getattr(options, name) for name in names}
     if captions := _captions(options):
-        return _follow(trained, captions, options)
+        return _follow(trained, captions, options, how)
     with counting() as progress:
         path = trained.save_samples(
             100 if options.n is None else options.n,
-            seed=options.seed,
-            batch=options.batch,
-            device=options.device,
             columns=options.columns,
-            out=options.out,
-            folder=options.folder,
-            overwrite=options.overwrite,
             progress=progress,
             options=named,
+            **how,
         )
     print(path)
     return 0
@@ -94,21 +91,18 @@ def _captions(options: argparse.Namespace) -> list[str]:
     return found
 
 
-def _follow(trained: "Run", captions: list[str], options: argparse.Namespace) -> int:
-    """Rows of images, each of a caption."""
+def _follow(
+    trained: "Run", captions: list[str], options: argparse.Namespace, how: dict[str, Any]
+) -> int:
+    """Rows of images, each of a caption; `how` is what any images are saved with."""
     if options.columns is not None:
         raise NaqshError("a row has the images of one caption; give --n instead of --columns")
     with counting() as progress:
         saved = trained.save_captions(
             captions,
             8 if options.n is None else options.n,
-            seed=options.seed,
-            batch=options.batch,
-            device=options.device,
-            out=options.out,
-            folder=options.folder,
-            overwrite=options.overwrite,
             progress=progress,
+            **how,
         )
     for note in saved.notes:
         print(f"note: {shown(note)}", file=sys.stderr)
