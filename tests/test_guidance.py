@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from analytic import Gaussian, Waves
+from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoiser
 from naqsh.diffusion.guidance import Guided, drop
-from naqsh.diffusion.samplers import Ancestral, Ddim
-from naqsh.diffusion.schedule import EDM, Linear
+from naqsh.diffusion.mixture import Mixture
+from naqsh.diffusion.samplers import Ancestral, Ddim, DpmSolver
+from naqsh.diffusion.schedule import EDM, FlowMatching, Linear
 
 NULL = 3
 LABELS = torch.tensor([0, 2])
@@ -95,3 +97,95 @@ def test_labels_are_dropped_at_their_chance():
     assert abs(float(gone.double().mean()) - 0.2) < 4 * math.sqrt(0.16 / 4000)
     assert torch.equal(drop(labels, Noise(0, 4000), 0.0, NULL), labels)
     assert dropped.dtype == labels.dtype
+
+
+class Counting(Waves):
+    """How many images it has seen."""
+
+    seen = 0
+
+    def forward(self, x, condition, labels):
+        self.seen += len(x)
+        return super().forward(x, condition, labels)
+
+
+@pytest.mark.parametrize("schedule", [Linear(50), EDM(), FlowMatching()])
+def test_an_interval_of_everything_is_plain_guidance_and_an_empty_one_is_scale_1(schedule):
+    denoiser = Denoiser(Waves(), schedule, parameterisation="v")
+
+    def drawn(one):
+        return DpmSolver(6)(one, Noise(0, 2), (1, 4, 4), labels=LABELS)
+
+    plain, guided = drawn(denoiser), drawn(Guided(denoiser, 3.0, NULL))
+    assert not torch.equal(plain, guided)
+    assert torch.equal(drawn(Guided(denoiser, 3.0, NULL, (0.0, math.inf))), guided)
+    assert torch.equal(drawn(Guided(denoiser, 3.0, NULL, (1.0, 1.0))), plain)
+
+
+def test_outside_of_the_interval_an_image_is_seen_once():
+    network = Counting()
+    guided = Guided(Denoiser(network, EDM(), parameterisation="edm"), 2.0, NULL, (0.5, 4.0))
+    x = Noise(1, 2).normal(1, 2, 2)
+    seen = {}
+    for t in (0.4, 0.5, 0.6, 4.0, 4.1):  # the lower end is outside, the upper one inside
+        network.seen = 0
+        guided(x, t, LABELS)
+        seen[t] = network.seen / len(x)
+    assert seen == {0.4: 1, 0.5: 1, 0.6: 2, 4.0: 2, 4.1: 1}
+
+
+def test_the_interval_is_asked_for_each_image_at_its_own_time():
+    denoiser = Denoiser(Waves(), EDM(), parameterisation="edm")
+    guided = Guided(denoiser, 3.0, NULL, (0.5, 4.0))
+    x, t = Noise(1, 2).normal(1, 2, 2), torch.tensor([0.4, 2.0])
+    seen = guided(x, t, LABELS)
+    for n in range(2):
+        alone = guided(x[n : n + 1], float(t[n]), LABELS[n : n + 1])
+        torch.testing.assert_close(seen.x0[n : n + 1], alone.x0)
+        torch.testing.assert_close(seen.epsilon[n : n + 1], alone.epsilon)
+
+
+@pytest.mark.parametrize("interval", [(-0.1, 1.0), (2.0, 1.0), (math.nan, 1.0)])
+def test_an_interval_that_is_none_is_refused(interval):
+    with pytest.raises(NaqshError, match="LOW,HIGH of noise over signal"):
+        Guided(Denoiser(Waves(), EDM()), 2.0, NULL, interval)
+
+
+class Labelled:
+    """The exact denoiser of a mixture whose labels are its Gaussians; label 2 is none."""
+
+    variance = "small"
+    means, deviations = ((-1.0, 0.5), (1.0, 0.0)), (0.3, 0.5)
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+        each = zip(self.means, self.deviations, strict=True)
+        self.of = [*(Mixture(schedule, [m], [d]) for m, d in each), self.whole(schedule)]
+
+    def whole(self, schedule):
+        return Mixture(schedule, self.means, self.deviations, (0.3, 0.7))
+
+    def __call__(self, x_t, t, labels=None):
+        seen = [self.of[label](x_t[n : n + 1], t) for n, label in enumerate(labels.tolist())]
+        x0, epsilon = (torch.cat([getattr(s, of) for s in seen]) for of in ("x0", "epsilon"))
+        return type(seen[0])(x0, epsilon)
+
+
+@pytest.mark.parametrize("schedule", [Linear(50), EDM()])
+def test_the_guided_score_of_a_mixture_is_the_gradient_of_its_tilted_density(schedule):
+    exact = Labelled(schedule)
+    x = Noise(3, 4).normal(2, 1, 1).double()
+    labels, w, t = torch.tensor([0, 1, 1, 0]), 2.5, 2.0
+
+    def tilted(x):
+        own = torch.stack([one.log_density(x, t) for one in exact.of[:2]])
+        own = own.gather(0, labels[None])[0]
+        return (1 - w) * exact.of[2].log_density(x, t) + w * own
+
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(tilted(x).sum(), x)
+    sigma = float(schedule(t)[1])
+    score = Guided(exact, w, 2)(x.detach(), t, labels).score(sigma)
+    torch.testing.assert_close(score, gradient)  # float64: 1e-7 of the value
+    outside = Guided(exact, w, 2, (0.0, sigma / float(schedule(t)[0]) / 2))(x.detach(), t, labels)
+    torch.testing.assert_close(outside.score(sigma), exact(x.detach(), t, labels).score(sigma))

@@ -27,7 +27,7 @@ from naqsh.core.precision import autocast, autocast_dtype
 from naqsh.core.spec import MethodSpec, Precision, Shape
 from naqsh.diffusion import strips
 from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
-from naqsh.diffusion.guidance import Guided, drop
+from naqsh.diffusion.guidance import Guided, Interval, drop
 from naqsh.diffusion.quarters import by_noise
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import SAMPLERS, Sampler, SamplerName
@@ -209,6 +209,7 @@ class Denoising(Method):
         sampler: Sampler | None = None,
         label: int | None = None,
         guidance: float = 1.0,
+        guidance_interval: Interval | None = None,
         precision: Precision = "float32",
     ) -> Tensor:
         """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
@@ -219,19 +220,30 @@ class Denoising(Method):
             label: the class of all images; None lets a conditional model draw one for each, as
                 often as the training images have it.
             guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
+            guidance_interval: least and most noise over signal with guidance, such as 0.3,5; there
+                is none outside. By default it is everywhere.
             precision: what the network computes in; in bfloat16 rounding makes an image depend a
                 little on the batch.
         """
         labels = self.labels.draw(noise, label)
-        denoiser: Denoises = self.denoiser
-        if guidance != 1:
-            if not self.classes:
-                raise NaqshError("guidance needs labels; train with --method.conditional true")
-            denoiser = Guided(self.denoiser, guidance, self.classes)
+        denoiser = self.guided(guidance, guidance_interval)
         run = sampler or self.samplers[self.default_sampler]
         with autocast(autocast_dtype(precision, noise.device), noise.device):
             x = run(denoiser, noise, self.space, labels=labels)
         return self.visible(x)
+
+    def guided(self, scale: float = 1.0, interval: Interval | None = None) -> Denoises:
+        """The denoiser under guidance, see :mod:`naqsh.diffusion.guidance`; itself at scale 1.
+
+        Raises:
+            NaqshError: it knows no labels, or an interval that is none.
+        """
+        under = Guided(self.denoiser, scale, self.classes, interval)
+        if scale == 1:
+            return self.denoiser
+        if not self.classes:
+            raise NaqshError("guidance needs labels; train with --method.conditional true")
+        return under
 
     def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
         """A film strip of two samples.
