@@ -1,12 +1,13 @@
 """The method of noise conditional score networks: its loss, its samplers, its recipes."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from naqsh import recipes
+from naqsh import cli, data, recipes
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
@@ -15,8 +16,10 @@ from naqsh.diffusion.method import Denoising
 from naqsh.diffusion.samplers import Langevin
 from naqsh.diffusion.schedule import Geometric, Linear
 from naqsh.methods import diffusion, ncsn
+from naqsh.runs import kept
+from naqsh.runs.folder import RunFolder
 from naqsh.training.building import build
-from small import tiny_data, tiny_points
+from small import tiny, tiny_data, tiny_points, trainer
 
 IMAGES = Layout((1, 8, 8), ("a", "b"))
 
@@ -89,6 +92,31 @@ def test_langevin_dynamics_is_as_the_recipe_sets_it() -> None:
         drawn = usual.sample(Noise(3, 4))
         same = usual.sample(Noise(3, 4), Langevin(2, clip=True, inner=2))
     assert torch.equal(drawn, same)
+
+
+def test_the_last_denoising_step_can_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the commands that measure what it is worth; both results are kept."""
+    recipe = tiny(recipes.by_name("ncsn-digits"), method__steps=2)
+    place = tmp_path / "run"
+    trainer(recipe, data.load("digits"), place).run()
+    run, measured = str(place), ["--metrics", "frechet", "--features", "pixels", "--n", "20"]
+    images = []
+    for said in ([], ["--denoise", "false"]):
+        grid = tmp_path / f"{len(images)}.png"
+        assert cli.main(["sample", run, "--n", "20", "--out", str(grid), *said]) == 0
+        images.append(grid.read_bytes())
+        assert cli.main(["evaluate", run, *measured, *said]) == 0
+    capsys.readouterr()
+    assert images[0] != images[1]
+    found = kept.evaluations(RunFolder(place))
+    usual, without = found.find(metric="frechet")
+    assert (usual.of["sampling"], without.of["sampling"]) == ({}, {"denoise": False})
+    assert usual.found["value"] != without.found["value"]
+    # Two levels of two steps each, and the step that was left out.
+    costs = [speed.found["evaluations_per_picture"] for speed in found.find(metric="speed")]
+    assert costs == [5, 4]
 
 
 @pytest.mark.parametrize("change", [{"inner": 0}, {"size": 0.0}, {"size": 2.0}, {"steps": 0}])

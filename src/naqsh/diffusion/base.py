@@ -134,6 +134,23 @@ class Whole(Schedule):
         return torch.maximum(times.round(), torch.arange(count, -1, -1, device="cpu"))
 
 
+class Kept(Schedule):
+    """Schedules that add noise and keep the signal, alpha = 1, from sigma `least` to `most`."""
+
+    least: float
+    most: float
+
+    @property
+    def prior(self) -> float:
+        """The largest sigma."""
+        return self.most
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """`least` and `most`."""
+        return self.least, self.most
+
+
 class Discrete(Whole):
     """Variance-preserving schedules of `steps` steps, each with its own betas."""
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naqsh.diffusion.base import Whole, as_tensor
+from naqsh.diffusion.base import Kept, Whole, as_tensor
 
 
 @dataclass(frozen=True)
-class Geometric(Whole):
+class Geometric(Kept, Whole):
     """NCSN's levels of noise; those of the paper are the defaults.
 
     Attributes:
@@ -45,16 +45,6 @@ class Geometric(Whole):
             raise ValueError(f"need 0 < least < most, got {self.least} and {self.most}")
         if self.levels < 2:
             raise ValueError(f"levels must be at least 2, got {self.levels}")
-
-    @property
-    def prior(self) -> float:
-        """The largest sigma."""
-        return self.most
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """`least` and `most`."""
-        return self.least, self.most
 
     @property
     def ratio(self) -> float:

@@ -98,7 +98,7 @@ class DenoisingSpec(MethodSpec):
         # The narrowest time embedding has four numbers.
         return replace(self, width=4, multipliers=(1, 2), blocks=1, attention=(), steps=4)
 
-    def network(self, space: Shape, classes: int) -> nn.Module:
+    def make_network(self, space: Shape, classes: int) -> nn.Module:
         """A fresh network that denoises x0 with shape (C, H, W): of points an MLP, else a U-Net.
 
         Args:
@@ -147,7 +147,7 @@ class Denoising(Method):
         self.spec, self.space, self.classes = spec, space, classes
         self.labels = Labels(classes)
         self.denoiser = Denoiser(
-            spec.network(space, classes),
+            spec.make_network(space, classes),
             spec.schedule,
             parameterisation=spec.parameterisation,
             weighting=spec.weighting,

@@ -51,7 +51,7 @@ import torch
 from torch import Tensor
 
 from naqsh.core.noise import Noise
-from naqsh.diffusion.base import Discrete, Schedule, Spacing, as_tensor
+from naqsh.diffusion.base import Discrete, Kept, Schedule, Spacing, as_tensor
 from naqsh.diffusion.geometric import Geometric
 
 __all__ = [
@@ -141,7 +141,7 @@ class Cosine(Discrete):
 
 
 @dataclass(frozen=True)
-class EDM(Schedule):
+class EDM(Kept):
     r"""Noise is added and the signal kept; training draws :math:`\ln\sigma` from a normal.
 
     Attributes:
@@ -170,16 +170,6 @@ class EDM(Schedule):
     def end(self) -> float:
         """The largest sigma."""
         return self.most
-
-    @property
-    def prior(self) -> float:
-        """The largest sigma."""
-        return self.most
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """`least` and `most`."""
-        return self.least, self.most
 
     def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """1 and t, float64 with the shape of `t`."""

@@ -15,7 +15,7 @@ NCSN has its network predict the score (parameterisation ``score``, weighting ``
 it the level. NCSNv2 has it predict the noise (``epsilon``), does not tell it the level (`blind`),
 averages the weights (``training.ema``), and takes the levels and the step size from the images
 (:mod:`naqsh.diffusion.levels`); its chains end in a denoising step. The papers' networks are
-RefineNets; ours is DDPM's U-Net.
+RefineNets (:mod:`naqsh.networks.refinenet`); ours is DDPM's U-Net unless the other is asked for.
 
 References:
     Generative Modeling by Estimating Gradients of the Data Distribution (Song and Ermon, 2019),
@@ -26,15 +26,17 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from naqsh.core.spec import Shape
+from naqsh.core.spec import Shape, later
 from naqsh.diffusion.samplers import Langevin, Sampler, SamplerName
 from naqsh.diffusion.schedule import AnySchedule, Geometric
 from naqsh.methods import diffusion
+from naqsh.networks import points
+from naqsh.networks.refinenet import RefineNet
 
 PAPERS = Geometric()
 """The levels of NCSN."""
@@ -52,6 +54,8 @@ class Spec(diffusion.Spec):
         size: of a Langevin step, over sigma squared; None is NCSNv2's choice.
         denoise: whether chains end in a denoising step.
         blind: whether the network is not told the level, but sees it in the image.
+        network: ``unet``, or the papers' ``refinenet``. Of the hyperparameters of a U-Net, `width`
+            is the RefineNet's too (64 for MNIST, 128 for CIFAR-10), the others mean nothing to it.
     """
 
     schedule: AnySchedule = PAPERS
@@ -61,6 +65,7 @@ class Spec(diffusion.Spec):
     size: float | None = None
     denoise: bool = True
     blind: bool = False
+    network: Literal["unet", "refinenet"] = later("unet")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,14 +73,27 @@ class Spec(diffusion.Spec):
             raise ValueError("inner must be at least 1")
         if self.size is not None and not 0 < self.size <= 1:
             raise ValueError("size must lie in (0, 1]")
+        if self.network == "refinenet":
+            if self.conditional:
+                raise ValueError("a RefineNet takes no labels; give network unet")
+            if self.schedule.levels is None and not self.blind:
+                raise ValueError(
+                    "a RefineNet is told the number of a level, and this schedule has none; give "
+                    "blind true, or network unet"
+                )
 
     def tiny(self) -> Self:
         """The same with small networks, for tests and quick looks."""
         return replace(super().tiny(), inner=min(self.inner, 2))
 
-    def network(self, space: Shape, classes: int) -> nn.Module:
-        """A fresh network, a U-Net or of points an MLP; see `blind`."""
-        network = super().network(space, classes)
+    def make_network(self, space: Shape, classes: int) -> nn.Module:
+        """A fresh network, as `network` and `blind` say; of points it is an MLP."""
+        if self.network == "refinenet" and not points.are_points(space):
+            outputs = 2 * space[0] if self.variance == "learned" else space[0]
+            levels = 1 if self.blind else self.schedule.levels or 1
+            network: nn.Module = RefineNet(space, self.width, levels, outputs)
+        else:
+            network = super().make_network(space, classes)
         return Blind(network) if self.blind else network
 
     def samplers(self, clip: bool) -> Mapping[str, Sampler]:
