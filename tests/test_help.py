@@ -131,7 +131,7 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
         out = shown([verb, "ddpm", "--n", "5", "--help"], capsys)
         of_the_run = out[out.index("\nWhat ddpm-digits takes") :]
         for name in sample_names(naqsh.open("ddpm").method):
-            own = verb == "samplers" and name in ("sampler", "steps")
+            own = verb == "samplers" and name in ("sampler", "steps", "guidance")
             assert (f"\n  --{name} " in of_the_run) != own
         assert "none, or a class by its name or number" in words_of(of_the_run)
         assert "naqsh." not in of_the_run

@@ -71,13 +71,14 @@ def test_each_point_is_the_distance_and_the_cost_of_its_samples(run: naqsh.Run) 
 def test_what_is_measured_is_kept(run: naqsh.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = study(run, "ddim")
     drawn: list[object] = []
-    inner: Callable[..., Any] = samplers.draw
+    inner: Callable[..., Any] = draw
 
     def counted(*arguments: Any) -> Any:
         drawn.append(arguments[-1])
         return inner(*arguments)
 
-    monkeypatch.setattr(samplers, "draw", counted)
+    for module in ("alike", "samplers"):
+        monkeypatch.setattr(f"naqsh.studies.{module}.draw", counted)
     assert study(run, "ddim") == before
     assert not drawn
     after = study(run, "ddim", steps=(4,))
@@ -184,7 +185,8 @@ def test_options_by_name_are_those_of_the_object(run: naqsh.Run) -> None:
 def test_a_study_asks_every_sampler_before_it_draws(
     run: naqsh.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samplers, "draw", None)
+    for module in ("alike", "samplers"):
+        monkeypatch.setattr(f"naqsh.studies.{module}.draw", None)
     with pytest.raises(NaqshError, match="ddim takes no churn"):
         samplers.study(run, ["heun", "ddim"], sampling={"churn": "2"}, n=12, features="pixels")
     monkeypatch.undo()

@@ -98,7 +98,8 @@ def of_sampling(given: argparse.Namespace, named: Mapping[str, str]) -> str:
     from naqsh.runs import sampling
 
     trained = run.open(given.run, given.weights)
-    own = ("sampler", "steps") if "--samplers" in given.known() else ()  # that verb sets them
+    # What the verb sets itself.
+    own = ("sampler", "steps", "guidance") if "--samplers" in given.known() else ()
     found = [option for option in sampling.described(trained.method) if option.name not in own]
     if not found:
         return f"\n{trained.recipe.name} takes no further options for sampling."

@@ -43,6 +43,7 @@ class Parser(argparse.ArgumentParser):
                 int: "a whole number",
                 float: "a number",
                 whole_numbers: "whole numbers",
+                numbers: "numbers",
                 black_and_white: "black, then white, for example 0,1",
             }
             if action.type not in due:
@@ -64,6 +65,11 @@ def names(text: str) -> list[str]:
 def whole_numbers(text: str) -> list[int]:
     """One whole number, or several with commas between."""
     return [int(part) for part in text.split(",")]
+
+
+def numbers(text: str) -> list[float]:
+    """One number, or several with commas between."""
+    return [float(part) for part in text.split(",")]
 
 
 def black_and_white(text: str) -> tuple[float, float]:

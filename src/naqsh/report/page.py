@@ -10,7 +10,7 @@ from naqsh.report.draw import plots
 from naqsh.report.maker import Maker, listings, present
 from naqsh.report.read.facts import Facts, studies
 from naqsh.report.results import results
-from naqsh.report.sections import bound, losses, remarks, samplers, tables, translation
+from naqsh.report.sections import bound, guidance, losses, remarks, samplers, tables, translation
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 from naqsh.runs.records import Note
@@ -186,6 +186,7 @@ def _absence(maker: Maker, runs: Sequence[Facts], what: str) -> Paragraph:
 STUDIES: dict[str, Make] = {
     "translation": translation.blocks,
     "samplers": samplers.blocks,
+    "guidance": guidance.blocks,
     "bound": bound.blocks,
     "detection": anomalies.blocks,
 }

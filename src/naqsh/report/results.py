@@ -31,6 +31,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
         "likelihoods": [vars(likelihood) for likelihood in run.likelihoods],
         "detected": [detected.as_plain() for detected in run.detected],
         "sampled": [sampled.as_plain() for sampled in run.sampled],
+        "guided": [guided.as_plain() for guided in run.guided],
         "translated": [translated.as_plain() for translated in run.translated],
         "bound": [bound.as_plain() for bound in run.bound],
         "recipe": run.recipe,

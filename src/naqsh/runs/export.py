@@ -127,7 +127,7 @@ def _files(run: RunFolder) -> list[Path]:
     """
     place = run.checkpoint(_newest(run))
     logs = (run.about, run.networks, run.metrics, run.diagnosis, run.stages)
-    results = (run.evaluation, run.samplers, run.bound, run.translation)
+    results = (run.evaluation, run.samplers, run.guidance, run.bound, run.translation)
     others = (
         run.path / "detection.json",
         run.best,

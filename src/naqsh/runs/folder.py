@@ -10,6 +10,7 @@
 ``grids/00000938.png``     images from fixed latents after that step
 ``evaluation.json``        what `naqsh evaluate` measured, each result by what it is of (`kept`)
 ``samplers.json``          what `naqsh samplers` measured, once it has; images beside it
+``guidance.json``          what `naqsh samplers --guidance` measured, once it has
 ``bound.json``             what `naqsh bound` measured, once it has
 ``translation.json``       what `naqsh evaluate` measured of a method that translates
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
@@ -67,6 +68,7 @@ class RunFolder:
         self.stages = self.path / "stages.jsonl"
         self.evaluation = self.path / "evaluation.json"
         self.samplers = self.path / "samplers.json"
+        self.guidance = self.path / "guidance.json"
         self.bound = self.path / "bound.json"
         self.translation = self.path / "translation.json"
         self.detections = self.path / "detections"

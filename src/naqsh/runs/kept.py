@@ -3,6 +3,7 @@
 =====================  ============================================================================
 ``evaluation.json``    a result a metric, the speed of sampling and the likelihood among them
 ``samplers.json``      a result a sampler and number of steps, and the look for copies
+``guidance.json``      a result a scale of guidance
 ``bound.json``         a result a study of the bound
 ``translation.json``   a result a direction of translation
 =====================  ============================================================================
@@ -40,6 +41,11 @@ def samplers(folder: RunFolder) -> Store:
     return Store(folder.samplers, _samplers)
 
 
+def guidance(folder: RunFolder) -> Store:
+    """What a run's samples were measured to be by scales of guidance."""
+    return Store(folder.guidance, _never)
+
+
 def bounds(folder: RunFolder) -> Store:
     """A run's variational bounds."""
     return Store(folder.bound, _bound)
@@ -47,7 +53,7 @@ def bounds(folder: RunFolder) -> Store:
 
 def translations(folder: RunFolder) -> Store:
     """What a run's translations were measured to be."""
-    return Store(folder.translation, _translation)
+    return Store(folder.translation, _never)
 
 
 def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:
@@ -112,5 +118,5 @@ def _bound(plain: Any) -> list[Result]:
     return [Result(of, {name: value for name, value in plain.items() if name not in of})]
 
 
-def _translation(plain: Any) -> list[Result]:
+def _never(plain: Any) -> list[Result]:
     raise ValueError("it holds no results")  # there was no such file before they were lists

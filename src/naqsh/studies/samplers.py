@@ -9,33 +9,29 @@ A model that memorised its images would win this. So the study also looks for th
 image nearest to each of some samples and compares with held-out images (`naqsh.metrics.nearness`).
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from naqsh import metrics
 from naqsh.core.abilities import HasSamplers, Samples
 from naqsh.core.errors import NaqshError, one_of
 from naqsh.core.machine import Machine
 from naqsh.core.progress import silent
 from naqsh.data.dataset import Split
 from naqsh.io import png as pictures
-from naqsh.metrics import FeatureExtractor, Nearness
+from naqsh.metrics import Nearness
 from naqsh.metrics.registry import called, kind, title
 from naqsh.runs import kept, records
 from naqsh.runs.results import Result
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
-from naqsh.studies.beforehand import require_counts, require_fit
+from naqsh.studies.alike import Alike, alike
+from naqsh.studies.beforehand import require_counts
 from naqsh.studies.evaluation import NEAR, draw, look_near
-from naqsh.studies.measure import extractor, features_for
 
 SHOWN = 10
 """Samples that are drawn above their nearest training images."""
@@ -90,32 +86,18 @@ def study(
     for name in wanted:
         common = sample_options(run.method, {"sampler": name, **(sampling or {})}, run.classes)
     del common["sampler"]
-    measured_by = extractor(features or features_for(run.recipe.data.name), machine.device)
-    require_fit(measured_by, run.method.shape)
-    real, note, _ = run.images(reference, data, machine.data_home)
-    called_real = f"{real.name} {reference}"
-    require_fit(measured_by, real.shape, run.method.shape)
-    metrics.require_enough(["frechet"], len(real), n, called_real)
-    shared = {
-        "step": run.step,
-        "n": n,
-        "seed": machine.seed,
-        "features": measured_by.name,
-        "fingerprint": measured_by.fingerprint,
-        "reference": called_real,
-        "reference_fingerprint": real.fingerprint,
-        "sampling": common,
-        "weights": run.weights,
-    }
+    measured = alike(
+        run, ["frechet"], common, machine, features=features, n=n, reference=reference, data=data
+    )
+    shared = measured.shared
     store = kept.samplers(run.folder)
     before = [result for result in store.find(**shared) if "sampler" in result.of]
-    real_features = metrics.extract(measured_by, real.images, batch=machine.batch, cache=True)
     done = {(result.of["sampler"], result.of["steps"]) for result in before}
     missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
     for name, count in missing:
         options = {**common, "sampler": name, "steps": count}
-        within = _named(machine, f"{name}, {count} steps")
-        point = _point(run, options, measured_by, real_features, shared, within)
+        within = named(machine, f"{name}, {count} steps")
+        point = _point(measured, options, within)
         store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
     copies = {"metric": "nearest", **shared}
     if not store.find(**copies) and not run.layout.extent:
@@ -131,10 +113,15 @@ def study(
     points = [dict(result.found) for result in found if "sampler" in result.of]
     points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
     nearest = [dict(result.found) for result in found if result.fits(metric="nearest")]
-    return {**shared, "points": points, "nearest": nearest[-1] if nearest else None, "note": note}
+    return {
+        **shared,
+        "points": points,
+        "nearest": nearest[-1] if nearest else None,
+        "note": measured.note,
+    }
 
 
-def _named(machine: Machine, what: str) -> Machine:
+def named(machine: Machine, what: str) -> Machine:
     """The machine whose progress is shown as that of `what`."""
 
     def progress(_: str, done: int, total: int) -> None:
@@ -161,40 +148,16 @@ def _usual(run: Trained, common: dict[str, Any], first: str) -> dict[str, Any]:
         return {"sampler": first, **common}
 
 
-def _point(
-    run: Trained,
-    options: dict[str, Any],
-    measured_by: FeatureExtractor,
-    real: Tensor,
-    shared: Mapping[str, Any],
-    machine: Machine,
-) -> dict[str, Any]:
+def _point(measured: Alike, options: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     """One sampler in one number of steps."""
-    assert isinstance(run.method, Samples)
-    drawn: list[Pixels] = []
-
-    def sample(count: int) -> Tensor:
-        drawn.append(draw(run, count, machine, options))
-        return torch.from_numpy(drawn[-1])
-
-    begun = time.monotonic()
-    speed = metrics.sampling_speed(sample, run.method.sampling_network, shared["n"], warm_up=0)
-    measures = metrics.measure(
-        ["frechet"],
-        real,
-        metrics.extract(measured_by, drawn[-1], batch=machine.batch),
-        **metrics.described(measured_by),
-        reference=shared["reference"],
-        reference_fingerprint=shared["reference_fingerprint"],
-        seed=shared["seed"],
-    )
+    speed, measures, seconds = measured.draw(options, machine)
     point = records.Point(
         sampler=options["sampler"],
         steps=options["steps"],
         evaluations=speed.evaluations_per_picture,
-        measures=tuple(records.read(records.Measure, m.to_dict()) for m in measures),
+        measures=measures,
         pictures_per_second=speed.pictures_per_second,
-        seconds=time.monotonic() - begun,
+        seconds=seconds,
         device=speed.device,
     )
     return records.plain(point)

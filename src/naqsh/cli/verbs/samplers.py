@@ -6,7 +6,11 @@ from typing import Any
 
 from naqsh.cli import helping
 from naqsh.cli.machine import add_measuring, add_own_data, at_work
-from naqsh.cli.parsing import Several, add_run, names, only, verb, whole_numbers
+from naqsh.cli.parsing import Several, add_run, names, numbers, only, verb, whole_numbers
+from naqsh.core.errors import NaqshError
+
+SHARED = ("features", "n", "reference", "data")
+"""Options that both studies take."""
 
 
 def add(verbs: Any) -> None:
@@ -18,6 +22,9 @@ def add(verbs: Any) -> None:
         "  naqsh samplers runs/ddpm-mnist\n"
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
         "  naqsh samplers runs/ddpm-mnist --precision auto\n"
+        "  naqsh samplers runs/conditional-ddpm-mnist --guidance 1,1.5,2,4\n"
+        "several scales of guidance are measured in the run's own sampler, or the one that is "
+        "named; RUN/guidance.json grows\n"
         "what was measured before is kept; RUN/samplers.json grows; other options are the method's",
     )
     add_run(parser, "; RUN/samplers.json is written")
@@ -33,8 +40,15 @@ def add(verbs: Any) -> None:
         nargs="+",
         type=whole_numbers,
         action=Several,
-        default=[5, 10, 20, 50],
         help="of each sampler (default 5 10 20 50)",
+    )
+    parser.add_argument(
+        "--guidance",
+        nargs="+",
+        type=numbers,
+        action=Several,
+        help="how far labels are exaggerated; several scales are held against each other by "
+        "distance, precision and recall",
     )
     parser.add_argument("--n", type=int, default=2000, help="images drawn each (default 2000)")
     parser.add_argument(
@@ -48,21 +62,33 @@ def add(verbs: Any) -> None:
 def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     from naqsh import api as run
     from naqsh.runs import sampling
-    from naqsh.studies import samplers
+    from naqsh.studies import guidance, samplers
 
     trained = run.open(options.run, options.weights)
-    only(named, sampling.sample_names(trained.method), options)
+    taken = [name for name in sampling.sample_names(trained.method) if name != "guidance"]
+    only(named, taken, options)
+    scales, how = options.guidance or [], {name: getattr(options, name) for name in SHARED}
     with at_work(options) as machine:
-        study = samplers.study(
-            trained,
-            options.samplers,
-            options.steps,
-            machine,
-            features=options.features,
-            n=options.n,
-            reference=options.reference,
-            data=options.data,
-            sampling=named,
-        )
-    print(json.dumps(study, indent=1) if options.json else samplers.table(study))
+        if len(scales) > 1:
+            given = {**named, **_one_sampler(options)}
+            study = guidance.study(trained, scales, machine, sampling=given, **how)
+        else:
+            given = {**named, **({"guidance": scales[0]} if scales else {})}
+            steps = options.steps or (5, 10, 20, 50)
+            study = samplers.study(trained, options.samplers, steps, machine, sampling=given, **how)
+    table = guidance.table if len(scales) > 1 else samplers.table
+    print(json.dumps(study, indent=1) if options.json else table(study))
     return 0
+
+
+def _one_sampler(options: argparse.Namespace) -> dict[str, Any]:
+    """The sampler and its steps under which scales of guidance are held against each other."""
+    found: dict[str, Any] = {}
+    for name, typed in (("sampler", options.samplers), ("steps", options.steps)):
+        if typed and len(typed) > 1:
+            raise NaqshError(
+                f"scales of guidance are compared in one sampler and one number of steps, got "
+                f"{len(typed)} {name.removesuffix('s')}s; give one, or one scale"
+            )
+        found |= {name: typed[0]} if typed else {}
+    return found

@@ -164,9 +164,16 @@ def _draw(axes: Axes, line: Line, points: int, *, raw: bool, log: bool) -> None:
 
 @styled
 def joined(
-    series: Sequence[Line], x: str, y: str, *, words: Words, name: str, log_x: bool = False
+    series: Sequence[Line],
+    x: str,
+    y: str,
+    *,
+    words: Words,
+    name: str,
+    log_x: bool = False,
+    log_y: bool = True,
 ) -> str:
-    """Lines in a plane whose vertical axis is logarithmic; few points have dots."""
+    """Lines in a plane; few points have dots."""
     axes = _axes(words, x, y)
     # Whole lines below: through the gaps of the others a hidden one is seen.
     for line in sorted(series, key=lambda line: line.dash != "-"):
@@ -174,10 +181,12 @@ def joined(
         for place, interval in zip(right, line.intervals, strict=False):
             if interval:
                 axes.plot([place] * 2, interval, color=line.colour, linewidth=0.8, alpha=0.6)
-        shown = right[up > 0], up[up > 0]
+        seen = up > (0 if log_y else -np.inf)
+        shown = right[seen], up[seen]
         marker = "o" if len(shown[0]) <= POINTS // 10 else None
         _plot(axes, evenly(*shown, POINTS), line, linewidth=1.4, marker=marker, markersize=3)
-    _logarithmic(axes, "y", words, [v for line in series for v in line.curve.values if v > 0])
+    if log_y:
+        _logarithmic(axes, "y", words, [v for line in series for v in line.curve.values if v > 0])
     if log_x:
         _logarithmic(axes, "x", words, [v for line in series for v in line.curve.epochs])
     return svg(axes, name)

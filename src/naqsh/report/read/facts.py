@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.evaluation import Likelihood, Measured
+from naqsh.report.read.guidance import Guided
 from naqsh.report.read.samplers import Sampled
 from naqsh.report.read.translation import Translated
 from naqsh.runs.influences import Influenced
@@ -69,6 +70,7 @@ class Facts:
     likelihoods: list[Likelihood] = field(default_factory=list)
     detected: list[Detected] = field(default_factory=list)
     sampled: list[Sampled] = field(default_factory=list)
+    guided: list[Guided] = field(default_factory=list)
     bound: list[Bounded] = field(default_factory=list)
     translated: list[Translated] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

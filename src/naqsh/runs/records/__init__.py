@@ -6,7 +6,8 @@ and what does not fit is one line that names it. Nothing here needs PyTorch.
 
 ===============  ==================================================================
 ``training``     ``run.json``, ``networks.json``, the logs of lines, ``state.json``
-``measured``     ``evaluation.json``, ``samplers.json``, ``bound.json``
+``measured``     ``evaluation.json``, ``samplers.json``, ``guidance.json``,
+                 ``bound.json``
 ``detection``    ``detection.json``
 ``comparison``   ``comparison.json``
 ``translation``  ``translation.json``
@@ -54,6 +55,7 @@ from naqsh.runs.records.measured import (
     Measure,
     Nearest,
     Point,
+    Scale,
     Shares,
     Step,
     known,
@@ -122,6 +124,7 @@ __all__ = [
     "Record",
     "Roc",
     "Saved",
+    "Scale",
     "Scorer",
     "Shares",
     "Spread",

@@ -1,4 +1,4 @@
-"""What measuring a run leaves: ``evaluation.json``, ``samplers.json`` and ``bound.json``.
+"""What measuring a run leaves: its evaluation, its samplers, guidance and the bound, each a file.
 
 A file of results (`naqsh.runs.results`) is a list of conditions and of what was found under them;
 here stand the types of both.
@@ -244,8 +244,29 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Samples under one scale of guidance, as ``guidance.json`` has them.
+
+    Attributes:
+        guidance: the scale; 1 is no guidance.
+        evaluations: of the network, per image.
+        measures: of the samples: a Frechet distance, precision and recall.
+        pictures_per_second: of sampling.
+        seconds: of all of it.
+        device: where.
+    """
+
+    guidance: float
+    evaluations: float
+    measures: tuple[Measure, ...]
+    pictures_per_second: float
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
 class Drawn:
-    """What all points of one study of samplers are of.
+    """What all points of one study of samplers, or of guidance, are of.
 
     Attributes:
         step: the checkpoint that was sampled.
