@@ -1,5 +1,6 @@
 """The method of noise conditional score networks: its loss, its samplers, its recipes."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -132,6 +133,11 @@ def test_levels_of_the_recipes_are_those_of_their_images() -> None:
     between = math.log(33.8 / 0.02) / math.log(levels.ratio(784))
     assert mnist.schedule == Geometric(33.8, 0.02, 1 + math.ceil(between))
     assert mnist.steps == mnist.schedule.levels == 96
+    digits = recipes.by_name("ncsnv2-digits").method
+    assert isinstance(digits, ncsn.Spec)
+    images = torch.from_numpy(data.load("digits").images.copy()).float() / 127.5 - 1
+    found = levels.chosen(images)
+    assert digits.schedule == dataclasses.replace(found, most=round(found.most, 1))
     cifar = recipes.by_name("ncsnv2-cifar10").method
     assert isinstance(cifar, ncsn.Spec)
     assert (cifar.schedule, cifar.steps, cifar.inner) == (Geometric(100.0, 0.02, 232), 232, 5)
@@ -140,6 +146,15 @@ def test_levels_of_the_recipes_are_those_of_their_images() -> None:
     # The paper's step of 2e-5 is at its least sigma, 0.01.
     assert first.size == pytest.approx(2e-5 / 0.01**2)
     assert (first.schedule, first.inner, first.denoise) == (Geometric(2.0, 0.02, 10), 100, False)
+
+
+def test_one_network_and_training_for_all_methods_on_digits() -> None:
+    """What `naqsh compare` lays side by side as one process under several names."""
+    names = ["ddpm-digits", "edm-digits", "flow-matching-digits", "ncsn-digits", "ncsnv2-digits"]
+    found = [recipes.by_name(name) for name in names]
+    of_network = ("width", "multipliers", "blocks", "attention", "heads", "dropout", "optimizer")
+    assert len({tuple(getattr(r.method, field) for field in of_network) for r in found}) == 1
+    assert len({r.training for r in found}) == 1
 
 
 def test_points_have_samples_and_no_likelihood() -> None:

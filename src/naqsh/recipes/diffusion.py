@@ -18,6 +18,9 @@ MNIST = Training(
 )
 """For a laptop, where there are few updates: small batches, and a rate that falls to 0."""
 
+DIGITS = Training(epochs=25, batch=16, warmup=100, schedule="cosine", clip_norm=1.0, ema=0.99)
+"""The same for a set of 1,500 small images."""
+
 
 @recipe
 def ddpm_mnist() -> Recipe:
@@ -70,8 +73,42 @@ def ddpm_digits() -> Recipe:
     spec = diffusion.Spec(
         Cosine(), parameterisation="v", multipliers=(1, 2, 4), optimizer=Adam(2e-3)
     )
-    training = Training(epochs=25, batch=16, warmup=100, schedule="cosine", clip_norm=1.0, ema=0.99)
-    return Recipe("", Data("digits"), spec, training)
+    return Recipe("", Data("digits"), spec, DIGITS)
+
+
+@recipe
+def edm_digits() -> Recipe:
+    """EDM on scikit-learn's small digits (Karras et al., 2022) by the network of ddpm-digits."""
+    from naqsh.diffusion.schedule import EDM
+    from naqsh.methods import diffusion
+
+    spec = diffusion.Spec(
+        EDM(),
+        parameterisation="edm",
+        sigma_data=0.64,
+        multipliers=(1, 2, 4),
+        sampler="heun",
+        steps=18,
+        optimizer=Adam(2e-3),
+    )
+    return Recipe("", Data("digits"), spec, DIGITS)
+
+
+@recipe
+def flow_matching_digits() -> Recipe:
+    """Flow matching on scikit-learn's small digits (Lipman et al., 2023), as ddpm-digits."""
+    from naqsh.diffusion.schedule import FlowMatching
+    from naqsh.methods import diffusion
+
+    spec = diffusion.Spec(
+        FlowMatching(),
+        parameterisation="velocity",
+        multipliers=(1, 2, 4),
+        sampler="heun",
+        steps=10,
+        optimizer=Adam(2e-3),
+    )
+    return Recipe("", Data("digits"), spec, DIGITS)
 
 
 @recipe
