@@ -18,6 +18,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import MethodSpec
 from naqsh.data import CATALOG, DataSet
 from naqsh.methods import gan, pix2pix
+from naqsh.methods.autoencoder import Autoencoder
 from naqsh.networks import instance
 from naqsh.recipes.recipe import Recipe
 from naqsh.report.words import LANGUAGES, Words
@@ -86,6 +87,8 @@ def may_stand_still(spec: MethodSpec, method: Method) -> set[str]:
     A critic's last bias cancels where only differences of scores count, and in its gradient; one
     with hinges' does while every score lies within the margins, as at the beginning.
     """
+    if isinstance(method, Autoencoder) and isinstance(method.critic, nn.Sequential):
+        return {f"critic.{len(method.critic) - 1}.bias"}
     if not isinstance(spec, gan.Spec) or spec.objective not in (*DIFFERENCES, "hinge"):
         return set()
     assert isinstance(method, gan.GAN)

@@ -3,7 +3,7 @@
 A method has an ability when it has the protocol's methods; nothing is registered or inherited.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -134,6 +134,34 @@ class FollowsCaptions(Protocol):
         Returns:
             float32 in [0, 1] with shape (N, C, H, W); the last stage's are the result, those of
             stages before it may be smaller.
+        """
+        ...
+
+
+@runtime_checkable
+class ComparesFeatures(Protocol):
+    """A method that compares images by the features of a network that comes with the package."""
+
+    @property
+    def features_wanted(self) -> str:
+        """The name of these features among those that images are measured by, or ``none``."""
+        ...
+
+    def take_features(self, weights: Mapping[str, Tensor]) -> None:
+        """Called before training with the weights of that network, where features are wanted."""
+        ...
+
+
+@runtime_checkable
+class LooksFirst(Protocol):
+    """A method that keeps statistics of the training images, taken before its first step."""
+
+    def look_first(self, images: Iterable[Tensor]) -> None:
+        """Take them.
+
+        Args:
+            images: parts of the training images, each float32 in the method's value range with
+                shape (N, C, H, W), on its device.
         """
         ...
 

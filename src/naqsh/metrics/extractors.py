@@ -1,16 +1,15 @@
 """The feature extractors that have a name, and the wrapper that makes one of a function."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from naqsh.core.errors import NaqshError, one_of
-from naqsh.metrics import classifier
+from naqsh.metrics import classifier, reading
 from naqsh.metrics.features import FeatureExtractor
 from naqsh.metrics.modes import Gaussians
-from naqsh.metrics.reading import ReaderFeatures
 from naqsh.metrics.stacked import StackedDigits
 from naqsh.metrics.untrained import RandomFeatures
 
@@ -85,6 +84,16 @@ class FunctionFeatures:
         return features.flatten(start_dim=1).to(torch.float32)
 
 
+def shipped_weights(name: str) -> Mapping[str, Tensor]:
+    """The weights of a network that comes with the package, whose features are called `name`.
+
+    Raises:
+        NaqshError: this installation lacks them.
+    """
+    network = reading.load() if name == "shapes" else classifier.shipped(name).network
+    return network.state_dict()
+
+
 def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
     """The extractor called `name`.
 
@@ -100,7 +109,7 @@ def by_name(name: str, device: str = "cpu") -> FeatureExtractor:
     if name == "random":
         return RandomFeatures(device)
     if name == "shapes":
-        return ReaderFeatures(device)
+        return reading.ReaderFeatures(device)
     if name == "stacked-mnist":
         return StackedDigits(classifier.shipped("mnist", device))
     if name in classifier.SHIPPED:

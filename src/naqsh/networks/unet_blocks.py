@@ -51,20 +51,20 @@ def group_norm(channels: int) -> GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a skip; time comes in between them.
+    """Two convolutions beside a skip; time, where there is one, comes in between them.
 
     Args:
         inputs: channels that come in.
         outputs: channels that go out.
-        embedding: length of the time's vector.
+        embedding: length of the time's vector; 0 for a block that knows no time.
         dropout: chance that a number before the second convolution is set to 0.
     """
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm1 = group_norm(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.time = nn.Linear(embedding, outputs)
+        self.time = nn.Linear(embedding, outputs) if embedding else None
         self.norm2 = group_norm(outputs)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
@@ -73,10 +73,11 @@ class ResidualBlock(nn.Module):
             initialise(layer)
         initialise(self.conv2, zero=True)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
         """Features (N, inputs, H, W) and SiLU of embeddings (N, D) to (N, outputs, H, W)."""
         h = self.conv1(silu(self.norm1(x)))
-        h = h + self.time(embedding)[:, :, None, None]
+        if self.time is not None:
+            h = h + self.time(embedding)[:, :, None, None]
         h = self.conv2(self.dropout(silu(self.norm2(h))))
         out: Tensor = self.skip(x) + h
         return out
@@ -161,7 +162,7 @@ class Stage(nn.Module):
         return x if self.attention is None else self.attention(x)
 
 
-def initialise(layer: nn.Module, zero: bool = False) -> None:
+def initialise(layer: nn.Module | None, zero: bool = False) -> None:
     """The paper's weights: uniform of variance 1 / mean of fan-in and fan-out, or zero; no bias."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         if zero:

@@ -1,6 +1,6 @@
 """Measuring runs: samples in, measures with all that they depend on out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from naqsh import data as datasets
 from naqsh import metrics
@@ -24,7 +25,7 @@ from naqsh.metrics.registry import kind
 from naqsh.runs import influences, kept
 from naqsh.runs.sampling import sample_options
 from naqsh.runs.trained import Trained
-from naqsh.studies import following
+from naqsh.studies import following, reconstructed
 from naqsh.studies.beforehand import require_counts, require_fit
 from naqsh.studies.evaluated import CAPTIONS, LIKELIHOOD, NEAREST, OWN, Evaluation, results
 from naqsh.studies.floor import under
@@ -65,6 +66,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure a run's samples against real images; ``evaluation.json`` in its folder grows.
 
+    Of a method that reconstructs images and makes none, an autoencoder, its reconstructions of the
+    reference are measured.
+
     What was measured before under other conditions stays there (`naqsh.runs.results`).
 
     Args:
@@ -89,16 +93,19 @@ def evaluate(
             that the run was trained on.
     """
     method = run.method
-    if not isinstance(method, Samples):
-        raise NaqshError(f"{run.recipe.name} makes no images: there is nothing to measure")
+    makes = method if isinstance(method, Samples) else None
+    back = None if makes else reconstructed.require(method, run.recipe.name, sampling)
     _require_known(reference)
     how = _reading(run, reference, ranges, keys, skip_broken)
     require_counts(n=n, batch=machine.batch)
     of_points = method.shape[1:] == (1, 1)
-    names, options = metrics.named(names, OWN), sample_options(method, sampling or {}, run.classes)
+    names = metrics.named(names, OWN)
+    options = sample_options(makes, sampling or {}, run.classes) if makes else {}
     likely = _likelihood_wanted(run, names)
     if NEAREST in names and of_points:
         raise NaqshError(f"{NEAREST} is for images, and {run.recipe.data.name} has points")
+    if NEAREST in names and back:
+        raise NaqshError(f"{NEAREST} is for samples, and {run.recipe.name} makes none")
     store = kept.evaluations(run.folder)
     store.read()  # a damaged file is refused before the work
     asked = [name for name in names if name not in OWN]
@@ -112,7 +119,13 @@ def evaluate(
     require_fit(measured_by, real.shape, method.shape)
     metrics.require_enough(asked, len(real), n, called)
     real_features = metrics.extract(measured_by, real.images, batch=machine.batch, cache=True)
-    drawn = draw(run, n, machine, options)
+    made: Callable[[int], Tensor]
+    if back is None:
+        drawn, made = draw(run, n, machine, options), partial(_sampled, run, machine, options)
+    else:
+        made = back.through(real.some(n, machine.seed).images, machine)
+        drawn = pictures.to_pixels(made(n := min(n, len(real))).numpy())
+        note = " ".join(filter(None, (note, reconstructed.note(run.recipe.name, n, called))))
     generated = metrics.extract(
         measured_by, drawn, batch=machine.batch, progress=partial(machine.progress, "features")
     )
@@ -132,13 +145,11 @@ def evaluate(
     likelihood = _likelihood(run, real, called, machine) if likely else None
     follows = CAPTIONS in names or ("all" in names and following.applies(run))
     followed = following.measured(run, machine, given, data) if follows else None
-    looked = {NEAREST, "all"} & set(names) and not of_points
+    looked = {NEAREST, "all"} & set(names) and not of_points and back is None
     near = look_near(run, drawn, machine, data) if looked else None
-    speed = metrics.sampling_speed(
-        lambda count: run.sample(count, batch=machine.batch, device=machine.device, **options),
-        method.sampling_network,
-        min(n, SPEED_PICTURES),
-    )
+    network = makes.sampling_network if makes else back
+    assert network is not None
+    speed = metrics.sampling_speed(made, network, min(n, SPEED_PICTURES))
     result = Evaluation(
         run.step,
         run.weights,
@@ -159,6 +170,11 @@ def evaluate(
         of = {name: value for name, value in found[0].of.items() if name != "metric"}
         influences.write(run.folder.path, of, moved)
     return result
+
+
+def _sampled(run: Trained, machine: Machine, options: Mapping[str, Any], count: int) -> Tensor:
+    """Samples as they are timed."""
+    return run.sample(count, batch=machine.batch, device=machine.device, **options)
 
 
 def usual(features: FeatureExtractor) -> int:

@@ -1,7 +1,8 @@
 """Training that begins with the weights of other runs: a parent's, or those to be fine-tuned.
 
 What a recipe says of them is completed before anything is compared or written; their weights are
-read at step 0 alone. A run that is resumed, or opened, needs no other run.
+read at step 0 alone, and so are those of a network that comes with the package, by whose features
+a method compares images. A run that is resumed, or opened, needs none of them.
 """
 
 import dataclasses
@@ -11,11 +12,13 @@ from pathlib import Path
 import torch
 
 from naqsh.captions.encoder import TextEncoder
+from naqsh.core.abilities import ComparesFeatures
 from naqsh.core.errors import NaqshError
 from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
 from naqsh.core.spec import Parent
 from naqsh.io.foreign import sha256
+from naqsh.metrics.extractors import shipped_weights
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs import loading, tensors
 from naqsh.runs.trained import open_trained
@@ -103,6 +106,8 @@ def load(recipe: Recipe, method: Method) -> list[str]:
         found, _ = tensors.read(file, frozen.module.state_dict())
         frozen.module.load_state_dict(found)
         said.append(f"it stands on {parent.run}, whose weights are frozen")
+    if isinstance(method, ComparesFeatures) and method.features_wanted != "none":
+        method.take_features(shipped_weights(method.features_wanted))
     return said
 
 

@@ -238,6 +238,6 @@ def _about_families(maker: Maker, names: Sequence[str]) -> list[Markup]:
 
 def _meanings(maker: Maker, names: Sequence[str]) -> list[Markup]:
     """What terms mean, as far as the texts know them."""
-    known = dict.fromkeys(end(name) for name in names)
+    known = dict.fromkeys(end(family(name) or name) for name in names)
     keys = [f"terms.{term}" for term in known if f"terms.{term}" in maker.words]
     return [maker.words.text(key) for key in keys]
