@@ -44,5 +44,6 @@ class Sinusoidal(nn.Module):
     def forward(self, time: Tensor) -> Tensor:
         """Times with shape (N,) to float32 with shape (N, dimension)."""
         # In bfloat16 the times 999 and 1000 are one: the angles need float32, also under autocast.
-        angle = time.float()[:, None] * self.frequencies
+        wide = torch.promote_types(self.frequencies.dtype, torch.float32)
+        angle = time.to(wide)[:, None] * self.frequencies
         return torch.cat([angle.sin(), angle.cos()], dim=1)

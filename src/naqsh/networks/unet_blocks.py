@@ -19,6 +19,7 @@ References:
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
 GROUPS = 32
@@ -36,8 +37,10 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Features (N, C, H, W) to features of that shape and type."""
-        wide = torch.promote_types(input.dtype, torch.float32)
-        return super().forward(input.to(wide)).to(input.dtype)
+        wide = input.to(torch.promote_types(input.dtype, torch.float32))
+        if unpack_dual(wide).tangent is not None:
+            wide = wide.contiguous()  # PyTorch's forward derivative is of this layout alone
+        return super().forward(wide).to(input.dtype)
 
 
 def group_norm(channels: int) -> GroupNorm:

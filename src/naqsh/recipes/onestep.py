@@ -1,0 +1,26 @@
+"""Images in one evaluation: MeanFlow.
+
+Methods import PyTorch, which listing recipes must not: each function imports what it needs.
+"""
+
+from naqsh.core.optimizers import Adam
+from naqsh.recipes.diffusion import MNIST
+from naqsh.recipes.recipe import Data, Recipe, Training, recipe
+
+
+@recipe
+def meanflow_digits() -> Recipe:
+    """MeanFlow on scikit-learn's small digits, 16x16, in one evaluation; needs no download."""
+    from naqsh.methods import meanflow
+
+    spec = meanflow.Spec(multipliers=(1, 2, 4), optimizer=Adam(2e-3))
+    training = Training(epochs=25, batch=16, warmup=100, schedule="cosine", clip_norm=1.0, ema=0.99)
+    return Recipe("", Data("digits"), spec, training)
+
+
+@recipe
+def meanflow_mnist() -> Recipe:
+    """MeanFlow on MNIST (Geng et al., 2025) by the U-Net of flow-matching-mnist."""
+    from naqsh.methods import meanflow
+
+    return Recipe("", Data("mnist"), meanflow.Spec(), MNIST)
