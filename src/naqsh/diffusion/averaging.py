@@ -80,8 +80,8 @@ class Averaging(Denoiser):
         _prepare()
         # The fused kernels of attention have no forward derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            u, slope = torch.func.jvp(average, (x_t, t), (velocity, torch.ones_like(t)))
-        return u, slope.detach()
+            found = torch.func.jvp(average, (x_t, t), (velocity, torch.ones_like(t)))
+        return found[0], found[1].detach()
 
 
 @cache

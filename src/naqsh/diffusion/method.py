@@ -199,7 +199,7 @@ class Denoising(Method):
         return self.spec.samplers(self.clips)
 
     @property
-    def default_sampler(self) -> SamplerName:
+    def default_sampler(self) -> str:
         """The recipe's."""
         return self.spec.sampler
 
