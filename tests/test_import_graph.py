@@ -17,7 +17,7 @@ SOURCE = Path(naqsh.__file__).parent
 ROOMS = [  # from the bottom: each may import those before it
     *("core", "io", "networks", "captions", "data", "flows", "diffusion", "adversarial"),
     *("metrics", "methods", "recipes"),
-    *("runs", "training", "report", "studies", "api", "cli"),
+    *("runs", "training", "report", "studies", "lessons", "api", "cli"),
 ]
 BESIDE = {  # what these may import of the rooms before them, where it is not all
     "core": set(),
@@ -183,7 +183,7 @@ for words in (["--help"], ["--version"], ["train", "--help"], ["sample", "--help
     except SystemExit as leave:
         assert leave.code == 0
     assert not heavy(), (words, heavy())
-for words in (["list"], ["list", "recipes"], ["list", "data"], ["nonsense"]):
+for words in (["list"], ["list", "recipes"], ["list", "data"], ["lesson"], ["nonsense"]):
     assert main(words) == (2 if words == ["nonsense"] else 0)
     assert not heavy(), (words, heavy())
 assert main(["report", sys.argv[1], "--out", sys.argv[2]]) == 0

@@ -24,6 +24,7 @@ MARGIN = 18
 PLACES = {
     "cli": (1.5, 0, "from a terminal"),
     "api": (1.5, 1, "from Python"),
+    "lessons": (2.5, 1, "checked by computing"),
     "studies": (1.5, 2, "evaluate, detect, …"),
     "report": (1, 3, "pages from files"),
     "training": (2, 3, "the loop"),

@@ -3,8 +3,8 @@
 ``naqsh.train(recipe)`` trains into a run folder and ``naqsh.open(folder)`` opens one; both give a
 :class:`~naqsh.api.run.Run`, which samples, shows, evaluates, detects and reports;
 ``naqsh.compare()`` trains and measures one recipe of each family. ``naqsh.Grid`` shows images in a
-notebook; ``naqsh.data``, ``naqsh.metrics``, ``naqsh.recipes`` and ``naqsh.report`` are the parts
-beneath.
+notebook; ``naqsh.data``, ``naqsh.lessons``, ``naqsh.metrics``, ``naqsh.recipes`` and
+``naqsh.report`` are the parts beneath.
 
 The public names below are imported when they are first used, so that ``import naqsh`` is quick.
 """
@@ -30,7 +30,7 @@ _LAZY = {
     "open": "api",
     "train": "api",
 }
-_SUBMODULES = {"data", "metrics", "recipes", "report"}
+_SUBMODULES = {"data", "lessons", "metrics", "recipes", "report"}
 
 __all__ = [
     "Grid",
@@ -39,6 +39,7 @@ __all__ = [
     "__version__",
     "compare",
     "data",
+    "lessons",
     "metrics",
     "open",
     "recipes",

@@ -157,6 +157,7 @@ RULED = {
     "width": ('<svg a="1" width="9pt"><rect width="3"/>', '<svg a="1"><rect width="3"/>'),
     "height": ('<svg a="1" height="9pt"><rect height="3"/>', '<svg a="1"><rect height="3"/>'),
     "fonts": ("font: 9px 'A', serif; x: y", "font-size: 9px; x: y"),
+    "families": ("font-size: 9px; font-family: 'A', serif; x: y", "font-size: 9px; x: y"),
     "exponents": (
         "<text>10^−5</text>",
         '<text>10<tspan dy="-3" style="font-size: 6.5px">−5</tspan></text>',

@@ -167,7 +167,7 @@ def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
     for folder, out, words in [
         (tmp_path, tmp_path / "p.html", "is no run"),
         (tmp_path / "none", tmp_path / "p.html", "no such folder"),
-        (runs[0], tmp_path, "a report is one file"),
+        (runs[0], tmp_path, "a page is one file"),
         (runs[0], tmp_path / "file" / "p.html", "a file stands there"),
         ([], tmp_path / "p.html", "at least one"),
     ]:

@@ -35,6 +35,7 @@ VERBS = [
         "compare",
         "failures",
         "tune",
+        "lesson",
     )
 ]
 """A module each, in the order of the help: its `add` makes the parser, which says what does it."""

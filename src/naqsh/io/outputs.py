@@ -28,7 +28,7 @@ NAMES = {
         "points are one file, ending in .png (a scatter plot), .csv or .npy (their coordinates)",
     ),
     "translation": ((".png",), "a translation is one file ending in .png; --folder takes a folder"),
-    "page": ((".html",), "a report is one file ending in .html; --notebook takes one in .ipynb"),
+    "page": ((".html",), "a page is one file ending in .html; --notebook takes one in .ipynb"),
     "notebook": ((".ipynb",), "a notebook is one file ending in .ipynb"),
     "export": (
         (".zip", ".safetensors"),

@@ -121,7 +121,15 @@ class Code:
     kind: ClassVar[str] = "code"
 
 
-Block = Figure | Table | Paragraph | Listing | Code
+@dataclass(frozen=True)
+class Prose:
+    """Running text with all that belongs to it: paragraphs, formulas, lists, code."""
+
+    html: Markup
+    kind: ClassVar[str] = "prose"
+
+
+Block = Figure | Table | Paragraph | Listing | Code | Prose
 
 
 @dataclass
@@ -132,16 +140,21 @@ class Section:
 
     @property
     def lead(self) -> Markup:
-        """The sentences that refer to the section's figures and tables."""
-        return Markup(" ").join(b.mention for b in self.blocks if isinstance(b, Numbered))
+        """The sentences that refer to the section's figures and tables, if they have any."""
+        numbered = [block for block in self.blocks if isinstance(block, Numbered)]
+        return Markup(" ").join(block.mention for block in numbered if block.mention)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A whole page: a lead a run under the title, and all that it shows as plain data."""
+    """A whole page: a lead a run under the title, and all that it shows as plain data.
+
+    `named` is the text that makes the browser's title of the page's.
+    """
 
     words: Words
     title: Markup
     leads: Sequence[Markup]
     sections: Sequence[Section]
     results: dict[str, Any]
+    named: str = "title"

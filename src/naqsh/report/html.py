@@ -24,6 +24,7 @@ def render(document: Document) -> str:
             words=document.words,
             light=palette.LIGHT,
             dark=palette.DARK,
+            prose=_prose([block for section in document.sections for block in section.blocks]),
             results=embedded(document.results),
         )
     )
@@ -32,7 +33,12 @@ def render(document: Document) -> str:
 def fragment(blocks: Sequence[Block], words: Words) -> str:
     """Some blocks with their own style, to stand in a page of someone else's, always light."""
     template = _templates(words.language).get_template("fragment.html.j2")
-    return template.render(blocks=blocks, words=words, light=palette.LIGHT)
+    return template.render(blocks=blocks, words=words, light=palette.LIGHT, prose=_prose(blocks))
+
+
+def _prose(blocks: Sequence[Block]) -> bool:
+    """Whether there is running text, which has a style of its own."""
+    return any(block.kind == "prose" for block in blocks)
 
 
 def render_blocks(blocks: Sequence[Block], words: Words) -> str:

@@ -26,6 +26,18 @@ SECONDS = 600
 def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
     """The executed notebook that shows a report of `folders`, to lie in the folder `beside`.
 
+    Raises as :func:`run`.
+    """
+    return run(build(report, [_relative(folder, beside) for folder in folders]), beside)
+
+
+def run(plain: dict[str, Any], beside: Path) -> str:
+    """A notebook with the outputs of its cells, as the text of its file.
+
+    Args:
+        plain: the plain data of its file.
+        beside: the folder that it is to lie in.
+
     Raises:
         NaqshError: a package is missing, or a cell fails.
     """
@@ -49,7 +61,6 @@ def execute(report: Report, folders: Sequence[Path], beside: Path) -> str:
             start = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return KernelSpec(argv=start, display_name="Python 3", language="python")
 
-    plain = build(report, [_relative(folder, beside) for folder in folders])
     notebook = nbformat.from_dict(plain)  # type: ignore[no-untyped-call]
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
     with tempfile.TemporaryDirectory() as aside:
@@ -88,16 +99,21 @@ def build(report: Report, folders: Sequence[str]) -> dict[str, Any]:
     leads = "\n\n".join(_paragraph(words, lead) for lead in document.leads)
     title = _paragraph(words, document.title, "h1")
     cells = [
-        _markdown(f"{title}\n\n{leads}"),
-        _code(
+        text_cell(f"{title}\n\n{leads}"),
+        code_cell(
             "from naqsh import report\n\n"
             f"page = report.open({places}, language={json.dumps(words.language)})"
         ),
     ]
     for section in document.sections:
         head = _paragraph(words, section.title, "h2")
-        cells.append(_markdown(f"{head}\n\n{_paragraph(words, section.lead)}".strip()))
-        cells += [_code(line) for line in _lines(section)]
+        cells.append(text_cell(f"{head}\n\n{_paragraph(words, section.lead)}".strip()))
+        cells += [code_cell(line) for line in _lines(section)]
+    return of_cells(cells)
+
+
+def of_cells(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A notebook of some cells, as the plain data of its file."""
     numbered = [cell | {"id": f"cell-{number:02d}"} for number, cell in enumerate(cells, 1)]
     return {"cells": numbered, "metadata": _metadata(), "nbformat": 4, "nbformat_minor": 5}
 
@@ -129,11 +145,13 @@ def _relative(folder: Path, beside: Path) -> str:
         return folder.absolute().as_posix()
 
 
-def _markdown(source: str) -> dict[str, Any]:
+def text_cell(source: str) -> dict[str, Any]:
+    """A cell of Markdown."""
     return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 
-def _code(source: str) -> dict[str, Any]:
+def code_cell(source: str) -> dict[str, Any]:
+    """A cell of Python, not yet executed."""
     cell = {"cell_type": "code", "metadata": {}, "source": source}
     return cell | {"execution_count": None, "outputs": []}
 

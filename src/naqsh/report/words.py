@@ -97,12 +97,12 @@ class Words:
             return self.local(f"{value:,}")
         value = float(f"{value:.4g}")
         if value and not 1e-3 <= abs(value) < 1e6:
-            return self._scientific(f"{value:.4g}")
+            return self.scientific(f"{value:.4g}")
         digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
         text = f"{value:,.{digits}f}"
         return self.local(text.rstrip("0").rstrip(".") if "." in text else text)
 
-    def _scientific(self, text: str) -> str:
+    def scientific(self, text: str) -> str:
         """``2.5e+09`` with a power of ten; what has no exponent as it is."""
         parts = SCIENTIFIC.fullmatch(text)
         if not parts:
@@ -137,7 +137,7 @@ class Words:
 
     def rounded(self, value: float) -> str:
         """A number in running text, to three digits."""
-        return self._scientific(f"{value:.3g}")
+        return self.scientific(f"{value:.3g}")
 
     def percent(self, part: float) -> str:
         """A part of one in hundredths: 0.999 is ``99.9%``."""
@@ -169,7 +169,7 @@ class Words:
         if isinstance(value, bool):
             return self.text("value_true" if value else "value_false")
         if isinstance(value, int | float) and math.isfinite(value):
-            shown = self._scientific(str(value)) if self.language == "fa" else str(value)
+            shown = self.scientific(str(value)) if self.language == "fa" else str(value)
             return self.data(value, shown)
         if isinstance(value, list):
             return self.listed(map(self.value, value))

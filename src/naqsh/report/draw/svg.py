@@ -32,6 +32,7 @@ RULES: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "width": (r'(<svg[^>]*?) width="[^"]*"', r"\1"),
     "height": (r'(<svg[^>]*?) height="[^"]*"', r"\1"),
     "fonts": (r"font: ([\d.]+px)[^;\"]*", r"font-size: \1"),
+    "families": (r"\s*font-family: [^;\"]*;", ""),  # matplotlib 3.11 names the parts of a font
     "exponents": (r"\^([^<\s]+)", r'<tspan dy="-3" style="font-size: 6.5px">\1</tspan>'),
     # Hundredths of a pixel are enough for lines; what stands between the tags is text to read.
     "digits": (r"<[^>]*>", _short),
