@@ -4,19 +4,14 @@ A lesson is a module (its checks, numbers and figures) and a text a language; se
 :mod:`naqsh.lessons.lesson` and :mod:`naqsh.lessons.text`. Listing them imports no PyTorch.
 """
 
-import importlib
-import pkgutil
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naqsh.core.errors import one_of
 from naqsh.io import outputs
 from naqsh.io.files import make_folder, write_text
-from naqsh.io.texts import LANGUAGES
+from naqsh.lessons.course import COURSE, load, markdown, names, title
 
 if TYPE_CHECKING:
-    from naqsh.lessons.lesson import Lesson
     from naqsh.report.pieces import Report
 
 __all__ = [
@@ -30,64 +25,6 @@ __all__ = [
     "write_all",
     "write_notebook",
 ]
-
-COURSE = (
-    "pixel-shuffle",
-    "gan-objective",
-    "narrow-gaussians",
-    "gan-failures",
-    "wasserstein-gan",
-    "gan-line",
-    "ssgan",
-    "stackgan",
-    "fid",
-    "vae",
-    "trilemma",
-    "forward-diffusion",
-    "reverse-process",
-    "variational-bound",
-    "unet-time",
-    "latent-diffusion",
-    "ddim",
-    "diffusion-segmentation",
-    "score-matching",
-    "change-of-variables",
-    "maf-iaf",
-    "likelihood-anomalies",
-    "cyclegan",
-)
-"""The lessons in the order of the course; those that are not yet written have no module."""
-
-
-def names() -> list[str]:
-    """The lessons that there are, in the order of the course."""
-    there = {module.name for module in pkgutil.iter_modules(__path__)}
-    return [name for name in COURSE if name.replace("-", "_") in there]
-
-
-def load(name: str) -> "Lesson":
-    """A lesson; raises NaqshError with the nearest name where there is none."""
-    known = names()
-    if name not in known:
-        raise one_of("lesson", name, known)
-    lesson: Lesson = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LESSON
-    return lesson
-
-
-def title(name: str, language: str = "en") -> str:
-    """What a lesson is called, without loading it: the first line of its text.
-
-    Raises NaqshError where there is no such language.
-    """
-    if language not in LANGUAGES:
-        raise one_of("language", language, LANGUAGES)
-    return markdown(name, language).partition("\n")[0].removeprefix("# ").strip()
-
-
-def markdown(name: str, language: str = "en") -> str:
-    """The text of a lesson as Markdown, its values not yet filled in."""
-    file = resources.files(__name__) / "texts" / f"{name}.{language}.md"
-    return file.read_text(encoding="utf-8")
 
 
 def open(name: str, language: str = "en") -> "Report":

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from naqsh import lessons
+from naqsh.lessons.course import markdown
 from naqsh.lessons.lesson import Lesson
 from naqsh.lessons.text import read
 from naqsh.report import notebook
@@ -16,7 +16,7 @@ from naqsh.report.words import Words
 
 def build(lesson: Lesson, words: Words) -> Document:
     """The page of a lesson; computes all that it shows."""
-    text = read(lesson, words, lessons.markdown(lesson.name, words.language))
+    text = read(lesson, words, markdown(lesson.name, words.language))
     sections = [
         Section(chapter.id, chapter.title, [part.block for part in chapter.parts])
         for chapter in text.chapters
@@ -40,7 +40,7 @@ def index(titles: Sequence[tuple[str, str]], words: Words) -> Document:
 
 def cells(lesson: Lesson, words: Words) -> list[dict[str, Any]]:
     """The notebook of a lesson before it is executed: its text, and cells that compute."""
-    text = read(lesson, words, lessons.markdown(lesson.name, words.language))
+    text = read(lesson, words, markdown(lesson.name, words.language))
     module = lesson.name.replace("-", "_")
     language = json.dumps(words.language)
     start = (
