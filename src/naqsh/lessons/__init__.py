@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = [
     "COURSE",
     "load",
+    "markdown",
     "names",
     "open",
-    "text",
     "title",
     "write",
     "write_all",
