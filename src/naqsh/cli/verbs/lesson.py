@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         verbs,
         "lesson",
         "List the lessons, or write one as a page or a notebook; what it shows is computed anew.",
-        "  naqsh lesson                                the list, a name first on each line\n"
+        "  naqsh lesson                                the list\n"
         "  naqsh lesson forward-diffusion --out forward.html\n"
         "  naqsh lesson forward-diffusion --language fa --notebook forward.ipynb\n"
         "  naqsh lesson all --language fa --out lessons",
