@@ -69,6 +69,16 @@ class Chain(nn.Module):
         return z
 
 
+def normal_terms(z: Tensor, log_det: Tensor) -> Tensor:
+    """The share of each dimension in a log-density whose latents `z` are standard normal, (N, D).
+
+    Args:
+        z: shape (N, D).
+        log_det: the logarithms of the Jacobian's factors, shape (N, D).
+    """
+    return log_det - (z.square() + math.log(2 * math.pi)) / 2
+
+
 class FlowMethod(Method):
     """Dequantisation, bijections and a normal base density, trained by maximum likelihood.
 
@@ -134,8 +144,7 @@ class FlowMethod(Method):
         with full_precision(images):
             y, first = self.dequantise(images, noise)
             z, log_det = self.chain.normalise(y)
-            terms: Tensor = first + log_det - (z.square() + math.log(2 * math.pi)) / 2
-            return terms
+            return normal_terms(z, first + log_det)
 
     @property
     def sampling_network(self) -> nn.Module:
