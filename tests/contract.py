@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from columns import with_every_column
-from learning import CAPTIONED, TWO_DOMAINS, captions_of, check_learns, seen
+from learning import TWO_DOMAINS, captions_of, check_learns, seen, takes_captions
 from naqsh.api import Run
 from naqsh.core.abilities import Samples, Shows
 from naqsh.core.batch import Batch
@@ -40,7 +40,7 @@ def data_for(recipe: Recipe, channels: int) -> DataSet:
     if isinstance(recipe.method, TWO_DOMAINS):
         paired = isinstance(recipe.method, pix2pix.Spec)
         return data.with_columns(second=255 - data.images, paired=paired)
-    if isinstance(recipe.method, CAPTIONED):
+    if takes_captions(recipe.method):
         return data.with_columns(captions=captions_of(data))
     return data
 

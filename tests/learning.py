@@ -13,6 +13,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.method import Method
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Optimizer
+from naqsh.core.spec import MethodSpec
 from naqsh.data import DataSet, to_float
 from naqsh.methods import cyclegan, gan, pix2pix, r3gan, stackgan, stackgan2
 from naqsh.recipes.recipe import Recipe
@@ -22,7 +23,12 @@ TWO_DOMAINS = cyclegan.Spec | pix2pix.Spec
 """Methods that need a second domain."""
 
 CAPTIONED = stackgan.StageSpec
-"""Methods that need captions."""
+"""GANs of captions."""
+
+
+def takes_captions(spec: MethodSpec) -> bool:
+    """Whether a method cannot be without captions."""
+    return isinstance(spec, CAPTIONED) or getattr(spec, "conditional", False) == "captions"
 
 
 def captions_of(data: DataSet) -> NDArray[np.float32]:

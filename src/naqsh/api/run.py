@@ -121,6 +121,7 @@ class Run(Trained):
         seed: int = 0,
         batch: int = SAMPLE_BATCH,
         device: str = "cpu",
+        **options: Any,
     ) -> Tensor:
         """Images of captions, of a run whose method follows them.
 
@@ -130,6 +131,7 @@ class Run(Trained):
             seed: of the noise.
             batch: how many at a time.
             device: where they are made.
+            options: what the method's ``sample`` takes beside the noise: guidance, a sampler.
 
         Returns:
             float32 in [0, 1] with shape (captions, n, C, H, W), on the CPU.
@@ -139,7 +141,8 @@ class Run(Trained):
         """
         embeddings, _ = captioned.embedded(self, captions)
         sampling.require_room(len(captions) * n, self.method.shape, "take fewer at a time")
-        made = captioned.each(self, embeddings, n, Machine(ranks.place(device), batch, seed))
+        machine = Machine(ranks.place(device), batch, seed)
+        made = captioned.each(self, embeddings, n, machine, options)
         return torch.stack([stages[-1] for stages in made])
 
     def save_captions(
@@ -160,7 +163,8 @@ class Run(Trained):
             n: images of each.
             seed, batch, device: as for :meth:`sample_captions`.
             progress: called with how many are drawn.
-            where: ``out``, ``folder`` and ``overwrite``; see :func:`naqsh.runs.captioned.save`.
+            where: ``out``, ``folder``, ``overwrite`` and ``options`` of sampling; see
+                :func:`naqsh.runs.captioned.save`.
         """
         machine = Machine(ranks.place(device), batch, seed, progress=progress or silent)
         return captioned.save(self, captions, n, machine, **where)

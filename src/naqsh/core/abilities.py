@@ -117,7 +117,7 @@ class FollowsCaptions(Protocol):
     """A method that makes images of what captions say.
 
     Its `sample` draws the captions from those that it keeps, as captions' embeddings, with its
-    weights.
+    weights. What `sample` takes beside the noise, `follow` takes beside noise and captions.
     """
 
     def keep_captions(self, captions: Tensor) -> None:

@@ -1,10 +1,11 @@
-r"""Classifier-free guidance: a denoiser that leans towards what a label adds.
+r"""Classifier-free guidance: a denoiser that leans towards what a label or a caption adds.
 
 .. math:: \hat\epsilon = \hat\epsilon(x_t, t, \varnothing)
    + w \,\bigl(\hat\epsilon(x_t, t, c) - \hat\epsilon(x_t, t, \varnothing)\bigr)
 
 The scale w = 0 ignores the label, 1 is the plain conditional denoiser, more exaggerates. For this
-the network learns both: in training a part of the labels is replaced by one more label, `null`.
+the network learns both: in training a part of the labels is replaced by one more label, `null`, and
+of captions by an embedding that is learnt.
 
 At high noise guidance draws all images of a label to the same few, which costs diversity, and at
 low noise it does nothing. So it may be limited to an interval of noise over signal, low <
@@ -29,14 +30,16 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises, Prediction
 from naqsh.diffusion.process import spread
+from naqsh.networks.conditional import repeated
 
 Interval = tuple[float, float]
 """The least and the most noise over signal; the first is left out, the second is in."""
 
 
-def drop(labels: Tensor, noise: Noise, chance: float, null: int) -> Tensor:
-    """Labels with shape (N,), each replaced by `null` with the given chance."""
-    return torch.where(noise.uniform() < chance, null, labels)
+def drop(labels: Tensor, noise: Noise, chance: float, null: int | Tensor) -> Tensor:
+    """Labels (N,) or embeddings (N, d), each replaced by `null` with the given chance."""
+    hidden = noise.uniform() < chance
+    return torch.where(hidden.view(-1, *(1,) * (labels.dim() - 1)), null, labels)
 
 
 class Guided(nn.Module):
@@ -45,7 +48,7 @@ class Guided(nn.Module):
     Args:
         denoiser: trained with and without labels.
         scale: 0 ignores labels, 1 is the plain conditional denoiser.
-        null: the label that stands for none.
+        null: the label that stands for none, or the embedding that stands for no caption.
         interval: of noise over signal, outside of which the scale is 1; None is everywhere.
 
     Raises:
@@ -53,7 +56,11 @@ class Guided(nn.Module):
     """
 
     def __init__(
-        self, denoiser: Denoises, scale: float, null: int, interval: Interval | None = None
+        self,
+        denoiser: Denoises,
+        scale: float,
+        null: int | Tensor,
+        interval: Interval | None = None,
     ) -> None:
         super().__init__()
         if interval and not 0 <= interval[0] <= interval[1]:
@@ -67,12 +74,11 @@ class Guided(nn.Module):
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Prediction:
         """What is seen in `x_t` with shape (N, C, H, W); a learnt variance is the label's own."""
         if labels is None:
-            labels = torch.full((len(x_t),), self.null, device=x_t.device)
-            return self.denoiser(x_t, t, labels)
+            return self.denoiser(x_t, t, repeated(self.null, len(x_t), x_t.device))
         scale = self._scale(t)
         if self.interval and not isinstance(scale, Tensor) and scale == 1:
             return self.denoiser(x_t, t, labels)
-        both = torch.cat([labels, torch.full_like(labels, self.null)])
+        both = torch.cat([labels, repeated(self.null, len(x_t), x_t.device).to(labels)])
         times = torch.cat([t, t]) if isinstance(t, Tensor) and t.dim() else t
         seen = self.denoiser(torch.cat([x_t, x_t]), times, both)
         (x0, plain_x0), (epsilon, plain_epsilon) = seen.x0.chunk(2), seen.epsilon.chunk(2)

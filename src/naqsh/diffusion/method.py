@@ -13,7 +13,7 @@ over signal, ``noise_4`` over that with the most.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Literal, Self, cast
 
 from torch import Tensor, nn
 
@@ -60,8 +60,10 @@ class DenoisingSpec(MethodSpec):
         attention: sides of the levels with self-attention; the middle always has it.
         heads: heads of each attention.
         dropout: chance of dropping a channel's value in each residual block.
-        conditional: whether the network is conditioned on labels, so that a class can be asked for.
-        label_dropout: how often a label is hidden from the network in training, for guidance.
+        conditional: whether the network is conditioned on labels, so that a class can be asked for,
+            or on captions.
+        label_dropout: how often a label or caption is hidden from the network in training, for
+            guidance.
         sampler: by which images are drawn unless another is asked for.
         steps: how many steps the sampler takes.
         optimizer: how all of it is trained.
@@ -79,7 +81,7 @@ class DenoisingSpec(MethodSpec):
     attention: tuple[int, ...] = ()
     heads: int = 1
     dropout: float = 0.0
-    conditional: bool = False
+    conditional: bool | Literal["captions"] = False
     label_dropout: float = 0.1
     sampler: SamplerName = "dpm-solver++"
     steps: int = 20
@@ -98,12 +100,13 @@ class DenoisingSpec(MethodSpec):
         # The narrowest time embedding has four numbers.
         return replace(self, width=4, multipliers=(1, 2), blocks=1, attention=(), steps=4)
 
-    def make_network(self, space: Shape, classes: int) -> nn.Module:
+    def make_network(self, space: Shape, classes: int, captions: int = 0) -> nn.Module:
         """A fresh network that denoises x0 with shape (C, H, W): of points an MLP, else a U-Net.
 
         Args:
             space: (C, H, W).
             classes: that it is conditioned on; 0 for none.
+            captions: numbers in the embeddings that it is conditioned on; 0 for none.
         """
         outputs = 2 * space[0] if self.variance == "learned" else space[0]
         if points.are_points(space):
@@ -118,6 +121,7 @@ class DenoisingSpec(MethodSpec):
             dropout=self.dropout,
             classes=classes,
             outputs=outputs,
+            captions=captions,
         )
 
     def samplers(self, clip: bool) -> Mapping[str, Sampler]:
@@ -137,17 +141,21 @@ class Denoising(Method):
         shape: (C, H, W) of the images.
         space: (C, H, W) of x0.
         classes: how many labels the network is conditioned on; 0 for none.
+        captions: numbers in the embeddings of captions that it is conditioned on; 0 for none.
     """
 
     clips = False
     """Whether samplers cut x0 to [-1, 1] unless it is said otherwise; for spaces that end there."""
 
-    def __init__(self, spec: DenoisingSpec, shape: Shape, space: Shape, classes: int) -> None:
+    def __init__(
+        self, spec: DenoisingSpec, shape: Shape, space: Shape, classes: int, captions: int = 0
+    ) -> None:
         super().__init__(shape)
         self.spec, self.space, self.classes = spec, space, classes
+        self.is_told = bool(classes or captions)
         self.labels = Labels(classes)
         self.denoiser = Denoiser(
-            spec.make_network(space, classes),
+            spec.make_network(space, classes, captions),
             spec.schedule,
             parameterisation=spec.parameterisation,
             weighting=spec.weighting,
@@ -164,6 +172,19 @@ class Denoising(Method):
         """The images of x0 with shape (N, *space): float32 in [0, 1], cut to it."""
         return x.float().add(1).div(2).clamp(0, 1)
 
+    def told(self, batch: Batch) -> Tensor | None:
+        """What the network is told of a batch: labels (N,), captions (N, d), or nothing."""
+        return self.labels.of(batch)
+
+    def drawn(self, noise: Noise) -> Tensor | None:
+        """What the network is told of images that nobody asked for, as often as in training."""
+        return self.labels.draw(noise, None)
+
+    @property
+    def null(self) -> int | Tensor:
+        """What the network is told where a label or caption is hidden from it."""
+        return cast("int | Tensor", self.denoiser.network.null) if self.is_told else 0
+
     def phases(self) -> list[Phase]:
         """The one phase."""
         return [Phase("diffusion", [self], self.losses, self.spec.optimizer)]
@@ -177,9 +198,9 @@ class Denoising(Method):
         return self._losses(batch, hidden=0.0)
 
     def _losses(self, batch: Batch, hidden: float) -> Losses:
-        labels = self.labels.of(batch)
+        labels = self.told(batch)
         if labels is not None and hidden:
-            labels = drop(labels, batch.noise, hidden, self.classes)
+            labels = drop(labels, batch.noise, hidden, self.null)
         losses, t = self.denoiser.loss(self.clean(batch), batch.noise, labels)
         quarters = by_noise(losses.detach(), t, self.spec.schedule)
         return {"total": losses.mean(), **quarters}
@@ -226,7 +247,19 @@ class Denoising(Method):
                 little on the batch.
         """
         labels = self.labels.draw(noise, label)
-        denoiser = self.guided(guidance, guidance_interval)
+        return self.denoise(noise, labels, sampler, precision, guidance, guidance_interval)
+
+    def denoise(
+        self,
+        noise: Noise,
+        labels: Tensor | None,
+        sampler: Sampler | None,
+        precision: Precision,
+        guidance: float = 1.0,
+        interval: Interval | None = None,
+    ) -> Tensor:
+        """As :meth:`sample`, of images with these labels (N,) or captions (N, d)."""
+        denoiser = self.guided(guidance, interval)
         run = sampler or self.samplers[self.default_sampler]
         with autocast(autocast_dtype(precision, noise.device), noise.device):
             x = run(denoiser, noise, self.space, labels=labels)
@@ -236,12 +269,12 @@ class Denoising(Method):
         """The denoiser under guidance, see :mod:`naqsh.diffusion.guidance`; itself at scale 1.
 
         Raises:
-            NaqshError: it knows no labels, or an interval that is none.
+            NaqshError: it knows no labels or captions, or an interval that is none.
         """
-        under = Guided(self.denoiser, scale, self.classes, interval)
+        under = Guided(self.denoiser, scale, self.null, interval)
         if scale == 1:
             return self.denoiser
-        if not self.classes:
+        if not self.is_told:
             raise NaqshError("guidance needs labels; train with --method.conditional true")
         return under
 
@@ -254,6 +287,5 @@ class Denoising(Method):
         two = batch.noise.part(0, 2)
         steps = max(self.spec.steps, STRIP - 1)
         sampler = replace(self.samplers[self.default_sampler], steps=steps)
-        labels = self.labels.draw(two, None)
-        out = strips.reverse(sampler, self.denoiser, two, self.space, STRIP, labels)
+        out = strips.reverse(sampler, self.denoiser, two, self.space, STRIP, self.drawn(two))
         return {"reverse": (self.visible(out), STRIP)}

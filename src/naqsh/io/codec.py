@@ -164,6 +164,8 @@ def _value(hint: Any, plain: Any, how: _How, path: str) -> Any:
         members = tuple(argument for argument in arguments if argument is not type(None))
         if all(dataclasses.is_dataclass(member) for member in members):
             return _dataclass(members, plain, how, path)
+        if bool in members:
+            return _switch(members, plain, path)
         fits = [member for member in members if type(plain) is member]
         return _value(fits[0] if fits else members[-1], plain, how, path)
     if origin is Literal:
@@ -180,6 +182,19 @@ def _value(hint: Any, plain: Any, how: _How, path: str) -> Any:
     if origin is tuple:
         return _tuple(arguments, plain, how, path)
     return _scalar(hint, plain, path)
+
+
+def _switch(members: tuple[Any, ...], plain: Any, path: str) -> bool | str:
+    """A value that is true, false, or a word out of some."""
+    if type(plain) is bool:
+        return plain
+    known: dict[str, bool | str] = {"true": True, "false": False}
+    known |= {word: word for member in members for word in get_args(member)}
+    word = plain.lower() if isinstance(plain, Text) else plain
+    if not isinstance(word, str) or word not in known:
+        given = plain if isinstance(plain, str) else short(plain)
+        raise NaqshError(f"{path}: {one_of('choice', given, known)}")
+    return known[word]
 
 
 def _dataclass(members: tuple[type, ...], plain: Any, how: _How, path: str) -> Any:

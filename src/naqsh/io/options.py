@@ -123,6 +123,9 @@ def plain(text: str) -> str:
 def _option(name: str, default: Any, hint: Any, about: str) -> Option:
     arguments = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
+        if bool in arguments:
+            words = [word for member in arguments for word in get_args(member)]
+            return Option(name, default, "", ("true", "false", *words), about)
         (hint,) = (argument for argument in arguments if argument is not type(None))
         inner = _option(name, default, hint, about)
         if inner.choices:

@@ -9,8 +9,8 @@ With DDPM's hyperparameters the loss is
 
 t even over 1..T.
 
-Labels make it conditional. In training a label is replaced by "none" now and then, so that the same
-network also knows images of any class, and sampling can go from the one past the other,
+Labels or captions make it conditional. In training one is replaced by "none" now and then, so that
+the same network also knows images of any class, and sampling can go from the one past the other,
 :math:`\hat\epsilon = \epsilon_\varnothing + g\,(\epsilon_c - \epsilon_\varnothing)`.
 
 References:
@@ -35,10 +35,12 @@ from naqsh.core.progress import Count
 from naqsh.core.spec import Layout
 from naqsh.diffusion import strips
 from naqsh.diffusion.bound import bound
+from naqsh.diffusion.captioned import Following
 from naqsh.diffusion.likelihood import log_likelihood
 from naqsh.diffusion.method import STRIP, Denoising, DenoisingSpec
 from naqsh.diffusion.partial_bound import partial_bound
 from naqsh.diffusion.samplers import Ddim
+from naqsh.networks.captions import require_captions
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,13 @@ class Spec(DenoisingSpec):
     """The hyperparameters of a diffusion model of pixels."""
 
     def build(self, layout: Layout) -> Denoising:
-        """The method with a fresh network; classes are used where it is conditional.
+        """The method with a fresh network; classes or captions are used where it is conditional.
 
         Of points it has no likelihood: its bounds are of levels, and points have none.
         """
+        if self.conditional == "captions":
+            caption = require_captions(layout).caption
+            return CaptionedDiffusion(self, layout.shape, layout.shape, caption)
         classes = len(layout.classes)
         if self.conditional and not classes:
             raise ValueError("a conditional model needs labels, and these images have none")
@@ -98,7 +103,7 @@ class Diffusion(Denoising):
     def bound(self, images: Tensor, noise: Noise, progress: Count | None = None) -> BoundParts:
         """Every term of the whole bound, in bits a number.
 
-        A conditional model is asked without labels.
+        A conditional model is asked without labels or captions.
         """
         return bound(self.denoiser, images, noise, progress=progress)
 
@@ -135,3 +140,7 @@ class Diffusion(Denoising):
             **super().show(batch),
             "interpolation": (self.decode(torch.cat(ways)), STRIP),
         }
+
+
+class CaptionedDiffusion(Following, Diffusion):
+    """Diffusion of pixels that is told captions."""

@@ -26,7 +26,7 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class Spec(diffusion.Spec):
             raise ValueError("size must lie in (0, 1]")
         if self.network == "refinenet":
             if self.conditional:
-                raise ValueError("a RefineNet takes no labels; give network unet")
+                raise ValueError("a RefineNet takes no labels or captions; give network unet")
             if self.schedule.levels is None and not self.blind:
                 raise ValueError(
                     "a RefineNet is told the number of a level, and this schedule has none; give "
@@ -86,14 +86,14 @@ class Spec(diffusion.Spec):
         """The same with small networks, for tests and quick looks."""
         return replace(super().tiny(), inner=min(self.inner, 2))
 
-    def make_network(self, space: Shape, classes: int) -> nn.Module:
+    def make_network(self, space: Shape, classes: int, captions: int = 0) -> nn.Module:
         """A fresh network, as `network` and `blind` say; of points it is an MLP."""
         if self.network == "refinenet" and not points.are_points(space):
             outputs = 2 * space[0] if self.variance == "learned" else space[0]
             levels = 1 if self.blind else self.schedule.levels or 1
             network: nn.Module = RefineNet(space, self.width, levels, outputs)
         else:
-            network = super().make_network(space, classes)
+            network = super().make_network(space, classes, captions)
         return Blind(network) if self.blind else network
 
     def samplers(self, clip: bool) -> Mapping[str, Sampler]:
@@ -114,6 +114,11 @@ class Blind(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+
+    @property
+    def null(self) -> int | Tensor:
+        """What stands for no label or caption, of a network that is told one."""
+        return cast("int | Tensor", self.network.null)
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the network makes of `x` with shape (N, C, H, W), whatever `time` is."""

@@ -40,7 +40,7 @@ from naqsh.core.once import OnceAStep
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec
 from naqsh.networks import stackgan
-from naqsh.networks.captions import Captions
+from naqsh.networks.captions import Captions, require_captions
 from naqsh.networks.stackgan import Condition, Upsample
 
 
@@ -111,16 +111,6 @@ class Spec(StageSpec):
             ValueError: the images have no captions, or no side that the networks can make.
         """
         return StageOne(self, require_captions(layout))
-
-
-def require_captions(layout: Layout) -> Layout:
-    """The layout, if it has captions; else ValueError."""
-    if not layout.caption:
-        raise ValueError(
-            "it needs captions, and these images have none; take `shapes`, or a folder with a "
-            "text file beside each image"
-        )
-    return layout
 
 
 class Stage(Method):

@@ -22,6 +22,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout, Parent
 from naqsh.methods import stackgan as first_stage
 from naqsh.networks import stackgan
+from naqsh.networks.captions import require_captions
 from naqsh.networks.stackgan import Condition
 
 
@@ -58,7 +59,7 @@ class Spec(first_stage.StageSpec):
             ValueError: the images have no captions, or none of the side, channels and embeddings
                 that suit stage I; or the run of stage I is none.
         """
-        return StageTwo(self, first_stage.require_captions(layout))
+        return StageTwo(self, require_captions(layout))
 
 
 class StageTwo(first_stage.Stage):

@@ -116,17 +116,23 @@ class Spec(Common):
 
 
 class VAE(Method):
-    """An encoder and a decoder, trained in one phase; how the KL is weighted is a subclass's."""
+    """An encoder and a decoder, trained in one phase; how the KL is weighted is a subclass's.
+
+    Args:
+        spec: its hyperparameters.
+        shape: (C, H, W) of the images.
+        told: numbers that the decoder takes beside the latents.
+    """
 
     value_range = (0.0, 1.0)
     log_prob_kind: LogProbKind = "lower bound"
 
-    def __init__(self, spec: Common, shape: Shape) -> None:
+    def __init__(self, spec: Common, shape: Shape, told: int = 0) -> None:
         super().__init__(shape)
         self.latent, self.optimizer = spec.latent, spec.optimizer
         context = spec.posterior_hidden if spec.posterior == "iaf" else 0
         self.encoder = networks.encoder(shape, spec.latent, spec.width, context)
-        self.decoder = networks.decoder(shape, spec.latent, spec.width)
+        self.decoder = networks.decoder(shape, spec.latent + told, spec.width)
         self.likelihood: Bernoulli | Gaussian = Bernoulli()
         self.log_prob_of = "black and white"
         if spec.likelihood == "gaussian":
@@ -152,7 +158,7 @@ class VAE(Method):
 
     def losses(self, batch: Batch, step: int) -> Losses:
         """Reconstruction, KL and their weighted sum; the KL of each latent beside them, in nats."""
-        reconstruction, kl = self._terms(batch)
+        reconstruction, kl = self._terms(batch, self.told(batch, training=True))
         penalty, further = self.weighted(kl, self._whole(kl, batch), step)
         losses = {"total": reconstruction + penalty, "reconstruction": reconstruction}
         losses |= {"kl": kl.sum(), **further}
@@ -163,7 +169,8 @@ class VAE(Method):
 
     def survey(self, batch: Batch) -> Tensor:
         """The KL of each latent averaged over one part of a batch, shape (latent,)."""
-        return self._draw(self.posterior(batch.images), batch.noise).kl.mean(0)
+        told = self.told(batch, training=True)
+        return self._draw(self.posterior(batch.images, told), batch.noise).kl.mean(0)
 
     def _whole(self, kl: Tensor, batch: Batch) -> Tensor:
         """The KL of each latent averaged over all parts and ranks, without gradient."""
@@ -173,14 +180,28 @@ class VAE(Method):
 
     def validation(self, batch: Batch) -> Losses:
         """The negative lower bound and its two parts, whatever the KL's weight in training."""
-        reconstruction, kl = self._terms(batch)
+        reconstruction, kl = self._terms(batch, self.told(batch, training=False))
         kl = kl.sum()
         return {"total": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
-    def posterior(self, images: Tensor) -> Posterior:
+    def told(self, batch: Batch, training: bool) -> Tensor | None:
+        """What the networks are told of a batch beside its images; of some hidden in training."""
+        return None
+
+    def numbers(self, images: Tensor, told: Tensor | None) -> Tensor:
+        """What the encoder gives of images that something is told of."""
+        given: Tensor = self.encoder(images)
+        return given
+
+    def parameters_of(self, codes: Tensor, told: Tensor | None) -> Tensor:
+        """What the decoder gives of latents with which something is told."""
+        given: Tensor = self.decoder(codes)
+        return given
+
+    def posterior(self, images: Tensor, told: Tensor | None = None) -> Posterior:
         """What the encoder says of images in [0, 1] with shape (N, C, H, W)."""
         # The KL holds exponentials and differences of like numbers: not for bfloat16.
-        numbers = self.encoder(images).float()
+        numbers = self.numbers(images, told).float()
         rest = numbers.shape[1] - 2 * self.latent
         return Posterior(*numbers.split([self.latent, self.latent, rest], dim=1))
 
@@ -193,19 +214,19 @@ class VAE(Method):
         """Expected images in [0, 1] with shape (N, C, H, W), one for each stream of the noise."""
         return self.decode(noise.normal(self.latent))
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, told: Tensor | None = None) -> Tensor:
         """The means of the latents, shape (N, latent), of images in [0, 1].
 
         With a flow they are where it takes the mean of the normal distribution that it begins with.
         """
-        posterior = self.posterior(images)
+        posterior = self.posterior(images, told)
         return (
             posterior.mean if self.flow is None else self.flow(posterior.mean, posterior.context)[0]
         )
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, told: Tensor | None = None) -> Tensor:
         """Expected images, float32 in [0, 1], of latents with shape (N, latent)."""
-        return self.likelihood.mean(self.decoder(codes))
+        return self.likelihood.mean(self.parameters_of(codes, told))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images in [0, 1] there and back, through the means of their latents."""
@@ -213,18 +234,23 @@ class VAE(Method):
 
     def show(self, batch: Batch) -> dict[str, tuple[Tensor, int]]:
         """Reconstructions, traversals of each latent, and ways from one image to another."""
-        images = batch.images
+        images, told = batch.images, self.told(batch, training=False)
         count = len(images)
-        codes = self.encode(images)
+        codes = self.encode(images, told)
         way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)
         moved = codes[:1].repeat(self.latent, count, 1)
         latents = torch.arange(self.latent, device=images.device)
         moved[latents, :, latents] = 6 * way.T - 3
         ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
+
+        def as_of(codes: Tensor, of: Tensor) -> Tensor:
+            return self.decode(codes, None if told is None else told[of])
+
+        rows = torch.arange(count // 2, device=images.device).repeat_interleave(count)
         return {
-            "reconstructions": (torch.cat([images, self.decode(codes)]), count),
-            "traversal": (self.decode(moved.flatten(0, 1)), count),
-            "interpolation": (self.decode(torch.cat(ways)), count),
+            "reconstructions": (torch.cat([images, self.decode(codes, told)]), count),
+            "traversal": (as_of(moved.flatten(0, 1), rows.new_zeros(self.latent * count)), count),
+            "interpolation": (as_of(torch.cat(ways), rows), count),
         }
 
     def log_prob(self, images: Tensor, noise: Noise, samples: int = 1) -> Tensor:
@@ -238,24 +264,27 @@ class VAE(Method):
         """
         posterior = self.posterior(images)
         if samples == 1:
-            fit, kl = self._bound(images, posterior, noise)
+            fit, kl = self._bound(images, posterior, noise, None)
             return fit - kl.sum(1)
         weights = []
         for _ in range(samples):
             drawn = self._draw(posterior, noise)
-            fit = self.likelihood(images, self.decoder(drawn.z))
+            fit = self.likelihood(images, self.parameters_of(drawn.z, None))
             weights.append(fit + drawn.ratio.sum(1))
         return torch.stack(weights).logsumexp(0) - math.log(samples)
 
-    def _terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _terms(self, batch: Batch, told: Tensor | None) -> tuple[Tensor, Tensor]:
         """Reconstruction, a scalar, and the KL of each latent, shape (latent,): batch means."""
-        fit, kl = self._bound(batch.images, self.posterior(batch.images), batch.noise)
+        posterior = self.posterior(batch.images, told)
+        fit, kl = self._bound(batch.images, posterior, batch.noise, told)
         return -fit.mean(), kl.mean(0)
 
-    def _bound(self, images: Tensor, posterior: Posterior, noise: Noise) -> tuple[Tensor, Tensor]:
+    def _bound(
+        self, images: Tensor, posterior: Posterior, noise: Noise, told: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """log p(x|z) of one draw, shape (N,), and the KL of each latent, shape (N, latent)."""
         drawn = self._draw(posterior, noise)
-        fit: Tensor = self.likelihood(images, self.decoder(drawn.z))
+        fit: Tensor = self.likelihood(images, self.parameters_of(drawn.z, told))
         return fit, drawn.kl
 
     def _draw(self, posterior: Posterior, noise: Noise) -> Drawn:
@@ -266,8 +295,8 @@ class VAE(Method):
 class BetaVAE(VAE):
     """A VAE whose KL has a fixed weight."""
 
-    def __init__(self, spec: Spec, shape: Shape) -> None:
-        super().__init__(spec, shape)
+    def __init__(self, spec: Spec, shape: Shape, told: int = 0) -> None:
+        super().__init__(spec, shape, told)
         self.beta, self.free_bits = spec.beta, spec.free_bits
 
     def phases(self) -> list[Phase]:

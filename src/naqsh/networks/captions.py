@@ -3,10 +3,22 @@
 import torch
 from torch import Tensor, nn
 
+from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 
 KEPT = 1000
 """Captions at most: with 1,024 numbers each they take 4 MB."""
+
+
+def require_captions(layout: Layout) -> Layout:
+    """The layout, if it has captions; else ValueError."""
+    if not layout.caption:
+        raise ValueError(
+            "it needs captions, and these images have none; take `shapes`, or a folder with a "
+            "text file beside each image"
+        )
+    return layout
 
 
 class Captions(nn.Module):
@@ -31,6 +43,11 @@ class Captions(nn.Module):
             chosen = embeddings[torch.arange(KEPT) * len(embeddings) // KEPT]
         self.kept[: len(chosen)] = chosen.to(self.kept)
         self.count.fill_(len(chosen))
+
+    def of(self, batch: Batch) -> Tensor:
+        """The captions of a batch, shape (N, size)."""
+        assert batch.captions is not None, "Spec.build refuses images without captions"
+        return batch.captions
 
     def draw(self, noise: Noise) -> Tensor:
         """One embedding for each of the noise's streams, shape (N, size)."""

@@ -1,15 +1,19 @@
-r"""Layers of generators that are told a label.
+r"""What networks are told: layers of generators that take a label, and embeddings for others.
 
 In class-conditional batch normalisation the statistics are those of the whole batch, and the scale
 and shift that follow are a class's own, :math:`y = \gamma_c\,\hat x + \beta_c`. Where a generator
 has no normalisation, an embedding of the label stands beside the latent.
 
-A network is a :class:`Chain` of layers, of which those that are :class:`Labelled` take the labels.
+A denoiser or a VAE is told by a vector (:func:`embedding`): a learnt one of each label and one more
+for "no label", or what two layers make of a caption's embedding, with a learnt one that stands for
+"no caption". A generator is a :class:`Chain` of layers, of which those that are
+:class:`Labelled` take the labels.
 
 References:
     A Learned Representation for Artistic Style (Dumoulin et al., 2017), arXiv:1610.07629, equation
     5, with classes for styles.
     cGANs with Projection Discriminator (Miyato and Koyama, 2018), arXiv:1802.05637, section 4.
+    Classifier-Free Diffusion Guidance (Ho and Salimans, 2022), arXiv:2207.12598: "none".
 """
 
 from collections.abc import Mapping
@@ -91,3 +95,48 @@ class Beside(Labelled):
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Latents with shape (N, d) to (N, d + width)."""
         return torch.cat([latents, self.table(labels)], dim=1)
+
+
+class Told(nn.Module):
+    """A caption's embedding as a vector.
+
+    Args:
+        size: numbers in the embedding.
+        length: of the vector.
+    """
+
+    def __init__(self, size: int, length: int) -> None:
+        super().__init__()
+        # Embeddings have mean 0, so that zero says the least.
+        self.null = nn.Parameter(torch.zeros(size))
+        self.layers = nn.Sequential(nn.Linear(size, length), nn.SiLU(), nn.Linear(length, length))
+
+    def forward(self, captions: Tensor) -> Tensor:
+        """Embeddings with shape (N, size) to vectors with shape (N, length)."""
+        vectors: Tensor = self.layers(captions)
+        return vectors
+
+
+def embedding(classes: int, captions: int, length: int) -> nn.Embedding | Told | None:
+    """What makes a vector of what a network is told; None where that is nothing.
+
+    Args:
+        classes: how many labels there are; label `classes` means "none".
+        captions: numbers in a caption's embedding, where there are no labels.
+        length: of the vector.
+    """
+    if classes:
+        return nn.Embedding(classes + 1, length)
+    return Told(captions, length) if captions else None
+
+
+def null(told: nn.Embedding | Told) -> int | Tensor:
+    """What stands for no label or for no caption, shape (size,)."""
+    return told.null if isinstance(told, Told) else told.num_embeddings - 1
+
+
+def repeated(null: int | Tensor, count: int, device: torch.device) -> Tensor:
+    """No label of each of `count` images, shape (count,), or no caption, (count, size)."""
+    if isinstance(null, Tensor):
+        return null.expand(count, -1)
+    return torch.full((count,), null, device=device)

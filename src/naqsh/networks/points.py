@@ -91,6 +91,9 @@ class Denoiser(nn.Module):
         width: numbers of the time's embedding, even and at least 4; a layer has 8 `width` units.
         classes: how many labels it is conditioned on; 0 for none.
         outputs: numbers that it gives; as many as it takes by default.
+
+    Attributes:
+        null: the label that means "none".
     """
 
     def __init__(
@@ -98,7 +101,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         hidden = 8 * width
-        self.classes = classes
+        self.null = classes
         self.embed = nn.Sequential(Sinusoidal(width), nn.Linear(width, hidden), nn.SiLU())
         self.label = nn.Embedding(classes + 1, hidden) if classes else None
         self.first = nn.Linear(shape[0], hidden)
@@ -120,7 +123,7 @@ class Denoiser(nn.Module):
         embedding = self.embed(time)
         if self.label is not None:
             if labels is None:
-                labels = torch.full_like(time, self.classes, dtype=torch.int64)
+                labels = torch.full_like(time, self.null, dtype=torch.int64)
             embedding = embedding + self.label(labels)
         h = self.first(x.flatten(1))
         for layer, told in zip(self.layers, self.times, strict=True):

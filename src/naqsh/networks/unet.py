@@ -2,7 +2,8 @@ r"""The U-Net of denoising diffusion models: a noisy image and its time in, an i
 
 Each level has residual blocks of one width (:mod:`naqsh.networks.unet_blocks`), then halves the
 image; the way back up joins what each block on the way down has left. The time embedding is
-sinusoidal and goes through two layers; a class adds a learnt vector to it. At chosen resolutions
+sinusoidal and goes through two layers; a class adds a learnt vector to it, a caption that of its
+embedding (:func:`naqsh.networks.conditional.embedding`). At chosen resolutions
 and in the middle a block is followed by self-attention over positions. The network's last
 convolution begins at zero, and so does its output.
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from naqsh.core.spec import Shape
+from naqsh.networks import conditional
 from naqsh.networks.embeddings import Sinusoidal
 from naqsh.networks.unet_blocks import (
     Down,
@@ -51,6 +53,7 @@ class UNet(nn.Module):
         dropout: in each residual block.
         classes: labels that it may be conditioned on; 0 for none. Label `classes` means "none".
         outputs: channels that come out; by default those that go in.
+        captions: numbers in the embeddings of captions that it may be conditioned on; 0 for none.
 
     Raises:
         ValueError: sizes that do not fit, with what would.
@@ -67,18 +70,19 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         classes: int = 0,
         outputs: int | None = None,
+        captions: int = 0,
     ) -> None:
         super().__init__()
         channels, height, side = shape
         _check(height, side, len(multipliers))
-        self.shape, self.classes = shape, classes
+        self.shape = shape
         length = 4 * width
         self.embed = nn.Sequential(
             Sinusoidal(width), nn.Linear(width, length), nn.SiLU(), nn.Linear(length, length)
         )
         for layer in self.embed:
             initialise(layer)
-        self.label = nn.Embedding(classes + 1, length) if classes else None
+        self.label = conditional.embedding(classes, captions, length)
 
         def stage(inputs: int, width: int, attends: bool) -> Stage:
             block = ResidualBlock(inputs, width, length, dropout)
@@ -112,6 +116,12 @@ class UNet(nn.Module):
         # On a CPU a convolution of this layout was 1.2 to 2.5 times as fast, by its size.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @property
+    def null(self) -> int | Tensor:
+        """What stands for no label or caption, of a network that is told one."""
+        assert self.label is not None
+        return conditional.null(self.label)
+
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """One evaluation.
 
@@ -119,7 +129,8 @@ class UNet(nn.Module):
             x: noisy images with shape (N, C, H, W).
             time: real numbers with shape (N,); the embedding tells them apart best where they
                 spread over 0 to 1000.
-            labels: int64 with shape (N,), `classes` for no class; None where no image has one.
+            labels: int64 with shape (N,), or captions' embeddings, float32 (N, captions); `null` in
+                place of one for none, None where no image has one.
 
         Returns:
             what the network was trained to tell, shape (N, outputs, H, W).
@@ -127,7 +138,7 @@ class UNet(nn.Module):
         embedding = self.embed(time)
         if self.label is not None:
             if labels is None:
-                labels = torch.full_like(time, self.classes, dtype=torch.int64)
+                labels = conditional.repeated(self.null, len(x), x.device)
             embedding = embedding + self.label(labels)
         # Every block begins by the same SiLU of the same vector.
         embedding = silu(embedding)

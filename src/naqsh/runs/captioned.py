@@ -4,16 +4,17 @@ Image k of a seed has the same noise under every caption, so that what differs b
 what the captions say.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from naqsh.captions.encoder import typed
 from naqsh.captions.sentences import checked
-from naqsh.core.abilities import FollowsCaptions
+from naqsh.core.abilities import FollowsCaptions, Samples
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise, derive
@@ -70,7 +71,7 @@ def embedded(run: Trained, captions: Sequence[str]) -> tuple[Tensor, tuple[str, 
     if not isinstance(run.method, FollowsCaptions):
         raise NaqshError(
             f"{run.recipe.name} follows no captions: it is of kind {run.recipe.method.kind}; take "
-            "a run of stackgan"
+            "a run of stackgan, or one trained with --method.conditional captions"
         )
     if not 1 <= len(captions) <= MOST:
         raise NaqshError(f"need 1 to {MOST:,} captions, got {len(captions):,}")
@@ -83,7 +84,13 @@ def embedded(run: Trained, captions: Sequence[str]) -> tuple[Tensor, tuple[str, 
     return torch.from_numpy(embeddings), tuple(notes)
 
 
-def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator[Tensor]:
+def each(
+    run: Trained,
+    embeddings: Tensor,
+    n: int,
+    machine: Machine,
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Tensor]:
     """The images of one caption after the other.
 
     Args:
@@ -91,6 +98,7 @@ def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator
         embeddings: of the captions, shape (N, d).
         n: images of each.
         machine: where they are drawn; its seed is of the noise.
+        options: of sampling, as :func:`naqsh.runs.sampling.sample_options` takes them.
 
     Returns:
         for each caption float32 in [0, 1] with shape (stages, n, C, H, W), on the CPU: images of
@@ -104,6 +112,7 @@ def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator
     if n < 1 or machine.batch < 1:
         raise NaqshError(f"need n and batch above 0, got {n} and {machine.batch}")
     sampling.require_room(n, method.shape, "take fewer at a time")
+    chosen = options_of(method, options or {}, run.classes)
 
     def drawn() -> Iterator[Tensor]:
         place = torch.device(machine.device)
@@ -114,25 +123,42 @@ def each(run: Trained, embeddings: Tensor, n: int, machine: Machine) -> Iterator
                 count = min(machine.batch, n - first)
                 noise = Noise(derive(machine.seed, "captioned"), count, first, place)
                 with torch.inference_mode():
-                    parts.append(stacked(method, noise, embedding))
+                    parts.append(stacked(method, noise, embedding, chosen))
                 machine.progress("samples", number * n + first + count, len(embeddings) * n)
             yield torch.cat(parts, dim=1)
 
     return drawn()
 
 
-def stacked(method: FollowsCaptions, noise: Noise, embedding: Tensor) -> Tensor:
+def options_of(
+    method: FollowsCaptions, given: Mapping[str, Any], classes: Sequence[str]
+) -> dict[str, Any]:
+    """What a method's `follow` takes beside noise and captions, of options that a user gave.
+
+    Args:
+        method: that follows captions.
+        given: by name, as :func:`naqsh.runs.sampling.sample_options` takes them.
+        classes: the names of the labels.
+    """
+    assert isinstance(method, Samples), "its `sample` takes the same"
+    return sampling.arguments(method, sampling.sample_options(method, given, classes))
+
+
+def stacked(
+    method: FollowsCaptions, noise: Noise, embedding: Tensor, options: Mapping[str, Any] = {}
+) -> Tensor:
     """Images of one caption of every stage, brought to the last one's size by repeating pixels.
 
     Args:
         method: that follows captions.
         noise: of N images.
         embedding: of the caption, shape (d,).
+        options: what `follow` takes beside.
 
     Returns:
         float32 in [0, 1] with shape (stages, N, C, H, W), on the CPU.
     """
-    stages = method.follow(noise, embedding.expand(len(noise), -1))
+    stages = method.follow(noise, embedding.expand(len(noise), -1), **options)
     factors = [stages[-1].shape[2] // images.shape[2] for images in stages]
     large = [
         images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
@@ -150,6 +176,7 @@ def save(
     out: Path | str | None = None,
     folder: Path | str | None = None,
     overwrite: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Saved:
     """Write images of captions: as rows, each over its caption, or each as a PNG of its own.
 
@@ -164,6 +191,7 @@ def save(
         folder: a new or empty folder for the last stage's images instead, those of one caption
             after those of the one before.
         overwrite: replace the images in the folder, or a file that Naqsh did not write.
+        options: of sampling.
 
     Raises:
         NaqshError: as :func:`embedded` and :func:`each`, or something stands where they should be
@@ -172,7 +200,7 @@ def save(
     embeddings, notes = embedded(run, captions)
     path = Path(folder or out or run.folder.path / "captions.png")
     sampling.require_target(path, bool(folder), overwrite or not (folder or out))
-    made = each(run, embeddings, n, machine)
+    made = each(run, embeddings, n, machine, options)
     if folder:
         sampling.write_each(path, (stages[-1] for stages in made), overwrite)
     else:

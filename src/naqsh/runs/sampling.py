@@ -67,7 +67,7 @@ def batches(
             f"need n and batch above 0 and first at least 0, got {n}, {batch}, {first}"
         )
     require_room(min(n, batch), method.shape, "take a smaller batch")
-    chosen = _arguments(method, sample_options(method, given, classes))
+    chosen = arguments(method, sample_options(method, given, classes))
 
     def drawn() -> Iterator[Tensor]:
         method.to(place)
@@ -177,7 +177,7 @@ def sample_options(
             value = _label(value, classes)
         text = codec.Text(value) if isinstance(value, str) else value
         found[name] = codec.read(known[name], text, name)
-    _arguments(method, found)  # values out of range are refused now, not after the first batch
+    arguments(method, found)  # values out of range are refused now, not after the first batch
     return found
 
 
@@ -200,7 +200,7 @@ def _sampler(method: HasSamplers, given: Mapping[str, Any]) -> tuple[str, Sample
     return name, method.samplers[name]
 
 
-def _arguments(method: Samples, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(method: Samples, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What a method's ``sample`` takes, from what :func:`sample_options` gave."""
     if not isinstance(method, HasSamplers):
         return dict(chosen)

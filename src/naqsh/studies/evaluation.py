@@ -144,7 +144,7 @@ def evaluate(
         floor, no_floor = under(run, asked, measured_by, real, reference, n, data, home)
     likelihood = _likelihood(run, real, called, machine) if likely else None
     follows = CAPTIONS in names or ("all" in names and following.applies(run))
-    followed = following.measured(run, machine, given, data) if follows else None
+    followed = following.measured(run, machine, given, data, options) if follows else None
     looked = {NEAREST, "all"} & set(names) and not of_points and back is None
     near = look_near(run, drawn, machine, data) if looked else None
     network = makes.sampling_network if makes else back

@@ -15,7 +15,8 @@ References:
     with the generator; ours is not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from naqsh.data.scenes import FACTORS, Scene
 from naqsh.io import png as pictures
 from naqsh.metrics import reading
 from naqsh.networks.reader import SIDE
-from naqsh.runs import records
+from naqsh.runs import captioned, records
 from naqsh.runs.trained import Trained
 
 Indices = NDArray[np.int64]
@@ -49,7 +50,13 @@ _TWO = len(scenes.PLACES)
 """From this value of `where` on there are two objects."""
 
 
-def measured(run: Trained, machine: Machine, n: int | None, data: str | None) -> records.Followed:
+def measured(
+    run: Trained,
+    machine: Machine,
+    n: int | None,
+    data: str | None,
+    options: Mapping[str, Any] | None = None,
+) -> records.Followed:
     """How well a run's samples follow the captions of test images, one caption of each.
 
     Args:
@@ -57,6 +64,7 @@ def measured(run: Trained, machine: Machine, n: int | None, data: str | None) ->
         machine: where images are made, and of which seed they are.
         n: captions; all test images' by default.
         data: where the run's data set is now, if it has moved.
+        options: of sampling, as :func:`naqsh.runs.sampling.sample_options` takes them.
 
     Raises:
         NaqshError: the method follows no captions, or they are not of rendered scenes.
@@ -78,12 +86,13 @@ def measured(run: Trained, machine: Machine, n: int | None, data: str | None) ->
     codes = torch.from_numpy(test.captions[np.arange(len(test)), which])
     place, method = torch.device(machine.device), run.method.to(machine.device)
     assert isinstance(method, FollowsCaptions)
-    parts = []
+    chosen, parts = captioned.options_of(method, options or {}, run.classes), []
     with torch.inference_mode():
         for first in range(0, len(test), machine.batch):
             some = codes[first : first + machine.batch].to(place)
             noise = Noise(derive(machine.seed, "captions"), len(some), first, place)
-            parts.append(pictures.to_pixels(method.follow(noise, some)[-1].float().cpu().numpy()))
+            made = method.follow(noise, some, **chosen)[-1]
+            parts.append(pictures.to_pixels(made.float().cpu().numpy()))
             machine.progress("captions", first + len(some), len(test))
     return study(np.concatenate(parts), test.images, asked, machine.seed)
 

@@ -50,7 +50,7 @@ def fixed(
     device = noise.device
     captions, second = data.captions, data.second
     mismatched = None
-    if captions is not None:
+    if captions is not None and len(data) > 1:  # one held-out image has no other
         chance = Noise(derive(0, "mismatched"), len(index), int(index[0]))
         mismatched = captions[_others(data)(index, chance), 0]
     if second is not None:

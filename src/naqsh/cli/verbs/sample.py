@@ -26,6 +26,7 @@ def add(verbs: Any) -> None:
         "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
         "  naqsh sample runs/edm-cifar10 --sampler heun --steps 18 --churn 40\n"
         '  naqsh sample runs/stackgan-shapes-2 --caption "red circle above a star" --n 4\n'
+        '  naqsh sample runs/ddpm-shapes --caption "a red star" --guidance 2\n'
         "  naqsh sample runs/gan-ring --n 2500 --out points.csv\n"
         "points in the plane are drawn as a scatter plot, or written as .csv or .npy\n"
         "what a run's method takes besides: `naqsh sample RUN --help`",
@@ -68,7 +69,7 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     names = ("seed", "batch", "device", "out", "folder", "overwrite")
     how = {name: getattr(options, name) for name in names}
     if captions := _captions(options):
-        return _follow(trained, captions, options, how)
+        return _follow(trained, captions, options, {**how, "options": named})
     with counting() as progress:
         path = trained.save_samples(
             100 if options.n is None else options.n,
