@@ -135,9 +135,9 @@ class Intervals(DenoisingSpec):
     schedule: AnySchedule = STRAIGHT
     parameterisation: Parameterisation = "velocity"
 
-    def make_network(self, space: Shape, classes: int) -> nn.Module:
+    def make_network(self, space: Shape, classes: int, captions: int = 0) -> nn.Module:
         """A fresh network, a U-Net or of points an MLP, told an interval instead of a time."""
-        network = super().make_network(space, classes)
+        network = super().make_network(space, classes, captions)
         assert isinstance(network.embed, nn.Sequential)
         network.embed = IntervalEmbedding(network.embed)
         return network
