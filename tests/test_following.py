@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, scenes, sentences
 from naqsh.data.scenes import Scene, Thing
 from naqsh.metrics import reading
+from naqsh.report import comparison as comparing
+from naqsh.report import page
+from naqsh.report.read import gather
+from naqsh.report.words import Words
 from naqsh.runs.origin import Found
 from naqsh.studies import following
 
@@ -151,17 +156,64 @@ def run(tmp_path_factory):
         )
 
 
+def first_cells(document, name):
+    """What the rows of a page's table are called."""
+    blocks = [block for section in document.sections for block in section.blocks]
+    (table,) = [block for block in blocks if block.kind == "table" and block.name == name]
+    return [str(row.cells[0]) for row in table.rows]
+
+
+def test_captions_alone_stand_on_the_page(run, tmp_path):
+    """An evaluation of nothing but captions has no measure of features, and has its table."""
+    place = tmp_path / "run"
+    shutil.copytree(run.folder.path, place, ignore=shutil.ignore_patterns("evaluation.json"))
+    naqsh.open(place).evaluate("captions", n=115)
+    for language, hard in (("en", "differ from it in one factor"), ("fa", "تنها در یک عامل")):
+        words = Words(language)
+        made = page.build(gather.read([place]), words)
+        parts = words.under("tables.followed.parts")
+        wanted = [parts[name] for name in ("whole", "seen", "held_out", "ceiling", "shuffled")]
+        assert first_cells(made, "followed") == [*wanted, parts["chance"]]
+        (quality,) = [section for section in made.sections if section.id == "quality"]
+        said = " ".join(str(i) for b in quality.blocks if b.kind == "listing" for i in b.items)
+        assert hard in said
+        assert "R-precision" in said  # among 99 others: there are more scenes than those
+    naqsh.open(place).evaluate("captions", n=30)
+    made = page.build(gather.read([place]), Words("en"))
+    assert len(first_cells(made, "followed")) > 6  # of each evaluation
+
+
+def test_families_are_compared_by_captions_where_all_follow_some(run, tmp_path):
+    run.evaluate(["captions", "frechet"], n=100)
+    places = [run.folder.path, tmp_path / "other"]
+    shutil.copytree(*places)
+    for language in ("en", "fa"):
+        rows = Words(language).under("tables.everything.rows")
+        wanted = {rows[name] for name in ("shape_right", "all_right", "own_hard")}
+        made = comparing.build(comparing.read(places), Words(language))
+        assert wanted <= set(first_cells(made, "everything"))
+        assert "followed" in {section.id for section in made.sections}
+    kept = json.loads((places[1] / "evaluation.json").read_text())
+    kept["results"] = [r for r in kept["results"] if r["of"]["metric"] != "captions"]
+    (places[1] / "evaluation.json").write_text(json.dumps(kept))
+    made = comparing.build(comparing.read(places), Words("en"))
+    rows = Words("en").under("tables.everything.rows")
+    assert rows["frechet"] in first_cells(made, "everything")
+    assert not {rows["shape_right"], rows["own_hard"]} & set(first_cells(made, "everything"))
+    assert "followed" not in {section.id for section in made.sections}
+
+
 def test_evaluate_tells_how_well_captions_are_followed(run, tmp_path, capsys):
     found = run.evaluate(["captions", "frechet"], n=110).followed
     assert found.n == found.whole.n == 110
     assert found.ceiling.all > 0.7  # of 16 pixels, which are half of what the reader knows
     assert found.whole.all < 0.2
     assert found.precision is None or found.precision < 0.5
-    (kept,) = [
+    kept = [
         r
         for r in json.loads(run.folder.evaluation.read_text())["results"]
         if r["of"]["metric"] == "captions"
-    ]
+    ][-1]
     assert kept["found"]["whole"]["all"] == found.whole.all
     assert main(["evaluate", str(run.folder.path), "--metrics", "captions", "--n", "110"]) == 0
     out = capsys.readouterr().out

@@ -46,6 +46,7 @@ def build(found: Comparison, words: Words) -> Document:
         "compared": lambda maker, _: _compared(maker, found),
         **({} if translated else of_samples),
         "samples": _samples,
+        "followed": _followed,
         **page.STUDIES,
         "losses": _losses,
         "diagnosis": page.diagnosis,
@@ -158,6 +159,11 @@ def _trilemma(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     made = present([plots.last_grids(maker, runs), *plots.shown(maker, runs)])
     return made or [maker.paragraph("absences.none.grids")]
+
+
+def _followed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """How well captions are followed, where those of all runs are."""
+    return page.followed(maker, runs) if all(run.followings for run in runs) else []
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

@@ -97,14 +97,26 @@ def _samples(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
 def _quality(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
     found = [study for run in runs for study in studies(run, run.evaluations)]
     table = tables.measured(maker, runs, found)
-    if table is None and not any(run.likelihoods for run in runs):
+    if table is None and not any(run.likelihoods or run.followings for run in runs):
         if any(run.translated for run in runs):
             return []
         lost = any(run.lost("evaluation.json") for run in runs)
         return [maker.paragraph(f"absences.{'lost' if lost else 'early'}.measured")]
     notes = [(run.label, remarks.beside(maker.words, measured)) for run, measured in found]
-    made = present([table, tables.followed(maker, found), tables.likelihood(maker, runs)])
-    return [*made, *listings(notes, several=len(found) > 1)]
+    made: list[Block] = [
+        *present([table]),
+        *listings(notes, several=len(found) > 1),
+        *followed(maker, runs),
+        *present([tables.likelihood(maker, runs)]),
+    ]
+    return made
+
+
+def followed(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    """How well samples follow captions, where that was read off them."""
+    found = [study for run in runs for study in studies(run, run.followings)]
+    notes = [(run.label, remarks.precision(maker.words, one.found)) for run, one in found]
+    return [*present([tables.followed(maker, found)]), *listings(notes, several=len(found) > 1)]
 
 
 def _losses(maker: Maker, runs: Sequence[Facts]) -> list[Block]:

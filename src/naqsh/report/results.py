@@ -29,6 +29,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
         "measured": run.measured and run.measured.as_plain(),
         "evaluations": [measured.as_plain() for measured in run.evaluations],
         "likelihoods": [vars(likelihood) for likelihood in run.likelihoods],
+        "captions": [following.as_plain() for following in run.followings],
         "detected": [detected.as_plain() for detected in run.detected],
         "sampled": [sampled.as_plain() for sampled in run.sampled],
         "guided": [guided.as_plain() for guided in run.guided],

@@ -118,7 +118,8 @@ def _mean(group: list[Facts]) -> Facts:
         for name in alike[0].values
         if all(name in m.values for m in alike)
     }
-    mean = replace(alike[0], values=dict(values))
+    # How captions are followed is of one training alone.
+    mean = replace(alike[0], values=dict(values), followed=None)
     return replace(first, label=label, measured=mean, trainings=group)
 
 

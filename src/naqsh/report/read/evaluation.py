@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from naqsh.core.measured import Caution, Speed
 from naqsh.core.measured import Likelihood as Likely
@@ -23,6 +23,31 @@ class Likelihood(Likely):
     """How likely real images are to a run's method, and the checkpoint that was measured."""
 
     step: int
+
+
+@dataclass(frozen=True)
+class Following:
+    """How well samples follow captions, under one set of conditions.
+
+    Attributes:
+        of: the conditions, by name.
+        found: what was read off the samples.
+    """
+
+    of: dict[str, Any]
+    found: records.Followed
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {"of": self.of, "found": records.plain(self.found)}
+
+
+class Parsed(NamedTuple):
+    """What a file of evaluations holds, the latest last."""
+
+    evaluations: list["Measured"]
+    likelihoods: list[Likelihood]
+    followings: list[Following]
 
 
 @dataclass(frozen=True)
@@ -93,8 +118,8 @@ class Measured:
         return self.names.get(name, name)
 
 
-def parse(found: Sequence[Result]) -> tuple[list[Measured], list[Likelihood]]:
-    """The evaluations and the likelihoods in a file's results, the latest last.
+def parse(found: Sequence[Result]) -> Parsed:
+    """What a file's results hold.
 
     Raises KeyError, TypeError or ValueError where they do not fit.
     """
@@ -102,7 +127,11 @@ def parse(found: Sequence[Result]) -> tuple[list[Measured], list[Likelihood]]:
     likely = [(r, _likelihood(r)) for r in others["likelihood"]]
     measures = [r for r in found if r.of.get("metric") not in OTHERS]
     made = [_evaluation(g, others, likely) for g in groups(measures, ["metric"])]
-    return made, [likelihood for _, likelihood in likely]
+    followings = [
+        Following(_without_metric(r), records.read(records.Followed, r.found, "captions"))
+        for r in others["captions"]
+    ]
+    return Parsed(made, [likelihood for _, likelihood in likely], followings)
 
 
 def common(runs: Sequence[Sequence[Measured]]) -> list[Measured | None]:
@@ -138,7 +167,7 @@ def _evaluation(
     others: dict[str, list[Result]],
     likely: Sequence[tuple[Result, Likelihood]],
 ) -> Measured:
-    of = {name: value for name, value in group[0].of.items() if name != "metric"}
+    of = _without_metric(group[0])
     about = records.read(records.Conditions, of)
     drawn = {name: of[name] for name in ("sampling", "weights", "step")}
     weights = {name: of[name] for name in ("weights", "step")}
@@ -175,6 +204,11 @@ def _evaluation(
         floors[-1] if floors else None,
         followed[-1] if followed else None,
     )
+
+
+def _without_metric(result: Result) -> dict[str, Any]:
+    """The conditions of a result, whatever was measured under them."""
+    return {name: value for name, value in result.of.items() if name != "metric"}
 
 
 def _likelihood(result: Result) -> Likelihood:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.detection import Detected
-from naqsh.report.read.evaluation import Likelihood, Measured
+from naqsh.report.read.evaluation import Following, Likelihood, Measured
 from naqsh.report.read.guidance import Guided
 from naqsh.report.read.samplers import Sampled
 from naqsh.report.read.translation import Translated
@@ -68,6 +68,7 @@ class Facts:
     measured: Measured | None = None
     evaluations: list[Measured] = field(default_factory=list)
     likelihoods: list[Likelihood] = field(default_factory=list)
+    followings: list[Following] = field(default_factory=list)
     detected: list[Detected] = field(default_factory=list)
     sampled: list[Sampled] = field(default_factory=list)
     guided: list[Guided] = field(default_factory=list)

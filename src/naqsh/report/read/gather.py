@@ -76,9 +76,9 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.records = _read(facts, folder.metrics, read_lines, _each(_record), [])
     facts.stages = _read(facts, folder.stages, read_lines, _each(_stage), [])
     facts.notes = _read(facts, folder.diagnosis, read_lines, _each(_note), [])
-    nothing: tuple[list[measured.Measured], list[measured.Likelihood]] = ([], [])
+    nothing = measured.Parsed([], [], [])
     evaluated = _stored(facts, kept.evaluations(folder), measured.parse, nothing)
-    facts.evaluations, facts.likelihoods = evaluated
+    facts.evaluations, facts.likelihoods, facts.followings = evaluated
     facts.measured = facts.evaluations[-1] if facts.evaluations else None
     facts.detected = _detections(facts, folder)
     facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])

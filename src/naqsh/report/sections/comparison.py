@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -17,12 +17,20 @@ from naqsh.report.read.comparison import alike
 from naqsh.report.read.evaluation import Measured, by_kind
 from naqsh.report.read.facts import Facts, section
 from naqsh.report.words import Words
-from naqsh.runs.records import Floor
+from naqsh.runs.records import Floor, Followed
 
 PLANES = (("recall", "precision"), ("coverage", "density"), ("modes", "good"))
 """Pairs of measures: how much of the data is covered, and how good the images are."""
 
-ROWS = ("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory")
+SAID = ("shape", "colour", "size", "where", "background", "all")
+"""What of a caption is followed or not."""
+
+CAPTIONS = (*(f"{name}_right" for name in SAID), "held_out_right", "own", "own_hard")
+"""How well captions are followed: factor by factor, all of them also with pairs that were held out,
+and R-precision."""
+
+COSTS = ("bits", "parameters", "images", "seconds", "speed", "sampling", "evaluations", "memory")
+ROWS = (*CAPTIONS, *COSTS)
 """What stands in the table below the measures."""
 
 AREAS = (60.0, 480.0)
@@ -76,6 +84,11 @@ def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None) -> Table:
     """Everything that was measured, a row each; the runs stand side by side, real images last."""
     words = maker.words
     known = [_everything(run) for run in runs]
+    told = [run.measured.followed for run in runs if run.measured and run.measured.followed]
+    if len(told) == len(runs):
+        known = [
+            values | _followed(found, "whole") for values, found in zip(known, told, strict=True)
+        ]
     all_rows = (*verdicts.ranked(runs), *ROWS)
     names = [name for name in all_rows if any(name in values for values in known)]
     columns = [_column(words, names, values) for values in known]
@@ -87,7 +100,9 @@ def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None) -> Table:
         head.append(words.text("tables.everything.run", number=number, run=run.label))
     if floor:
         head.append(words.text("tables.everything.floor"))
-        columns.append(_column(words, names, by_kind(floor.measures)))
+        values: dict[str, Any] = {**by_kind(floor.measures)}
+        values |= _followed(told[0], "ceiling") if told else {}
+        columns.append(_column(words, names, values))
     rows = words.under("tables.everything.rows")
     titles = {
         name: rows.get(named, words.own(named)) for name in names for named in [called(name, runs)]
@@ -103,6 +118,17 @@ def _column(
     words: Words, names: Sequence[str], values: Mapping[str, Any]
 ) -> dict[str, Markup | str]:
     return {name: _cell(words, name, values[name]) for name in names if name in values}
+
+
+def _followed(found: Followed, part: Literal["whole", "ceiling"]) -> dict[str, float]:
+    """How well captions are followed, by the names of the rows; of real images as a ceiling."""
+    shares, end = getattr(found, part), "_ceiling" if part == "ceiling" else ""
+    values = {f"{name}_right": getattr(shares, name) for name in SAID}
+    if part == "whole" and found.held_out:
+        values["held_out_right"] = found.held_out.all
+    values |= {"own": getattr(found, f"precision{end}")}
+    values |= {"own_hard": getattr(found, f"precision_hard{end}")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _everything(run: Facts) -> dict[str, Any]:

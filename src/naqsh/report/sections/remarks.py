@@ -17,7 +17,6 @@ def beside(words: Words, measured: Measured) -> list[Markup]:
     known = any(interval for _, interval in measured.values.values())
     said = [covers(words, measured)] if known else []
     said += floor(words, measured.floor, measured)
-    said += precision(words, measured.followed)
     remarks = map(words.foreign, measured.remarks)
     return [*said, *remarks, *cautions(words, measured.notes), *near]
 
@@ -36,11 +35,10 @@ def floor(words: Words, found: Floor | None, measured: Measured) -> list[Markup]
     return [words.text(key, split=split, count=found.n, **_counts(measured))]
 
 
-def precision(words: Words, found: Followed | None) -> list[Markup]:
+def precision(words: Words, found: Followed) -> list[Markup]:
     """How often an image's own caption is the likeliest to the reader."""
-    if found is None:
-        return []
-    values = {key: words.rounded(value) for key, value in vars(found).items() if key in _PRECISION}
+    known = {key: getattr(found, key) for key in _PRECISION}  # the first two not of few scenes
+    values = {key: words.rounded(value) for key, value in known.items() if value is not None}
     said = [] if found.precision is None else [words.text("followed.precision", **values)]
     return [words.text("followed.read"), *said, words.text("followed.hard", **values)]
 

@@ -10,7 +10,7 @@ from naqsh.io.files import flat
 from naqsh.report import cells
 from naqsh.report.document import Block, Row, Table
 from naqsh.report.maker import Maker, listings
-from naqsh.report.read.evaluation import Measured, by_kind
+from naqsh.report.read.evaluation import Following, Measured, by_kind
 from naqsh.report.read.facts import Facts
 from naqsh.report.sections.losses import NAMED, family, groups
 from naqsh.report.words import Words
@@ -64,17 +64,17 @@ def _called(found: Sequence[Measured], name: str) -> str:
     return names.pop() if len(names) == 1 else name
 
 
-def followed(maker: Maker, evaluations: Sequence[tuple[Facts, Measured]]) -> Table | None:
+def followed(maker: Maker, found: Sequence[tuple[Facts, Following]]) -> Table | None:
     """How well samples follow captions, factor by factor, with ceiling and floors."""
     rows = []
-    for run, measured in evaluations:
+    for run, following in found:
         for part in ("whole", "seen", "held_out", "ceiling", "shuffled", "chance"):
-            shares = measured.followed and getattr(measured.followed, part)
+            shares = getattr(following.found, part)
             if shares:
                 title = maker.words.text(f"tables.followed.parts.{part}")
                 values = {f"{name}_right": value for name, value in vars(shares).items()}
                 rows.append((title, {"run": run.label, "part": title, "n": shares.n, **values}))
-    without = () if len(evaluations) > 1 else ("run",)
+    without = () if len(found) > 1 else ("run",)
     if not rows:
         return None
     return maker.listed("followed", rows, numeric="n", without=without)
