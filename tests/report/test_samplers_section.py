@@ -149,6 +149,64 @@ def test_a_line_a_sampler_and_a_bar_a_point(page):
     assert (image.get("width"), image.get("height")) == ("40", "20")
 
 
+EXACT = [
+    {"sampler": "ddim", "steps": 3, "evaluations": 3, "distance": 0.25, "share": 0.0625},
+    {"sampler": "langevin", "steps": 10, "evaluations": 31, "distance": 0.5, "share": 0.375}
+    | {"inner": 3},
+]
+
+
+def _spent(path, **options):
+    """A run whose samplers had evaluations to spend, and were put under an exact score."""
+    run = _run(path, samplers=_sampled(nearest=None), **options)
+    store = kept.samplers(RunFolder(run))
+    of = {name: value for name, value in store.read()[0].of.items() if name not in TOLD}
+    spent = {"sampler": "langevin", "steps": 10, "inner": 3}
+    equal = {"kind": "equal_n", "pictures": 12, "dimensions": 64}
+    shares = [
+        {"name": "precision", "value": 0.75, "interval": None, "notes": [equal]},
+        {"name": "recall", "value": 0.125, "interval": None, "notes": []},
+    ]
+    point = _point("langevin", 10, 4.0) | {"inner": 3, "evaluations": 31.0}
+    point["measures"] += shares
+    exact = {"n": 16384, "floor": 0.0078125, "share": 0.2, "points": EXACT}
+    store.keep([Result(spent | of, point), Result({"metric": "exact", **of}, exact)])
+    return run
+
+
+def test_samplers_under_an_exact_score_have_a_panel_and_a_table(tmp_path):
+    page = _page(_spent(tmp_path / "run"), tmp_path / "page.html")
+    _, exact = page.by_id("figure-samplers").all("svg")
+    assert "W₁ to the mixture" in [text.text() for text in exact.all("text")]
+    assert "as many exact draws" in page.by_id("figure-samplers").text()
+    rows = page.rows("table-exact")
+    assert list(rows) == ["gan-tiny ddim 3", "gan-tiny langevin 10 × 3"]
+    for point, cells in zip(EXACT, rows.values(), strict=True):
+        numbers = [_numbers(cell) for cell in cells]
+        steps = [point["steps"], *([point["inner"]] if "inner" in point else [])]
+        assert numbers == [steps, *([point[n]] for n in ("evaluations", "distance", "share"))]
+    assert "16,384 numbers" in page.by_id("table-exact").text()
+    cells = page.rows("table-samplers")["gan-tiny langevin 10 × 3"]
+    assert [_numbers(cell) for cell in cells[3:5]] == [[0.75], [0.125]]
+    assert cells[0].text() == "10 × 3"
+    # Points of before have neither.
+    assert [c.text() for c in page.rows("table-samplers")["gan-tiny ddim 5"][3:5]] == ["–", "–"]
+    (result,) = page.results()["runs"]
+    assert result["problems"] == []
+    (sampled,) = result["sampled"]
+    assert sampled["exact"]["points"] == EXACT
+    assert sampled["points"][-1]["precision"] == 0.75
+
+
+def test_exact_scores_of_several_runs_lie_on_one_panel(tmp_path):
+    runs = [_spent(tmp_path / name, name=f"ncsn-{name}") for name in "ab"]
+    page = _page(runs, tmp_path / "page.html")
+    figure = page.by_id("figure-samplers")
+    assert len(list(figure.all("svg"))) == 3
+    assert "ncsn-a: langevin" in [li.text() for li in figure.all("li")]
+    assert len(page.rows("table-exact")) == 4
+
+
 @pytest.mark.parametrize(
     ("sign", "count", "words"),
     [
@@ -254,10 +312,15 @@ def test_a_lost_picture_is_told(tmp_path):
 
 
 def test_persian_says_it_all(tmp_path):
-    page = _page(
-        _run(tmp_path / "run", samplers=_sampled(), bound=_bound()), tmp_path / "fa.html", "fa"
-    )
+    runs = [_run(tmp_path / "run", samplers=_sampled(), bound=_bound()), _spent(tmp_path / "spent")]
+    for run in runs:
+        _says_it_all(_page(run, tmp_path / f"{run.name}.html", "fa"))
+
+
+def _says_it_all(page):
     for section in ("samplers", "bound"):
+        if section not in page.ids():
+            continue
         for item in page.by_id(section).all("p", "li", "figcaption", "caption", "h2", "th"):
             text = re.sub(r"\u2068[^\u2069]*\u2069", "", item.text())
             for word in NAMES:

@@ -5,6 +5,10 @@ Frechet distances says which sampler is worth its evaluations; all are by the sa
 reference, so they compare. What was measured is written at once, so a study that was stopped goes
 on, and a later one with more steps adds to it; a study under other conditions stands beside it.
 
+Instead of steps a study may be given numbers of evaluations that each sampler may spend: few large
+steps or many small ones. Langevin dynamics spreads them over its levels, then over steps at each.
+The same samplers are then also put under an exact score (`naqsh.studies.exact`).
+
 A model that memorised its images would win this. So the study also looks for the training
 image nearest to each of some samples and compares with held-out images (`naqsh.metrics.nearness`).
 """
@@ -32,6 +36,12 @@ from naqsh.runs.trained import Trained
 from naqsh.studies.alike import Alike, alike
 from naqsh.studies.beforehand import require_counts
 from naqsh.studies.evaluation import NEAR, draw, look_near
+from naqsh.studies.spent import counted, keep_exact, rows, spent, told
+
+MEASURED = ("frechet", "pr")
+"""What samples are measured by."""
+
+PR = ("precision", "recall")
 
 SHOWN = 10
 """Samples that are drawn above their nearest training images."""
@@ -45,6 +55,7 @@ def study(
     steps: Iterable[int] = (5, 10, 20, 50),
     machine: Machine = Machine(),
     *,
+    evaluations: Iterable[int] = (),
     features: str | None = None,
     n: int = 2000,
     reference: Split = "test",
@@ -58,6 +69,7 @@ def study(
         samplers: which; all that the method has by default.
         steps: how many of each.
         machine: where images are drawn and measured, and of which seed they are.
+        evaluations: of the network that each sampler may spend on an image, instead of `steps`.
         features: by which features; by default those of the run's data set.
         n: images drawn each.
         reference: the split of the run's data that is the real images.
@@ -66,7 +78,8 @@ def study(
 
     Returns:
         the study: what all points share; ``points``, one a sampler and number of steps,
-        with ``evaluations`` an image, ``measures`` and ``pictures_per_second``; ``nearest``.
+        with ``evaluations`` an image, ``measures`` and ``pictures_per_second``; ``nearest``;
+        ``exact``, the same samplers under an exact score, where `evaluations` were given.
 
     Raises:
         NaqshError: a method without samplers, or an argument that does not fit.
@@ -77,28 +90,36 @@ def study(
     for name in wanted:
         if name not in known:
             raise one_of("sampler", name, known)
-    steps = sorted(set(steps))
-    if not steps or steps[0] < 1:
-        raise NaqshError(f"steps must be at least 1, got {steps}")
+    budgets = sorted(set(evaluations))
+    for what, counts in (("evaluations", budgets), ("steps", steps := sorted(set(steps)))):
+        if (counts or what == "steps") and min(counts, default=0) < 1:
+            raise NaqshError(f"{what} must be at least 1, got {counts}")
     assert isinstance(run.method, Samples), "it has samplers"
-    if taken := {"sampler", "steps"} & set(sampling or {}):
+    own = {"sampler", "steps", *(["inner"] if budgets else [])}
+    if taken := own & set(sampling or {}):
         raise NaqshError(f"a study of samplers sets {min(taken)} itself; leave it out")
     for name in wanted:
         common = sample_options(run.method, {"sampler": name, **(sampling or {})}, run.classes)
     del common["sampler"]
+    if budgets:
+        planned = spent(run, wanted, budgets, common)
+    else:
+        planned = [{"sampler": name, "steps": count} for name in wanted for count in steps]
     measured = alike(
-        run, ["frechet"], common, machine, features=features, n=n, reference=reference, data=data
+        run, MEASURED, common, machine, features=features, n=n, reference=reference, data=data
     )
     shared = measured.shared
     store = kept.samplers(run.folder)
     before = [result for result in store.find(**shared) if "sampler" in result.of]
-    done = {(result.of["sampler"], result.of["steps"]) for result in before}
-    missing = [(name, count) for name in wanted for count in steps if (name, count) not in done]
-    for name, count in missing:
-        options = {**common, "sampler": name, "steps": count}
-        within = named(machine, f"{name}, {count} steps")
-        point = _point(measured, options, within)
-        store.keep([Result({"sampler": name, "steps": count, **shared}, point)])
+    done = [told(result.of) for result in before]
+    for one in planned:
+        if one not in done:
+            within = named(machine, "{}, {} steps".format(one["sampler"], counted(one)))
+            store.keep(
+                [Result({**one, **shared}, _point(measured, one, {**common, **one}, within))]
+            )
+    if budgets:
+        keep_exact(run, store, shared, planned, machine.seed)
     copies = {"metric": "nearest", **shared}
     if not store.find(**copies) and not run.layout.extent:
         picture = run.folder.path / f"nearest-{Result(copies, {}).digest}.png"
@@ -111,12 +132,13 @@ def study(
             store.keep([Result(copies, records.checked(records.Nearest, kept_near))])
     found = store.find(**shared)
     points = [dict(result.found) for result in found if "sampler" in result.of]
-    points.sort(key=lambda point: (known.index(point["sampler"]), point["steps"]))
+    points.sort(key=lambda p: (known.index(p["sampler"]), p["steps"], p.get("inner", 0)))
     nearest = [dict(result.found) for result in found if result.fits(metric="nearest")]
     return {
         **shared,
         "points": points,
         "nearest": nearest[-1] if nearest else None,
+        "exact": next((dict(r.found) for r in found if r.fits(metric="exact")), None),
         "note": measured.note,
     }
 
@@ -148,12 +170,13 @@ def _usual(run: Trained, common: dict[str, Any], first: str) -> dict[str, Any]:
         return {"sampler": first, **common}
 
 
-def _point(measured: Alike, options: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
+def _point(
+    measured: Alike, one: Mapping[str, Any], options: Mapping[str, Any], machine: Machine
+) -> dict[str, Any]:
     """One sampler in one number of steps."""
     speed, measures, seconds = measured.draw(options, machine)
     point = records.Point(
-        sampler=options["sampler"],
-        steps=options["steps"],
+        **one,
         evaluations=speed.evaluations_per_picture,
         measures=measures,
         pictures_per_second=speed.pictures_per_second,
@@ -178,16 +201,21 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [
         f"{found['n']:,} images of seed {found['seed']} each, against {found['reference']}; "
         f"features {found['features']} ({found['fingerprint'][:8]})",
-        f"  {'sampler':<14}{'steps':>6}{'evaluations':>13}{distance:>18}{'95 %':>20}"
-        f"{'images/s':>12}",
+        f"  {'sampler':<19}{'steps':>9}{'evaluations':>13}{distance:>18}{'95 %':>20}"
+        f"{'precision':>11}{'recall':>8}{'images/s':>10}",
     ]
     for point in found["points"]:
-        far = next(m for m in point["measures"] if kind(m["name"]) == "frechet")
+        values = {kind(m["name"]): m for m in point["measures"]}
+        far = values["frechet"]
         between = "" if far["interval"] is None else "{:.4g} to {:.4g}".format(*far["interval"])
+        shares = [f"{values[name]['value']:.3f}" if name in values else "" for name in PR]
         lines.append(
-            f"  {point['sampler']:<14}{point['steps']:>6}{point['evaluations']:>13g}"
-            f"{far['value']:>18.4g}{between:>20}{point['pictures_per_second']:>12.3g}"
+            f"  {point['sampler']:<19}{counted(point):>9}{point['evaluations']:>13g}"
+            f"{far['value']:>18.4g}{between:>20}{shares[0]:>11}{shares[1]:>8}"
+            f"{point['pictures_per_second']:>10.3g}"
         )
+    if found["exact"]:
+        lines += rows(found["exact"])
     if found["nearest"]:
         near = Nearness.from_dict(found["nearest"])
         lines += [str(near), *(f"note: {note}" for note in near.notes)]

@@ -21,6 +21,7 @@ def add(verbs: Any) -> None:
         "Measure one model's samplers: distance to real images by network evaluations.",
         "  naqsh samplers runs/ddpm-mnist\n"
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
+        "  naqsh samplers runs/ncsn-mnist --samplers langevin --evaluations 3 10 30 80 300 1000\n"
         "  naqsh samplers runs/ddpm-mnist --precision auto\n"
         "  naqsh samplers runs/conditional-ddpm-mnist --guidance 1,1.5,2,4\n"
         "several scales of guidance are measured in the run's own sampler, or the one that is "
@@ -41,6 +42,14 @@ def add(verbs: Any) -> None:
         type=whole_numbers,
         action=Several,
         help="of each sampler (default 5 10 20 50)",
+    )
+    parser.add_argument(
+        "--evaluations",
+        nargs="+",
+        type=whole_numbers,
+        action=Several,
+        help="instead of steps: how often the network may be run for an image; of Langevin "
+        "dynamics levels times steps at each. The same samplers are put under an exact score too",
     )
     parser.add_argument(
         "--guidance",
@@ -68,6 +77,8 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
     taken = [name for name in sampling.sample_names(trained.method) if name != "guidance"]
     only(named, taken, options)
     scales, how = options.guidance or [], {name: getattr(options, name) for name in SHARED}
+    if options.evaluations and (options.steps or len(scales) > 1):
+        raise NaqshError("--evaluations stands instead of --steps, and with one scale of guidance")
     with at_work(options) as machine:
         if len(scales) > 1:
             given = {**named, **_one_sampler(options)}
@@ -75,6 +86,7 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
         else:
             given = {**named, **({"guidance": scales[0]} if scales else {})}
             steps = options.steps or (5, 10, 20, 50)
+            how["evaluations"] = options.evaluations or ()
             study = samplers.study(trained, options.samplers, steps, machine, sampling=given, **how)
     table = guidance.table if len(scales) > 1 else samplers.table
     print(json.dumps(study, indent=1) if options.json else table(study))

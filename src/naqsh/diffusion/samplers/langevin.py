@@ -29,8 +29,9 @@ References:
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -91,6 +92,18 @@ class Langevin(Sampler):
     def evaluations(self) -> int:
         """How often the network is run for an image; guidance runs it twice as often."""
         return self.steps * self.inner + self.denoise
+
+    def within(self, evaluations: int, levels: int | None = None) -> Self:
+        """The same with as many steps as so many evaluations allow; of few levels each has several.
+
+        The denoising step at the end is not counted.
+
+        Args:
+            evaluations: of the network an image.
+            levels: of noise that there are; None where time is continuous.
+        """
+        steps = min(evaluations, levels or evaluations)
+        return replace(self, steps=steps, inner=evaluations // steps)
 
     def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
         """x after each level's steps, and the last x0 predicted there."""

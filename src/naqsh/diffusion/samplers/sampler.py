@@ -6,7 +6,8 @@ nothing in the loop waits for it.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -85,6 +86,17 @@ class Sampler:
     def evaluations(self) -> int:
         """How often the network is run for an image; guidance runs it twice as often."""
         return self.steps
+
+    def within(self, evaluations: int, levels: int | None = None) -> Self:
+        """The same with as many steps as so many evaluations allow, at least one.
+
+        Args:
+            evaluations: of the network an image.
+            levels: the most steps that there are; None where time is continuous.
+        """
+        one, two = (replace(self, steps=steps).evaluations for steps in (1, 2))
+        steps = 1 + max(0, evaluations - one) // (two - one)
+        return replace(self, steps=min(steps, levels or steps))
 
     @torch.no_grad()
     def __call__(

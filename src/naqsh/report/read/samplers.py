@@ -10,11 +10,14 @@ from naqsh.report.read.evaluation import terms
 from naqsh.runs import records
 from naqsh.runs.results import Result, groups
 
-APART = ("sampler", "steps", "metric")
+APART = ("sampler", "steps", "inner", "metric")
 """What tells the results of one study apart."""
 
 Point = tuple[records.Point, records.Measure]
 """One sampler in one number of steps, and the Frechet distance of its samples."""
+
+SHARES = ("precision", "recall")
+"""What else samples are measured by, but for older files."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Sampled:
         about: the same as a record.
         points: by sampler, then by steps.
         nearest: the look for copies, once it was made.
+        exact: the same samplers under an exact score, where that was asked for.
     """
 
     of: dict[str, Any]
     about: records.Drawn
     points: list[Point]
     nearest: dict[str, Any] | None
+    exact: records.Exact | None = None
 
     @property
     def terms(self) -> dict[str, Any]:
@@ -45,8 +50,10 @@ class Sampled:
 
     @property
     def notes(self) -> list[Caution]:
-        """What a reader must know to trust the distances."""
-        return list(dict.fromkeys(note for _, distance in self.points for note in distance.notes))
+        """What a reader must know to trust the measures."""
+        shown = [[far, *shares(point).values()] for point, far in self.points]
+        found = (note for measures in shown for measure in measures for note in measure.notes)
+        return list(dict.fromkeys(found))
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -54,9 +61,11 @@ class Sampled:
             {
                 "sampler": point.sampler,
                 "steps": point.steps,
+                **({} if point.inner is None else {"inner": point.inner}),
                 "evaluations": point.evaluations,
                 self.distance: distance.value,
                 "interval": distance.interval,
+                **{name: measure.value for name, measure in shares(point).items()},
                 "pictures_per_second": point.pictures_per_second,
             }
             for point, distance in self.points
@@ -67,7 +76,18 @@ class Sampled:
             "points": points,
             "notes": notes,
             "nearest": self.nearest,
+            **({"exact": records.plain(self.exact)} if self.exact else {}),
         }
+
+
+def shares(point: records.Point) -> dict[str, records.Measure]:
+    """Precision and recall of a point, where it has them."""
+    return {m.name: m for m in point.measures if m.name in SHARES}
+
+
+def counted(point: records.Point | records.ExactPoint) -> str:
+    """Its steps; of Langevin dynamics levels times steps at each, where the study chose both."""
+    return f"{point.steps} × {point.inner}" if point.inner else str(point.steps)
 
 
 def parse(found: Sequence[Result]) -> list[Sampled]:
@@ -87,7 +107,11 @@ def _study(group: Sequence[Result]) -> Sampled:
     names = [point.sampler for point, _ in points]
     points.sort(key=lambda known: (names.index(known[0].sampler), known[0].steps))
     near = [nearness.parse(r.found) for r in group if r.of.get("metric") == "nearest"]
-    return Sampled(of, about, points, near[-1] if near else None)
+    exact = [records.read(records.Exact, r.found) for r in group if r.of.get("metric") == "exact"]
+    if any(point.evaluations <= 0 or point.distance <= 0 for one in exact for point in one.points):
+        raise ValueError("distances and evaluations must be above 0")
+    last = exact[-1] if exact else None
+    return Sampled(of, about, points, near[-1] if near else None, last)
 
 
 def _point(result: Result) -> Point:

@@ -232,6 +232,7 @@ class Point:
         pictures_per_second: of sampling.
         seconds: of all of it.
         device: where.
+        inner: of Langevin dynamics, steps at each level, where the study chose them.
     """
 
     sampler: str
@@ -241,6 +242,45 @@ class Point:
     pictures_per_second: float
     seconds: float | None = None
     device: str | None = None
+    inner: int | None = field(default=None, metadata=codec.SPARSE)
+
+
+@dataclass(frozen=True)
+class ExactPoint:
+    """One sampler under an exact score.
+
+    Attributes:
+        sampler: its name.
+        steps: of it.
+        evaluations: of the denoiser, per image.
+        distance: of its numbers from those that the score is of.
+        share: of its numbers at the lesser mode.
+        inner: as that of :class:`Point`.
+    """
+
+    sampler: str
+    steps: int
+    evaluations: float
+    distance: float
+    share: float
+    inner: int | None = field(default=None, metadata=codec.SPARSE)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Samplers under the exact score of a mixture, as ``samplers.json`` has it.
+
+    Attributes:
+        n: numbers that each drew.
+        floor: the distance of as many exact draws, on average.
+        share: of the lesser mode.
+        points: one a sampler and number of steps.
+    """
+
+    n: int
+    floor: float
+    share: float
+    points: tuple[ExactPoint, ...]
 
 
 @dataclass(frozen=True)
