@@ -277,6 +277,17 @@ _ENTRIES = (
         captions=4,
     ),
     Entry(
+        name="textured-shapes",
+        reader="textured",
+        shape=(3, 32, 32),
+        train=10_000,
+        test=1000,
+        classes=(),
+        licence="rendered images: none needed",
+        how="rendered scenes of two to four textured shapes, for `naqsh segment`: the mask of "
+        "every object is known",
+    ),
+    Entry(
         name="cub",
         reader="cub",
         shape=(3, 64, 64),

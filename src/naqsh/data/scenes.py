@@ -235,13 +235,13 @@ def _with(image: Floats, things: list[Thing], offsets: Floats, dice: NDArray[np.
     shapes = np.array([thing.shape for thing in things])
     for shape in SHAPES:
         rows = np.flatnonzero(shapes == shape)
-        far[rows] = _distance(shape, right[rows], down[rows])
+        far[rows] = distance(shape, right[rows], down[rows])
     covered = np.clip(0.5 - far * radius[:, None, None] * side, 0, 1)[:, None]
     painted: Floats = image + covered * (colour[:, :, None, None] - image)
     return painted
 
 
-def _distance(shape: str, x: Floats, y: Floats) -> Floats:
+def distance(shape: str, x: Floats, y: Floats) -> Floats:
     """From points to a shape's outline, below 0 inside; exact but for the outside of corners.
 
     Args:

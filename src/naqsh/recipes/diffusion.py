@@ -122,6 +122,23 @@ def ddpm_ring() -> Recipe:
     return Recipe("", Data("ring"), spec, training)
 
 
+@recipe
+def ddpm_textured_shapes() -> Recipe:
+    """DDPM on scenes of textured shapes, whose features `naqsh segment` asks for their outlines.
+
+    Four levels, so that the coarsest sees an object whole; the cosine schedule, which spends few
+    of its steps where there is hardly more than noise.
+    """
+    from naqsh.diffusion.schedule import Cosine
+    from naqsh.methods import diffusion
+
+    spec = diffusion.Spec(Cosine(), parameterisation="v", multipliers=(1, 2, 4, 8))
+    training = Training(
+        epochs=12, batch=32, warmup=200, schedule="cosine", clip_norm=1.0, ema=0.999
+    )
+    return Recipe("", Data("textured-shapes"), spec, training)
+
+
 def _papers_network(**changes: object) -> MethodSpec:
     """The network of Ho et al., 2020, appendix B: 35.7 million parameters on 32x32x3."""
     from naqsh.methods import diffusion
