@@ -100,6 +100,11 @@ class DenoisingSpec(MethodSpec):
         # The narrowest time embedding has four numbers.
         return replace(self, width=4, multipliers=(1, 2), blocks=1, attention=(), steps=4)
 
+    @property
+    def told_by(self) -> int:
+        """Tokens that a label or caption is told by in cross-attention; 0 tells it with time."""
+        return 0
+
     def make_network(self, space: Shape, classes: int, captions: int = 0) -> nn.Module:
         """A fresh network that denoises x0 with shape (C, H, W): of points an MLP, else a U-Net.
 
@@ -122,6 +127,7 @@ class DenoisingSpec(MethodSpec):
             classes=classes,
             outputs=outputs,
             captions=captions,
+            tokens=self.told_by,
         )
 
     def samplers(self, clip: bool) -> Mapping[str, Sampler]:

@@ -7,6 +7,10 @@ embedding (:func:`naqsh.networks.conditional.embedding`). At chosen resolutions
 and in the middle a block is followed by self-attention over positions. The network's last
 convolution begins at zero, and so does its output.
 
+A class or a caption may be told by tokens instead: then nothing of it is added to the time, and
+every attention is a transformer block with cross-attention to them
+(:mod:`naqsh.networks.attention`).
+
 With base 128, multipliers 1, 2, 2, 2, two blocks a level, attention at 16x16 and three channels it
 is the paper's network for CIFAR-10 with 35,746,307 parameters.
 
@@ -28,6 +32,7 @@ from torch.nn.functional import silu
 
 from naqsh.core.spec import Shape
 from naqsh.networks import conditional
+from naqsh.networks.attention import CrossAttention
 from naqsh.networks.embeddings import Sinusoidal
 from naqsh.networks.unet_blocks import (
     Down,
@@ -54,6 +59,7 @@ class UNet(nn.Module):
         classes: labels that it may be conditioned on; 0 for none. Label `classes` means "none".
         outputs: channels that come out; by default those that go in.
         captions: numbers in the embeddings of captions that it may be conditioned on; 0 for none.
+        tokens: that it is told a class or a caption by; 0 adds it to the time.
 
     Raises:
         ValueError: sizes that do not fit, with what would.
@@ -71,6 +77,7 @@ class UNet(nn.Module):
         classes: int = 0,
         outputs: int | None = None,
         captions: int = 0,
+        tokens: int = 0,
     ) -> None:
         super().__init__()
         channels, height, side = shape
@@ -82,11 +89,17 @@ class UNet(nn.Module):
         )
         for layer in self.embed:
             initialise(layer)
-        self.label = conditional.embedding(classes, captions, length)
+        self.tokens, context = tokens, 2 * width
+        self.label = conditional.embedding(classes, captions, tokens * context or length)
+
+        def attend(width: int) -> SelfAttention | CrossAttention:
+            if self.label is not None and tokens:
+                return CrossAttention(width, context, heads)
+            return SelfAttention(width, heads)
 
         def stage(inputs: int, width: int, attends: bool) -> Stage:
             block = ResidualBlock(inputs, width, length, dropout)
-            return Stage(block, SelfAttention(width, heads) if attends else None)
+            return Stage(block, attend(width) if attends else None)
 
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         initialise(self.first)
@@ -134,9 +147,16 @@ class UNet(nn.Module):
 
         Returns:
             what the network was trained to tell, shape (N, outputs, H, W).
+
+        Raises:
+            ValueError: `labels` are None, and it is told by tokens.
         """
         embedding = self.embed(time)
-        if self.label is not None:
+        told: tuple[Tensor | None, ...] = ()
+        if self.label is not None and self.tokens:
+            # None is refused by what looks at it.
+            told = (None if labels is None else self.label(labels).unflatten(1, (self.tokens, -1)),)
+        elif self.label is not None:
             if labels is None:
                 labels = conditional.repeated(self.null, len(x), x.device)
             embedding = embedding + self.label(labels)
@@ -145,12 +165,15 @@ class UNet(nn.Module):
         h = self.first(x.contiguous(memory_format=torch.channels_last))
         left = [h]
         for part in self.down:
-            h = part(h) if isinstance(part, Down) else part(h, embedding)
+            h = part(h) if isinstance(part, Down) else part(h, embedding, *told)
             left.append(h)
         for part in self.middle:
-            h = part(h, embedding)
+            h = part(h, embedding, *told)
         for part in self.up:
-            h = part(h) if isinstance(part, Up) else part(torch.cat([h, left.pop()], 1), embedding)
+            if isinstance(part, Up):
+                h = part(h)
+            else:
+                h = part(torch.cat([h, left.pop()], 1), embedding, *told)
         out: Tensor = self.last(silu(self.norm(h)))
         return out
 

@@ -152,17 +152,22 @@ class Up(nn.Module):
 
 
 class Stage(nn.Module):
-    """A residual block, with self-attention behind it or without."""
+    """A residual block, with attention behind it or without.
 
-    def __init__(self, block: ResidualBlock, attention: SelfAttention | None) -> None:
+    Args:
+        block: of this stage.
+        attention: on positions, or on what :meth:`forward` is told, too.
+    """
+
+    def __init__(self, block: ResidualBlock, attention: nn.Module | None) -> None:
         super().__init__()
         self.block = block
         self.attention = attention
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """As :class:`ResidualBlock`."""
+    def forward(self, x: Tensor, embedding: Tensor, *told: Tensor | None) -> Tensor:
+        """As :class:`ResidualBlock`; `told` is passed on to the attention."""
         x = self.block(x, embedding)
-        return x if self.attention is None else self.attention(x)
+        return x if self.attention is None else self.attention(x, *told)
 
 
 def initialise(layer: nn.Module | None, zero: bool = False) -> None:

@@ -71,3 +71,77 @@ def autoencoder_cifar10() -> Recipe:
         epochs=100, batch=128, warmup=1000, clip_norm=1.0, ema=0.9995, validation=0.02
     )
     return Recipe("", Data("cifar10", flip=True), spec, training)
+
+
+LDM = Training(
+    epochs=20,
+    batch=64,
+    warmup=500,
+    schedule="cosine",
+    clip_norm=1.0,
+    ema=0.999,
+    validation=0.02,
+)
+"""As the small diffusion models of pixels are trained, for twice as many epochs."""
+
+
+@recipe
+def ldm_digits() -> Recipe:
+    """Latent diffusion of small digits, told labels, on a run of autoencoder-digits; no download.
+
+    `naqsh train ldm-digits --method.autoencoder.run runs/autoencoder-digits`
+    """
+    from naqsh.methods import latent_diffusion
+
+    spec = latent_diffusion.Spec(conditional=True, width=32, optimizer=Adam(2e-3))
+    training = Training(epochs=40, batch=32, warmup=100, schedule="cosine", clip_norm=1.0, ema=0.99)
+    return Recipe("", Data("digits"), spec, training)
+
+
+@recipe
+def ldm_mnist() -> Recipe:
+    """Latent diffusion on MNIST, 7x7x4, on a run of autoencoder-mnist (Rombach et al., 2022).
+
+    `naqsh train ldm-mnist --method.autoencoder.run runs/autoencoder-mnist`
+    """
+    from naqsh.methods import latent_diffusion
+
+    return Recipe("", Data("mnist"), latent_diffusion.Spec(), LDM)
+
+
+@recipe
+def ldm_shapes() -> Recipe:
+    """Latent diffusion of rendered shapes that follows captions, on a run of autoencoder-shapes.
+
+    `naqsh train ldm-shapes --method.autoencoder.run runs/autoencoder-shapes`; needs no download.
+    """
+    from naqsh.methods import latent_diffusion
+
+    spec = latent_diffusion.Spec(
+        conditional="captions", width=64, multipliers=(1, 2), attention=(8,), heads=4, tokens=8
+    )
+    data = Data("shapes", size=32, text="tfidf", text_size=256)
+    return Recipe("", data, spec, LDM)
+
+
+@recipe
+def ldm_cifar10() -> Recipe:
+    """Latent diffusion on CIFAR-10, 16x16x4, told labels, on autoencoder-cifar10; for a GPU.
+
+    A network of DDPM's width in latents that have a third of the pixels' numbers.
+    """
+    from naqsh.methods import latent_diffusion
+
+    spec = latent_diffusion.Spec(
+        conditional=True,
+        width=128,
+        multipliers=(1, 2, 2),
+        blocks=2,
+        attention=(16, 8),
+        heads=4,
+        dropout=0.1,
+        steps=25,
+        optimizer=Adam(2e-4),
+    )
+    training = Training(epochs=500, batch=128, warmup=5000, clip_norm=1.0, ema=0.9999)
+    return Recipe("", Data("cifar10", flip=True), spec, training)

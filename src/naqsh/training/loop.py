@@ -31,7 +31,7 @@ from naqsh.training.ema import Average
 from naqsh.training.journal import Journal
 from naqsh.training.log import Display, NotFinite, Pending, check_weights
 from naqsh.training.quality import Quality
-from naqsh.training.rows import Batches, various_captions
+from naqsh.training.rows import Batches, look_first, various_captions
 from naqsh.training.signals import Signals
 from naqsh.training.tracking import Sink
 from naqsh.training.updates import Updates
@@ -84,14 +84,16 @@ class Trainer:
         asked = data if shown is None else shown
         if isinstance(method, FollowsCaptions) and asked.captions is not None:
             method.keep_captions(various_captions(asked))
+        self.data, self.held_out = data, None
+        if training.validation:  # from every method: one without a loss is judged by its samples
+            self.data, self.held_out = data.hold_out(training.validation, training.seed)
+        if not folder.steps():  # what was found lies in the checkpoints
+            world.leading(lambda: look_first(self.method, self.data, world.device))
         world.broadcast(self.method)
         if world.size > 1:
             synchronise_batch_norm(self.method)
         self.average = Average(self.method, training.ema) if training.ema else None
         self.phases = self.method.phases()
-        self.data, self.held_out = data, None
-        if training.validation:  # from every method: one without a loss is judged by its samples
-            self.data, self.held_out = data.hold_out(training.validation, training.seed)
         self.shown = self.data if shown is None else shown
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)

@@ -12,14 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from naqsh.core.abilities import LooksFirst
 from naqsh.core.batch import Batch
+from naqsh.core.method import Method
 from naqsh.core.noise import Noise, derive
+from naqsh.core.thinning import evenly
 from naqsh.core.world import World
 from naqsh.data import DataSet, Loader, to_float
 from naqsh.data.crop import cut
 from naqsh.recipes.recipe import Recipe
 
 Indices = NDArray[np.int64]
+
+LOOKED_AT = 5000
+"""Training images, at most, of which a method takes statistics before its first step."""
 
 
 def seen(
@@ -70,6 +76,19 @@ def various_captions(data: DataSet) -> Tensor:
     assert data.captions is not None
     rows = np.arange(len(data))
     return torch.from_numpy(data.captions[rows, rows % data.captions.shape[1]])
+
+
+def look_first(method: Method, data: DataSet, device: torch.device) -> None:
+    """Show training images, in float32, to a method that looks at some before its first step.
+
+    They are up to :data:`LOOKED_AT`, taken evenly: the mean and deviation of a number that each
+    image has are then known to a hundredth of that deviation.
+    """
+    if not isinstance(method, LooksFirst):
+        return
+    rows = evenly(len(data), min(len(data), LOOKED_AT))
+    parts = np.array_split(rows, -(-len(rows) // 250))
+    method.eval().look_first(seen(data.images[part], method.value_range, device) for part in parts)
 
 
 class Others:
