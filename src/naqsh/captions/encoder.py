@@ -21,7 +21,11 @@ from naqsh.io import headers
 from naqsh.io.files import whole_file
 from naqsh.io.values import MISFIT, from_json
 
-MODULES = {"tfidf": "tfidf", "char-cnn-rnn": "char_cnn_rnn"}
+MODULES = {
+    "tfidf": "tfidf",
+    "char-cnn-rnn": "char_cnn_rnn",
+    "sentence-transformers": "pretrained",
+}
 """The module of each kind of encoder; each has ``fit`` and ``restore``."""
 
 LARGEST = 4096
@@ -67,6 +71,7 @@ def fit(
     size: int,
     texts: Sequence[Sequence[str]],
     images: Callable[[], NDArray[np.uint8]],
+    model: str = "",
 ) -> TextEncoder:
     """An encoder fitted on the captions of training images.
 
@@ -75,13 +80,16 @@ def fit(
         size: numbers in an embedding.
         texts: the captions of each image.
         images: gives the images themselves, uint8 (N, 3, 32, 32), to those that learn from them.
+        model: the folder of a model that was trained before, for the kind that takes one.
 
     Raises:
-        NaqshError: there is no such kind, or the captions are too few or too alike for `size`.
+        NaqshError: there is no such kind, the model cannot be had, or the captions are too few or
+            too alike for `size`.
     """
     if not 1 <= size <= LARGEST:
         raise NaqshError(f"data.text_size must be 1 to {LARGEST:,}, got {size}")
-    made: TextEncoder = _module(kind).fit(size, texts, images)
+    more = {"folder": model} if model else {}
+    made: TextEncoder = _module(kind).fit(size, texts, images, **more)
     return made
 
 

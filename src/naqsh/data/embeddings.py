@@ -1,6 +1,7 @@
 """Embeddings of a set's captions, by an encoder that knows its training captions alone."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from naqsh.captions import encoder as encoders
+from naqsh.captions import pretrained
 from naqsh.captions.encoder import TextEncoder
 from naqsh.core.errors import NaqshError
 from naqsh.data import cache, pixels
@@ -29,6 +31,7 @@ class Embedding:
     text: str
     text_size: int
     encoder: TextEncoder | None = None
+    model: str = ""
 
 
 def with_captions(how: Embedding | None, split: Split, read: Callable[[Split], DataSet]) -> DataSet:
@@ -56,16 +59,20 @@ def with_captions(how: Embedding | None, split: Split, read: Callable[[Split], D
     if how.encoder is not None:
         return found.encoded(how.encoder)
     whole = found if split == "train" else read("train")
-    return found.encoded(_fitted(how.text, how.text_size, whole))
+    return found.encoded(_fitted(how, whole))
 
 
-def _fitted(kind: str, size: int, whole: DataSet) -> TextEncoder:
+def _fitted(how: Embedding, whole: DataSet) -> TextEncoder:
     """An encoder fitted on a training split; once it is, the cache has it.
 
     Raises:
         NaqshError: the captions are of no use for it, or the cache cannot be written.
     """
-    key = cache.key(kind, size, whole.fingerprint, _KEPT)
+    model: tuple[str, ...] = ()
+    if how.model:  # what a folder holds may change, and the same may lie in another
+        place = places.expanded(how.model).absolute()
+        model = (str(place), pretrained.digest(place)) if place.is_dir() else ()
+    key = cache.key(how.text, how.text_size, whole.fingerprint, *model, _KEPT)
     file = places.cache() / "encoders" / f"{key}.safetensors"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +80,8 @@ def _fitted(kind: str, size: int, whole: DataSet) -> TextEncoder:
             if file.exists():
                 with contextlib.suppress(NaqshError):  # damaged: it is made again
                     return encoders.read(file)
-            made = encoders.fit(kind, size, whole.texts, lambda: _small(whole.images))
+            small = functools.partial(_small, whole.images)
+            made = encoders.fit(how.text, how.text_size, whole.texts, small, how.model)
             encoders.write(file, made)
             return made
     except OSError as error:

@@ -53,6 +53,7 @@ def load(
     crop: bool = False,
     text: str = "none",
     text_size: int = 64,
+    text_model: str = "",
     encoder: TextEncoder | None = None,
 ) -> DataSet:
     """Load a data set.
@@ -93,6 +94,7 @@ def load(
             see :mod:`naqsh.captions.encoder`; ``"none"`` makes none, ``"published"`` takes those
             that come with the set.
         text_size: numbers in an embedding.
+        text_model: the folder of the model of ``"sentence-transformers"``.
         encoder: one that was fitted before; by default it is fitted on the training captions.
 
     Raises:
@@ -111,7 +113,9 @@ def load(
     if paired not in PAIRED:
         raise one_of("data.paired", paired, PAIRED)
     pairs, made = (None if how == "none" else how for how in (paired, second))
-    embedding = None if text == "none" else embeddings.Embedding(text, text_size, encoder)
+    embedding = None
+    if text != "none":
+        embedding = embeddings.Embedding(text, text_size, encoder, text_model)
 
     def of_catalogue(part: Split) -> DataSet:
         wanted = Wanted(CATALOG[source], part, size, channels, home, download, text)

@@ -27,7 +27,8 @@ SIDES = 1 << 14
 
 _LATER: dict[str, dict[str, str | float | bool | None]] = {
     "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0, "measure_every": 0.0},
-    "data": {"crop": False, "paired": "none", "second": "none", "text": "none", "text_size": 64},
+    "data": {"crop": False, "paired": "none", "second": "none", "text": "none", "text_size": 64}
+    | {"text_model": ""},
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
@@ -56,8 +57,9 @@ class Data:
             the right half of each.
         second: make a second domain: half of the images inverted or coloured, or paired with edges.
         text: what makes embeddings of captions; none leaves captions alone, published takes those
-            that come with a set.
+            that come with a set, sentence-transformers encodes them by the model in text_model.
         text_size: numbers in the embedding of a caption.
+        text_model: folder of a model of sentence-transformers; nothing is downloaded.
     """
 
     name: str
@@ -74,8 +76,9 @@ class Data:
     crop: bool = False
     paired: Literal["none", "names", "side-by-side"] = "none"
     second: Literal["none", "inverted", "coloured", "edges"] = "none"
-    text: Literal["none", "tfidf", "char-cnn-rnn", "published"] = "none"
+    text: Literal["none", "tfidf", "char-cnn-rnn", "published", "sentence-transformers"] = "none"
     text_size: int = 64
+    text_model: str = ""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 4:
@@ -88,6 +91,10 @@ class Data:
             raise ValueError(f"holdout must be at least 0 and below 1, got {self.holdout}")
         if not 1 <= self.text_size <= 4096:
             raise ValueError(f"text_size must be 1 to 4096, got {self.text_size}")
+        if bool(self.text_model) != (self.text == "sentence-transformers"):
+            raise ValueError(
+                "text sentence-transformers and text_model, the folder of its model, go together"
+            )
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"range must be black, then white, got {self.range}")
 

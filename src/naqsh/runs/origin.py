@@ -87,6 +87,7 @@ def load(
         crop=recipe.data.crop and split == "train",
         text=recipe.data.text,
         text_size=recipe.data.text_size,
+        text_model=recipe.data.text_model,
         encoder=encoder,
     )
     if found.extent:
