@@ -15,6 +15,7 @@ from naqsh.core.errors import NaqshError
 from naqsh.data import load, published
 from naqsh.data.decoding import Header
 from naqsh.data.sets.cub import square
+from naqsh.recipes import by_name
 
 BIRDS = ["001.Grey_Gull/Gull_1", "001.Grey_Gull/Gull_2", "007.Wren/Wren_1", "007.Wren/Wren_2"]
 BOX = (20, 10, 20, 12)
@@ -57,6 +58,23 @@ def test_birds_are_cut_out_with_their_captions(home):
     assert test.labels.tolist() == [0, 1]
     assert test.texts == ()
     assert any("each species is in both" in note for note in test.notes)
+
+
+def test_training_birds_are_cut_out_of_larger_ones(home):
+    """As the released code has it: of 76 pixels where the set has 64, the birds of the same box."""
+    data = load("cub", home=home, size=64, crop=True)
+    assert data.shape == (3, 64, 64)
+    assert data.wide.shape == (3, 76, 76)
+    apart = load("cub", home=home, size=76)
+    assert np.array_equal(data.wide.images, apart.images)
+    assert [load("cub", home=home, size=side, crop=True).wide.shape[1] for side in (32, 16)] == [
+        38,
+        19,
+    ]
+    for name in ("stackgan-cub-1", "stackgan-cub-2", "stackgan-cub-small-1"):
+        recipe = by_name(name)
+        assert recipe.data.crop
+        assert recipe.data.flip
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ class Entry:
         second: training and test images of the second.
         extent: of points, see :class:`naqsh.data.DataSet`; 0 for images.
         captions: sentences of each image; 0 where there are none.
+        cut: with `data.crop`, the side of the images that training images are cut out of, and
+            theirs, as the literature on the set has it; None is as for any set.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Entry:
     second: tuple[int, int] = (0, 0)
     extent: float = 0.0
     captions: int = 0
+    cut: tuple[int, int] | None = None
 
 
 def _idx_files(
@@ -299,6 +302,7 @@ _ENTRIES = (
         "downloaded: put the folder `CUB_200_2011` and, beside it, the captions' folder `text` "
         "into NAQSH_DATA_HOME",
         captions=10,
+        cut=(76, 64),
     ),
     _two_domains(
         "horse2zebra",

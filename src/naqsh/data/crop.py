@@ -1,8 +1,9 @@
 """Training images cut at a random place out of larger ones, as CycleGAN and pix2pix do it.
 
-An image of 128 px is cut out of the same image of 143: 286 to 256. The larger ones are made once,
-from the files as they are, so that nothing is enlarged that has more pixels; a batch is then cut
-where it lies. Validation and test images are never cut: they are whole, at the size.
+An image of 128 px is cut out of the same image of 143: 286 to 256. Birds of 64 px are cut out of
+76, as StackGAN's released code has them. The larger ones are made once, from the files as they are,
+so that nothing is enlarged that has more pixels; a batch is then cut where it lies. Validation and
+test images are never cut: they are whole, at the size, and show a little more around the middle.
 
 References:
     Image-to-Image Translation with Conditional Adversarial Networks (Isola et al., 2017), CVPR,

@@ -12,6 +12,10 @@ _FILTERS = {
 }
 
 
+JITTER = (286, 256)
+"""Sides of images that training images are cut out of, and of these, unless a set has others."""
+
+
 def fit(picture: Image.Image, size: int, smooth: str = "lanczos") -> Image.Image:
     """Crop the largest centred square of an image and bring it to size x size.
 
@@ -82,9 +86,15 @@ def converted(
     return images if size is None else resize(images, size, smooth)
 
 
-def larger(size: int) -> int:
-    """The side of the images that those of `size` pixels are cut out of; at least one more."""
-    return max(size + 1, (size * 286 + 128) // 256)
+def larger(size: int, sides: tuple[int, int] = JITTER) -> int:
+    """The side of the images that those of `size` pixels are cut out of; at least one more.
+
+    Args:
+        size: in pixels.
+        sides: of such an image, and of what is cut out of it.
+    """
+    whole, kept = sides
+    return max(size + 1, (size * whole + kept // 2) // kept)
 
 
 def to_picture(array: NDArray[np.uint8]) -> Image.Image:

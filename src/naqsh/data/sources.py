@@ -24,7 +24,7 @@ from naqsh.data.dataset import DataSet, Split
 from naqsh.data.derived import with_second
 from naqsh.data.finding import Wanted
 from naqsh.data.holdout import held_out, no_test_split
-from naqsh.data.pixels import larger
+from naqsh.data.pixels import JITTER, larger
 from naqsh.io import places
 
 PAIRED = ("none", "names", "side-by-side")
@@ -119,7 +119,8 @@ def load(
 
     def of_catalogue(part: Split) -> DataSet:
         wanted = Wanted(CATALOG[source], part, size, channels, home, download, text)
-        found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)))
+        cut = wanted.entry.cut or JITTER
+        found = _at(size, crop, lambda side: named.read(replace(wanted, size=side)), cut)
         return found if made is None else with_second(found, made)
 
     if source in CATALOG:
@@ -167,7 +168,12 @@ def _has_test(folder: Path) -> bool:
     return listing.has_test(folder) if two is None else two.test is not None
 
 
-def _at(size: int | None, crop: bool, read: Callable[[int | None], DataSet]) -> DataSet:
+def _at(
+    size: int | None,
+    crop: bool,
+    read: Callable[[int | None], DataSet],
+    cut: tuple[int, int] = JITTER,
+) -> DataSet:
     """A set at a size and, where images are to be cut out, at the larger one too."""
     found = read(size)
     if not crop:
@@ -178,7 +184,7 @@ def _at(size: int | None, crop: bool, read: Callable[[int | None], DataSet]) -> 
             f"data.crop needs square images, and those of {found.name} are {width}x{height}; give "
             f"data.size, for example {min(height, width)}"
         )
-    return replace(found, wide=read(larger(height)))
+    return replace(found, wide=read(larger(height, cut)))
 
 
 def _of_folder(

@@ -51,7 +51,7 @@ def stackgan_cub_1() -> Recipe:
 
     return Recipe(
         "",
-        Data("cub", size=64, flip=True, text="char-cnn-rnn", text_size=1024),
+        Data("cub", size=64, flip=True, crop=True, text="char-cnn-rnn", text_size=1024),
         stackgan.Spec(),
         Training(epochs=600, schedule="halved", halve_every=50),
     )
@@ -67,7 +67,7 @@ def stackgan_cub_2() -> Recipe:
 
     return Recipe(
         "",
-        Data("cub", size=256, flip=True, text="char-cnn-rnn", text_size=1024),
+        Data("cub", size=256, flip=True, crop=True, text="char-cnn-rnn", text_size=1024),
         stackgan2.Spec(),
         Training(epochs=600, schedule="halved", halve_every=100),
     )
@@ -80,7 +80,7 @@ def stackgan_cub_small_1() -> Recipe:
 
     return Recipe(
         "",
-        Data("cub", size=32, flip=True, text="tfidf", text_size=256),
+        Data("cub", size=32, flip=True, crop=True, text="tfidf", text_size=256),
         stackgan.Spec(width=32, critic_width=32),
         Training(epochs=400, schedule="halved", halve_every=100),
     )
@@ -93,7 +93,7 @@ def stackgan_cub_small_2() -> Recipe:
 
     return Recipe(
         "",
-        Data("cub", size=64, flip=True, text="tfidf", text_size=256),
+        Data("cub", size=64, flip=True, crop=True, text="tfidf", text_size=256),
         stackgan2.Spec(width=32, critic_width=16, blocks=2),
         Training(epochs=200, schedule="halved", halve_every=50),
     )

@@ -27,8 +27,14 @@ SIDES = 1 << 14
 
 _LATER: dict[str, dict[str, str | float | bool | None]] = {
     "training": {"init_from": None, "init_sha256": None, "halve_every": 50.0, "measure_every": 0.0},
-    "data": {"crop": False, "paired": "none", "second": "none", "text": "none", "text_size": 64}
-    | {"text_model": ""},
+    "data": {
+        "crop": False,
+        "paired": "none",
+        "second": "none",
+        "text": "none",
+        "text_size": 64,
+        "text_model": "",
+    },
 }
 """What recipes got later, unset: fingerprints of before there were these stand."""
 
@@ -45,7 +51,8 @@ class Data:
         size: resize to `size` x `size` pixels; None keeps the set's own size.
         channels: 1 (grey) or 3 (colour); None keeps the set's own.
         flip: mirror half of the training images left to right.
-        crop: cut training images at a random place out of ones that are larger by 286/256.
+        crop: cut training images at a random place out of ones that are larger by 286/256, birds
+            by 76/64.
         holdout: share of the images held out as test split, where the set has none of its own.
         holdout_seed: which images are held out; the training's seed has no part in it.
         key: of an .npz file, the array of images, where names and shapes do not tell.
