@@ -605,7 +605,7 @@ def look(world: World, mutant: "Mutant", everything: bool) -> Iterator[Callable[
         yield lambda: score(copy)
 
 
-UNREAD = "png|networks|evaluation|samplers|bound|influences|detection|translation"
+UNREAD = "png|networks|evaluation|samplers|bound|field|influences|detection|translation"
 """Files that a resumed training does not read."""
 
 

@@ -16,6 +16,7 @@ from naqsh.diffusion.mixture import Mixture
 from naqsh.diffusion.schedule import Geometric
 from naqsh.io.field import SIDE, TITLE, Panel, sheet
 from naqsh.methods.ncsn import Spec
+from naqsh.runs import kept, records
 from naqsh.studies import field
 
 SHORT = {"training.steps": 3, "training.batch": 32, "method.steps": 3, "method.inner": 2}
@@ -76,6 +77,19 @@ def test_the_command_draws_into_the_runs_folder(
     assert main(["field", path, "--n", "50", "--device", "cpu"]) == 0
     assert "relative squared error" in capsys.readouterr().out
     assert (run.folder.path / "field.png").exists()
+    (result,) = kept.fields(run.folder).find(n=50)
+    found = records.read(records.Field, result.found)
+    assert found.kernels is None
+    assert (result.of["step"], result.of["reference"]) == (3, "ring train")
+    for level in found.levels:
+        with Image.open(run.folder.path / level.picture) as drawing:
+            assert drawing.size == (3 * (SIDE + 8), SIDE + 8)
+    # Another number of points is another result; the same again takes its place.
+    kept_before = len(kept.fields(run.folder).read())
+    assert main(["field", path, "--n", "60", "--device", "cpu"]) == 0
+    assert main(["field", path, "--n", "60", "--device", "cpu"]) == 0
+    assert len(kept.fields(run.folder).read()) == kept_before + 1
+    capsys.readouterr()
     assert main(["field", path, "--n", "1000000", "--device", "cpu"]) == 2
     assert "there are" in capsys.readouterr().err
 
@@ -122,6 +136,7 @@ def test_the_exact_score_of_points_has_no_error_whatever_the_seed(
     monkeypatch.setattr(moons.method.denoiser, "forward", exact.__call__)
     found = field.study(moons, tmp_path / "field.png", 50, Machine(seed=7))
     assert found["exact"] == "200 training points"
+    assert kept.fields(moons.folder).read()[-1].found["kernels"] == 200
     assert max(level["error"] for level in found["levels"]) < 1e-6
     with pytest.raises(NaqshError, match="n 201: there are 200 training points"):
         field.study(moons, tmp_path / "field.png", 201)

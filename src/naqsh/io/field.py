@@ -28,7 +28,7 @@ class Panel:
     """One field.
 
     Attributes:
-        title: the line above.
+        title: the line above; none where it is empty.
         density: in [0, 1] with shape (S, S), the first row above.
         places: where arrows begin, coordinates with shape (M, 2).
         arrows: what they add to it, same shape.
@@ -80,8 +80,9 @@ def _drawn(panel: Panel, extent: float) -> Pixels:
         draw.line(pixels(np.stack([place, tip])), fill=ARROW, width=_FINER)
         draw.line(pixels(np.stack(head)), fill=ARROW, width=_FINER)
     draw.rectangle((0, 0, side - 1, side - 1), outline=DENSE, width=_FINER)
-    framed = Image.new("RGB", (SIDE + 8, SIDE + TITLE + 4), "white")
-    framed.paste(plot.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (4, TITLE))
+    above = TITLE if panel.title else 4
+    framed = Image.new("RGB", (SIDE + 8, SIDE + above + 4), "white")
+    framed.paste(plot.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (4, above))
     font = lettering.font(panel.title, 12)
     ImageDraw.Draw(framed).text((6, TITLE - 4), panel.title, fill="black", font=font, anchor="ls")
     return np.asarray(framed)

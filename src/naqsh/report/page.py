@@ -10,7 +10,16 @@ from naqsh.report.draw import plots
 from naqsh.report.maker import Maker, listings, present
 from naqsh.report.read.facts import Facts, studies
 from naqsh.report.results import results
-from naqsh.report.sections import bound, guidance, losses, remarks, samplers, tables, translation
+from naqsh.report.sections import (
+    bound,
+    field,
+    guidance,
+    losses,
+    remarks,
+    samplers,
+    tables,
+    translation,
+)
 from naqsh.report.sections import detection as anomalies
 from naqsh.report.words import Words
 from naqsh.runs.records import Note
@@ -200,6 +209,7 @@ STUDIES: dict[str, Make] = {
     "samplers": samplers.blocks,
     "guidance": guidance.blocks,
     "bound": bound.blocks,
+    "field": field.blocks,
     "detection": anomalies.blocks,
 }
 MADE_OF: dict[str, Make] = {

@@ -35,6 +35,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
         "guided": [guided.as_plain() for guided in run.guided],
         "translated": [translated.as_plain() for translated in run.translated],
         "bound": [bound.as_plain() for bound in run.bound],
+        "fielded": [fielded.as_plain() for fielded in run.fielded],
         "recipe": run.recipe,
         "about": run.about,
         "networks": run.networks,

@@ -127,7 +127,7 @@ def _files(run: RunFolder) -> list[Path]:
     """
     place = run.checkpoint(_newest(run))
     logs = (run.about, run.networks, run.metrics, run.diagnosis, run.stages)
-    results = (run.evaluation, run.samplers, run.guidance, run.bound, run.translation)
+    results = (run.evaluation, run.samplers, run.guidance, run.bound, run.field, run.translation)
     others = (
         run.path / "detection.json",
         run.best,
@@ -137,7 +137,7 @@ def _files(run: RunFolder) -> list[Path]:
     )
     single = [*logs, *results, *others]
     found = [file for file in single if file.is_file()]
-    found += sorted(run.path.glob("nearest*.png"))
+    found += sorted([*run.path.glob("nearest*.png"), *run.path.glob("field-*.png")])
     for folder in (run.grids, run.detections, run.path / "detection", run.path / influences.FOLDER):
         found += sorted(file for file in folder.rglob("*") if file.is_file())
     kept = [file for file in found if not _is_hidden(file.relative_to(run.path))]

@@ -12,6 +12,7 @@
 ``samplers.json``          what `naqsh samplers` measured, once it has; images beside it
 ``guidance.json``          what `naqsh samplers --guidance` measured, once it has
 ``bound.json``             what `naqsh bound` measured, once it has
+``field.json``             what `naqsh field` measured, once it has; its drawings beside it
 ``translation.json``       what `naqsh evaluate` measured of a method that translates
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
@@ -70,6 +71,7 @@ class RunFolder:
         self.samplers = self.path / "samplers.json"
         self.guidance = self.path / "guidance.json"
         self.bound = self.path / "bound.json"
+        self.field = self.path / "field.json"
         self.translation = self.path / "translation.json"
         self.detections = self.path / "detections"
         self.grids = self.path / "grids"

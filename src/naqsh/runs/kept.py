@@ -5,6 +5,7 @@
 ``samplers.json``      a result a sampler and number of steps, and the look for copies
 ``guidance.json``      a result a scale of guidance
 ``bound.json``         a result a study of the bound
+``field.json``         a result a drawing of the score of points
 ``translation.json``   a result a direction of translation
 =====================  ============================================================================
 
@@ -49,6 +50,11 @@ def guidance(folder: RunFolder) -> Store:
 def bounds(folder: RunFolder) -> Store:
     """A run's variational bounds."""
     return Store(folder.bound, _bound)
+
+
+def fields(folder: RunFolder) -> Store:
+    """How far a run's scores of points are from the exact ones."""
+    return Store(folder.field, _never)
 
 
 def translations(folder: RunFolder) -> Store:

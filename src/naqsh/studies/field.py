@@ -9,10 +9,13 @@ that begin at the same places with the same noise under both. Beside the drawing
 
 over noisy training points. Of a ring or grid the exact score is that of the Gaussians from which it
 was drawn; of other sets it is that of the training points themselves, under noise.
+
+The run keeps what was found in ``field.json``, and a drawing of each level, for its report.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ from naqsh.diffusion.schedule import Schedule
 from naqsh.io import field, outputs
 from naqsh.io.files import make_folder, write_bytes
 from naqsh.io.png import to_png
+from naqsh.runs import kept, records
+from naqsh.runs.results import Result
 from naqsh.runs.trained import Trained
 from naqsh.studies.beforehand import require_counts
 
@@ -60,7 +65,7 @@ def study(
     data: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Draw a run's score at three levels of noise.
+    """Draw a run's score at three levels of noise; ``field.json`` in its folder grows.
 
     Args:
         run: of a diffusion model or score network of points.
@@ -113,7 +118,30 @@ def study(
     )
     make_folder(path.absolute().parent)
     write_bytes(path, to_png(drawing, caption))
+    of = records.FieldOf(
+        n, run.step, machine.seed, f"{real.name} train", real.fingerprint, run.weights
+    )
+    _keep(run, of, levels, rows, None if real.mixture else len(real))
     return {"n": n, "exact": told, "levels": levels, "picture": str(path), "note": note}
+
+
+def _keep(
+    run: Trained,
+    about: records.FieldOf,
+    levels: Sequence[dict[str, float]],
+    rows: Sequence[Sequence[field.Panel]],
+    kernels: int | None,
+) -> None:
+    """Write what was found into the run's folder, and a drawing of each level without words."""
+    of = records.plain(about)
+    kept_levels, digest = list[records.Level](), Result(of, {}).digest
+    for number, (level, row) in enumerate(zip(levels, rows, strict=True), 1):
+        name = f"field-{digest}-{number}.png"
+        drawing = field.sheet([[replace(panel, title="") for panel in row]], 1.0)
+        write_bytes(run.folder.path / name, to_png(drawing))
+        kept_levels.append(records.Level(**level, picture=name))
+    found = records.Field(tuple(kept_levels), kernels)
+    kept.fields(run.folder).keep([Result(of, records.plain(found))])
 
 
 def exact_of(real: DataSet, schedule: Schedule) -> tuple[Mixture, str]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.evaluation import Following, Likelihood, Measured
+from naqsh.report.read.field import Fielded
 from naqsh.report.read.guidance import Guided
 from naqsh.report.read.samplers import Sampled
 from naqsh.report.read.translation import Translated
@@ -73,6 +74,7 @@ class Facts:
     sampled: list[Sampled] = field(default_factory=list)
     guided: list[Guided] = field(default_factory=list)
     bound: list[Bounded] = field(default_factory=list)
+    fielded: list[Fielded] = field(default_factory=list)
     translated: list[Translated] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     influences: dict[str, Influenced] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from naqsh.report.read.bound import parse as parse_bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.detection import parse as parse_detected
 from naqsh.report.read.facts import Facts, Problem, apart, section
+from naqsh.report.read.field import parse as parse_fielded
 from naqsh.report.read.guidance import parse as parse_guided
 from naqsh.report.read.samplers import parse as parse_sampled
 from naqsh.report.read.translation import parse as parse_translated
@@ -84,6 +85,7 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])
     facts.guided = _stored(facts, kept.guidance(folder), parse_guided, [])
     facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
+    facts.fielded = _stored(facts, kept.fields(folder), parse_fielded, [])
     facts.translated = _stored(facts, kept.translations(folder), parse_translated, [])
     return facts
 

@@ -12,6 +12,7 @@ and what does not fit is one line that names it. Nothing here needs PyTorch.
 ``comparison``   ``comparison.json``
 ``translation``  ``translation.json``
 ``failures``     ``failures.json``
+``field``        ``field.json``
 ===============  ==================================================================
 """
 
@@ -41,6 +42,7 @@ from naqsh.runs.records.failures import (
     Tried,
     Vanishing,
 )
+from naqsh.runs.records.field import Field, FieldOf, Level
 from naqsh.runs.records.measured import (
     Better,
     Bound,
@@ -108,6 +110,8 @@ __all__ = [
     "Exact",
     "ExactPoint",
     "Failures",
+    "Field",
+    "FieldOf",
     "Floor",
     "Followed",
     "Found",
@@ -116,6 +120,7 @@ __all__ = [
     "Kind",
     "Layer",
     "Less",
+    "Level",
     "Mean",
     "Measure",
     "Nearest",
