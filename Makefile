@@ -28,6 +28,7 @@ lint: .venv/test
 docs: .venv/demo
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -W -q docs docs/_build
+	$(BIN)/python -m sphinx -W -q docs/fa docs/_build/fa
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -129,11 +129,11 @@ def test_figures_and_tables_are_numbered_and_referred_to():
 
 
 def test_answers_links_code_and_lists():
-    made = blocks("1. What?\n\n::: answer\nThat: `a < b`.\n\n[[half]]\n:::\n\n[on](lesson:ddim)")
+    made = blocks("1. What?\n\n::: answer\nThat: `a < b`.\n\n[[half]]\n:::\n\n[on](lesson:forward-diffusion), [off](lesson:none)")
     assert re.search(r"<details><summary>Answer</summary>\s*<p>That", made)
     assert '<code dir="ltr">a &lt; b</code>' in made
     assert '<details class="check">' in made
-    assert '<a href="ddim.html">on</a>' in made
+    assert '<a href="forward-diffusion.html">on</a>, <a>off</a>' in made
     assert "<script>" not in blocks("a <script>alert(1)</script>")
 
 

@@ -29,6 +29,7 @@ from mdit_py_plugins.container import container_plugin
 from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from naqsh.lessons.course import names
 from naqsh.lessons.lesson import Lesson
 from naqsh.lessons.mathml import mathml
 from naqsh.report.document import Block, Figure, Prose, Row, Table
@@ -364,7 +365,10 @@ def _parser(reader: _Reader) -> MarkdownIt:
         token = tokens[place]
         target = str(token.attrGet("href"))
         if target.startswith("lesson:"):
-            token.attrSet("href", f"{target.removeprefix('lesson:')}.html")
+            other = target.removeprefix("lesson:")
+            token.attrs.pop("href")
+            if other in names():  # a lesson that is not yet written is named, not linked to
+                token.attrSet("href", f"{other}.html")
         label = ""
         if target.startswith("#") and tokens[place + 1].type == "link_close":
             labels = env["labels"]

@@ -68,7 +68,7 @@ class Spec(MethodSpec):
         spectral_norm: divide each of the critic's weights by its largest singular value.
         generator: the generator's optimiser.
         critic: the critic's optimiser.
-        r1: gamma of the penalty gamma/2 E |grad D|^2 on real images; 0 leaves it out.
+        r1: gamma of the penalty ``gamma/2 E |grad D|^2`` on real images; 0 leaves it out.
         r2: gamma of the same on generated images; R3GAN has both, and objective relativistic.
         augment: random changes of all images that the critic sees: colour, translation, cutout,
             with commas between (DiffAugment, Zhao et al., 2020); empty for none.

@@ -36,6 +36,12 @@ def fragment(blocks: Sequence[Block], words: Words) -> str:
     return template.render(blocks=blocks, words=words, light=palette.LIGHT, prose=_prose(blocks))
 
 
+def style(words: Words) -> str:
+    """The style of :func:`fragment` alone, for a page that shows blocks without any."""
+    template = _templates(words.language).get_template("fragment.css.j2")
+    return template.render(words=words, light=palette.LIGHT, prose=True)
+
+
 def _prose(blocks: Sequence[Block]) -> bool:
     """Whether there is running text, which has a style of its own."""
     return any(block.kind == "prose" for block in blocks)

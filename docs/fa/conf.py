@@ -1,0 +1,12 @@
+"""The handbook's build in Persian: that of the English one, but for what is said here."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from conf import *
+
+language = "fa"
+exclude_patterns = ["_build"]
+html_title = "نقش"
