@@ -1,7 +1,7 @@
 """What the handbook needs of Sphinx: formulas without scripts, the lessons as pages, two languages.
 
-The lessons are computed when the handbook is built, by what `naqsh lesson` calls; NAQSH_DOCS_LESSONS
-names those to take, with commas between, where it is not all of them.
+The lessons are computed when the handbook is built, by what `naqsh lesson` calls. Where it is not
+all of them, NAQSH_DOCS_LESSONS names those to take, with commas between.
 """
 
 import os
@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.writers.html5 import HTML5Translator
+
 from naqsh import lessons
 from naqsh.lessons.mathml import mathml
 from naqsh.lessons.text import read
 from naqsh.report import html
 from naqsh.report.words import Words
-from sphinx.application import Sphinx
-from sphinx.config import Config
-from sphinx.writers.html5 import HTML5Translator
 
 FONT = "fontpkg_noto_sans_arabic"
 """The package that ships the font of Persian pages; without it they have the system's."""
@@ -27,6 +28,7 @@ FENCE = "`" * 12
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    """Tell Sphinx of all this."""
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
     app.connect("config-inited", make_lessons)
     app.connect("html-page-context", add_other_language)
@@ -36,11 +38,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def inline_formula(translator: HTML5Translator, node: nodes.math) -> None:
+    """A formula within a line."""
     translator.body.append(mathml(node.astext(), _words(translator)))
     raise nodes.SkipNode
 
 
 def block_formula(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Formulas on lines of their own."""
     for latex in node.astext().strip().split("\n\n"):  # as Sphinx has it, one formula each
         if r"\\" in latex and r"\begin" not in latex:
             latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
@@ -85,6 +89,7 @@ def lesson_page(name: str, words: Words) -> str:
 
 
 def copy_font(folder: Path) -> None:
+    """Lay the font of Persian pages into a folder, if its package is there."""
     try:
         files = resources.files(FONT) / "files"
     except ModuleNotFoundError:

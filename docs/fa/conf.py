@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conf import *
+from conf import *  # noqa: F403
 
 language = "fa"
 exclude_patterns = ["_build"]
