@@ -129,7 +129,8 @@ def test_figures_and_tables_are_numbered_and_referred_to():
 
 
 def test_answers_links_code_and_lists():
-    made = blocks("1. What?\n\n::: answer\nThat: `a < b`.\n\n[[half]]\n:::\n\n[on](lesson:forward-diffusion), [off](lesson:none)")
+    links = "[on](lesson:forward-diffusion), [off](lesson:none)"
+    made = blocks(f"1. What?\n\n::: answer\nThat: `a < b`.\n\n[[half]]\n:::\n\n{links}")
     assert re.search(r"<details><summary>Answer</summary>\s*<p>That", made)
     assert '<code dir="ltr">a &lt; b</code>' in made
     assert '<details class="check">' in made
