@@ -168,6 +168,7 @@ class _Reader:
         pieces[1::2] = [self.latex(piece) for piece in pieces[1::2]]
         pieces[::2] = [PLACE.sub(outside, piece) for piece in pieces[::2]]
         text = re.sub(r"\[\]\(#([a-z0-9-]+)\)", label, "".join(pieces))
+        text = re.sub(r"\[([^\[\]]+)\]\(lesson:[a-z-]+\)", r"\1", text)
         answer = f"<details><summary>{self.words.plain('lesson.answer')}</summary>\n"
         text = re.sub(r"^::: *answer *$", answer, text, flags=re.MULTILINE)
         text = re.sub(r"^::: *$", "\n</details>", text, flags=re.MULTILINE)
