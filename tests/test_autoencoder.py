@@ -11,7 +11,8 @@ from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.methods import autoencoder
-from naqsh.metrics.extractors import shipped_weights
+from naqsh.metrics.extractors import weights_of
+from naqsh.networks.inception import Inception
 from naqsh.networks.perceptual import Perceptual
 from naqsh.training.rows import fixed
 from small import tiny_data
@@ -86,8 +87,8 @@ def test_the_discriminator_counts_from_its_step_on():
 
 
 def test_features_are_those_of_the_package_and_lie_with_the_weights(method):
-    method.take_features(shipped_weights("mnist"))
-    weights = shipped_weights("mnist")
+    method.take_features(weights_of("mnist"))
+    weights = weights_of("mnist")
     kept = {n: v for n, v in method.state_dict().items() if n.startswith("eye.module.trunk")}
     assert kept
     for name, value in kept.items():
@@ -96,7 +97,7 @@ def test_features_are_those_of_the_package_and_lie_with_the_weights(method):
 
 def test_the_perceptual_distance():
     eye = Perceptual("shapes").eval()
-    eye.load_state_dict({n: shipped_weights("shapes")[n] for n in eye.state_dict()})
+    eye.load_state_dict({n: weights_of("shapes")[n] for n in eye.state_dict()})
     a, b = torch.rand(3, 3, 32, 32) * 2 - 1, torch.rand(3, 3, 32, 32) * 2 - 1
     x, y, total = a, b, 0.0
     for layer in eye.trunk:
@@ -111,6 +112,20 @@ def test_the_perceptual_distance():
     assert torch.equal(eye(grey, b), eye(grey.expand(-1, 3, -1, -1), b))
 
 
+def test_inceptions_stem_is_that_of_the_whole_network():
+    torch.manual_seed(0)
+    whole = Inception().eval()
+    eye = Perceptual("inception").eval()
+    eye.take(whole.state_dict())
+    a, b = torch.rand(2, 3, 19, 19) * 2 - 1, torch.rand(2, 3, 19, 19) * 2 - 1
+    x = whole.Conv2d_2b_3x3(whole.Conv2d_2a_3x3(whole.Conv2d_1a_3x3(a)))
+    x = torch.nn.functional.max_pool2d(x, kernel_size=3, stride=2)
+    torch.testing.assert_close(eye.trunk(a), whole.Conv2d_4a_3x3(whole.Conv2d_3b_1x1(x)))
+    assert (eye(a, b) > 0).all()
+    grey = a.mean(1, keepdim=True)
+    assert torch.equal(eye(grey, b), eye(grey.expand(-1, 3, -1, -1), b))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -118,11 +133,13 @@ def test_the_perceptual_distance():
         ({"multipliers": ()}, "at least one multiplier"),
         ({"kl": -1.0}, "at least 0"),
         ({"width": 0}, "at least 1"),
+        ({"multipliers": (1,), "perceptual": "inception", "shape": (3, 18, 18)}, "at least 19x19"),
     ],
 )
 def test_what_does_not_fit_is_said(changes, said):
+    given = {name: value for name, value in changes.items() if name != "shape"}
     with pytest.raises(ValueError, match=said):
-        replace(SPEC, **changes).build(Layout((1, 28, 28)))
+        replace(SPEC, **given).build(Layout(changes.get("shape", (1, 28, 28))))
 
 
 @pytest.mark.usefixtures("small_grids")
@@ -131,7 +148,7 @@ def test_reconstructions_are_measured_and_said_to_be_some(alone):
     run = naqsh.train("autoencoder-digits", out="ae", overrides=numbers, device="cpu", quiet=True)
     assert torch.equal(
         run.method.state_dict()["eye.module.trunk.0.0.weight"],
-        shipped_weights("digits")["trunk.0.0.weight"],
+        weights_of("digits")["trunk.0.0.weight"],
     )
     with pytest.raises(NaqshError, match="makes no images"):
         run.sample(1)

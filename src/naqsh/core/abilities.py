@@ -140,7 +140,7 @@ class FollowsCaptions(Protocol):
 
 @runtime_checkable
 class ComparesFeatures(Protocol):
-    """A method that compares images by the features of a network that comes with the package."""
+    """A method that compares images by the features of a network that images are measured by."""
 
     @property
     def features_wanted(self) -> str:

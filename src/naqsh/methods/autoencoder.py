@@ -19,6 +19,10 @@ from N(0, I) decodes to no image. That is meant so, and why the method has no sa
 :mod:`naqsh.methods.latent_diffusion` learns where latents lie. With a weight of 0 there is no
 variance and nothing is drawn.
 
+Reconstructions that were compared by a network's features are flattered by a distance in the same
+features, and so are samples of latents decoded from them: measure them by others, too (`naqsh
+evaluate RUN --features random`).
+
 The standard deviation and the KL of each latent channel are logged (``std_0``, ``kl_0``, ...): one
 whose KL is 0 is not used, and one that is far wider than the others is what diffusion will see of
 an image.
@@ -46,7 +50,7 @@ from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.networks import patchgan
 from naqsh.networks.autoencoder import Decoder, Encoder, latent_shape
-from naqsh.networks.perceptual import Eye, Perceptual
+from naqsh.networks.perceptual import LEAST, Eye, Perceptual
 
 LOG_VARIANCES = (-30.0, 20.0)
 """What a log-variance is cut to, as in the released code."""
@@ -64,7 +68,8 @@ class Spec(MethodSpec):
         blocks: residual blocks a level of the encoder; the decoder has one more.
         attention: whether the middle of both networks has self-attention.
         kl: weight of the mean KL of a latent number; 0 is an autoencoder without variance.
-        perceptual: whose features reconstructions are compared by, beside their pixels.
+        perceptual: whose features reconstructions are compared by, beside their pixels; those of
+            inception have to be downloaded once (92 MB).
         perceptual_weight: the weight of that.
         adversarial: weight of passing for real before a discriminator of patches; 0 has none.
         adversarial_after: steps before that weight counts; the discriminator learns from the first.
@@ -123,6 +128,12 @@ class Autoencoder(Method):
 
     def __init__(self, spec: Spec, shape: Shape) -> None:
         super().__init__(shape)
+        least = LEAST.get(spec.perceptual, 0)
+        if min(shape[1:]) < least:
+            raise ValueError(
+                f"perceptual {spec.perceptual} needs images of at least {least}x{least}; give "
+                "data.size, or perceptual none"
+            )
         self.spec, self.space = spec, spec.space(shape)
         sizes = (spec.width, spec.multipliers, spec.blocks, spec.attention)
         self.encoder = Encoder(shape[0], (2 if spec.kl else 1) * spec.latent, *sizes)
@@ -141,8 +152,8 @@ class Autoencoder(Method):
     def take_features(self, weights: Mapping[str, Tensor]) -> None:
         """Fill the network that compares images with the weights of the one that it is part of."""
         assert self.eye is not None, "asked only where features are wanted"
-        own = self.eye.module
-        own.load_state_dict({name: weights[name] for name in own.state_dict()})
+        assert isinstance(self.eye.module, Perceptual)
+        self.eye.module.take(weights)
 
     def phases(self) -> list[Phase]:
         """The autoencoder, then the discriminator on what it made."""

@@ -84,12 +84,16 @@ class FunctionFeatures:
         return features.flatten(start_dim=1).to(torch.float32)
 
 
-def shipped_weights(name: str) -> Mapping[str, Tensor]:
-    """The weights of a network that comes with the package, whose features are called `name`.
+def weights_of(name: str) -> Mapping[str, Tensor]:
+    """The weights of the network whose features have that name: a small one's, or Inception's.
 
     Raises:
-        NaqshError: this installation lacks them.
+        NaqshError: they cannot be had.
     """
+    if name == "inception":
+        from naqsh.metrics.inception import load_inception
+
+        return load_inception().state_dict()
     network = reading.load() if name == "shapes" else classifier.shipped(name).network
     return network.state_dict()
 

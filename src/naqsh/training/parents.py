@@ -1,8 +1,8 @@
 """Training that begins with the weights of other runs: a parent's, or those to be fine-tuned.
 
 What a recipe says of them is completed before anything is compared or written; their weights are
-read at step 0 alone, and so are those of a network that comes with the package, by whose features
-a method compares images. A run that is resumed, or opened, needs none of them.
+read at step 0 alone, and so are those of a network by whose features a method compares images. A
+run that is resumed, or opened, needs none of them.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from naqsh.core.frozen import Frozen
 from naqsh.core.method import Method
 from naqsh.core.spec import Parent
 from naqsh.io.foreign import sha256
-from naqsh.metrics.extractors import shipped_weights
+from naqsh.metrics.extractors import weights_of
 from naqsh.recipes.recipe import Recipe, Training
 from naqsh.runs import loading, tensors
 from naqsh.runs.trained import open_trained
@@ -107,7 +107,7 @@ def load(recipe: Recipe, method: Method) -> list[str]:
         frozen.module.load_state_dict(found)
         said.append(f"it stands on {parent.run}, whose weights are frozen")
     if isinstance(method, ComparesFeatures) and method.features_wanted != "none":
-        method.take_features(shipped_weights(method.features_wanted))
+        method.take_features(weights_of(method.features_wanted))
     return said
 
 
