@@ -171,6 +171,8 @@ def test_a_run_needs_its_autoencoder_at_the_beginning_alone(alone):
     small = {"method.width": 4}
     with pytest.raises(NaqshError, match=r"--method\.autoencoder\.run"):
         naqsh.train("ldm-digits", out="x", device="cpu", quiet=True)
+    with pytest.raises(NaqshError, match=r"ldm-digits stands on another run; give it"):
+        naqsh.compare("digits", recipes=("ldm-digits", "ddpm-digits"), minutes=1, quiet=True)
     first = naqsh.train("autoencoder-digits", out="first", overrides=TINY | small, quiet=True)
     numbers = TINY | {"method.width": 8, "method.autoencoder.run": "first"}
     run = naqsh.train("ldm-digits", out="second", overrides=numbers, device="cpu", quiet=True)

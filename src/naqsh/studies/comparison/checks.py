@@ -22,6 +22,7 @@ from naqsh.studies import ready, translation
 from naqsh.studies.comparison.plan import Member, N
 from naqsh.studies.evaluation import usual
 from naqsh.studies.floor import floor
+from naqsh.training import parents
 from naqsh.training.building import check
 
 Say = Callable[[str], None]
@@ -79,6 +80,7 @@ def _possible(member: Member, plan: Plan, device: str, home: Path | None) -> tup
     else:
         if plan.reference == "test":
             member = replace(member, recipe=ready.with_test_split(member.recipe, home))
+        member = replace(member, recipe=parents.completed(member.recipe, None))
         method = check(member.recipe, device=device, data_home=home)
     if not isinstance(method, Samples | Translates):
         raise NaqshError(f"{member.recipe.name} makes no images: there is nothing to compare")
