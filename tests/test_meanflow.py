@@ -233,4 +233,4 @@ def test_points_are_learnt_by_a_network_that_is_told_intervals() -> None:
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must|need"):
-        meanflow.Spec(**change)  # type: ignore[arg-type]
+        meanflow.Spec(**change).build(LAYOUT)  # type: ignore[arg-type]

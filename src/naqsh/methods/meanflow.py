@@ -102,8 +102,6 @@ class Spec(MethodSpec):
             raise ValueError("equal and power must lie in [0, 1]")
         if not 0 <= self.mixing < 1:
             raise ValueError(f"mixing must lie in [0, 1), got {self.mixing}")
-        if self.guided and not self.conditional:
-            raise ValueError("guidance and mixing need labels; set conditional")
 
     @property
     def guided(self) -> bool:
@@ -115,6 +113,8 @@ class Spec(MethodSpec):
         classes = len(layout.classes)
         if self.conditional and not classes:
             raise ValueError("a conditional model needs labels, and these images have none")
+        if self.guided and not self.conditional:
+            raise ValueError("guidance and mixing need labels; give conditional true")
         return MeanFlow(self, layout.shape, classes if self.conditional else 0)
 
     def tiny(self) -> Self:
