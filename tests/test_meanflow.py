@@ -215,6 +215,9 @@ def test_points_are_learnt_by_a_network_that_is_told_intervals() -> None:
     method = shaken(meanflow.Spec(equal=0.5), layout)
     points = Noise(1, 8).uniform(2, 1, 1) * 2 - 1
     told = method.losses(Batch(points, None, Noise(2, 8)), 0)
+    with torch.inference_mode():
+        held_out = method.validation(Batch(points, None, Noise(2, 8)))
+    assert held_out["total"].isfinite()
     assert told["interval"][1] == 4
     assert told["total"].isfinite()
 

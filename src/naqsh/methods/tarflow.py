@@ -241,9 +241,10 @@ class TarFlow(FlowMethod):
         parts = []
         for start in range(0, len(values), ROWS):
             rows = slice(start, start + ROWS)
-            some = None if labels is None else labels[rows]
-            with torch.enable_grad():
-                part = values[rows].detach().requires_grad_()
+            # Of tensors that inference mode has made there is no gradient, of copies there is.
+            with torch.inference_mode(False), torch.enable_grad():
+                some = None if labels is None else labels[rows].clone()
+                part = values[rows].clone().requires_grad_()
                 (score,) = torch.autograd.grad(self._density(part, some).sum(), part)
             parts.append(part.detach() + self._sigma**2 * score)
         return torch.cat(parts)
