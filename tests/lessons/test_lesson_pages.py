@@ -179,6 +179,13 @@ def test_conditions_stand_below_operators_in_a_formula_of_its_own():
     assert "<munder>" not in mathml(r"\max_x f", ENGLISH)
 
 
+@pytest.mark.parametrize(
+    ("latex", "spaces"), [(r"\ln x", 1), (r"r\cos^2 x", 2), (r"\ln(x)", 0), (r"a + \exp(x)", 0)]
+)
+def test_names_of_functions_stand_apart(latex, spaces):
+    assert mathml(latex, ENGLISH).count("<mspace") == spaces
+
+
 def test_digits_of_formulas_are_those_of_the_language():
     assert "<mn>۰٫۲۵</mn>" in mathml("0.25", PERSIAN)
     assert "<mn>0.25</mn>" in mathml("0.25", ENGLISH)

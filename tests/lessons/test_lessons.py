@@ -22,7 +22,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "latent-diffusion",
     "diffusion-segmentation",
     "score-matching",
-    "change-of-variables",
     "maf-iaf",
     "likelihood-anomalies",
     "cyclegan",

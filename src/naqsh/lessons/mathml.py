@@ -21,6 +21,8 @@ BELOW = {"max", "min", "lim", "sup", "inf", "argmax", "argmin", "arg max", "arg 
 RELATIONS = {"~": "\N{TILDE OPERATOR}", "\N{DIVIDES}": "\N{DIVIDES}", ";": ";"}
 """What latex2mathml takes for a letter."""
 
+ROWS = {"math", "mrow", "mtd", "mstyle", "msqrt", "mpadded"}
+
 ACCENTS = {"\N{MACRON}", "~", "^", "\N{RIGHTWARDS ARROW}"}
 
 
@@ -43,6 +45,8 @@ def mathml(latex: str, words: Words, *, block: bool = False) -> str:
         element.text = html.unescape(element.text or "")  # latex2mathml writes entities by hand
     for element in root.iter():
         _repair(element, words)
+    for element in root.iter():
+        _space(element)
     if block:
         for element in root.iter("msub"):
             if "".join(element[0].itertext()).strip() in BELOW:
@@ -53,6 +57,32 @@ def mathml(latex: str, words: Words, *, block: bool = False) -> str:
     if re.search(r"<mi>&amp;</mi>|<mi>(begin|end)</mi>", text):
         raise ValueError(f"an environment in the formula {latex!r} is not known")
     return text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+
+
+def _space(parent: Element) -> None:
+    """Thin spaces around names of functions, where no bracket or sign stands there."""
+    spaced: list[Element] = []
+    before = None
+    for element in parent:
+        if parent.tag in ROWS and before is not None:
+            named, follows = _is_name(before), _is_name(element)
+            if (named and not _is_sign(element)) or (follows and not _is_sign(before)):
+                spaced.append(Element("mspace", width="0.167em"))
+        spaced.append(element)
+        before = element
+    parent[:] = spaced
+
+
+def _is_name(element: Element) -> bool:
+    """Whether it is the name of a function, perhaps with a power or a base."""
+    if element.tag in ("msub", "msup", "msubsup", "munder"):
+        element = element[0]
+    text = element.text or ""
+    return element.tag in ("mi", "mo") and len(text) > 1 and text.isascii() and text.isalpha()
+
+
+def _is_sign(element: Element) -> bool:
+    return element.tag in ("mo", "mspace") and not _is_name(element)
 
 
 def _repair(element: Element, words: Words) -> None:
