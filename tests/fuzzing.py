@@ -130,6 +130,7 @@ def build(folder: Path) -> World:
     replace(found.detector, scorers=both, thresholds=thresholds).save(whole / "detector")
     search(whole / "tune")
     kept.translations(flow.folder).keep([translation()])
+    kept.segmentations(flow.folder).keep([segmentation()])
     said = {"step": 3, "epoch": 0.03, "words": "a note", "rule": "rising", "metric": "flow.total"}
     append_line(flow.folder.diagnosis, said | {"value": 1.0, "before": "", "after": ""})
     return World(whole, root)
@@ -142,6 +143,14 @@ def translation() -> Result:
     levels = tuple(records.Disturbed(sigma, mean) for sigma in (0.0, records.NOTICED))
     floor = records.Floor("train", N, (measure,))
     found = records.Translation((measure,), (measure,), floor, mean, levels, N, mean, mean)
+    return Result(records.plain(of), records.plain(found))
+
+
+def segmentation() -> Result:
+    """A study of segmentation, which reports read whatever the run's method is."""
+    of = records.SegmentationOf("a", "0f", 2, 2, N, (0.5,), 2, 3, "last", 0)
+    ways = [records.Classified(n, (0.5, 0.6), (0.5, 0.6), (0.5,)) for n in ("features", "pixels")]
+    found = records.Segmentation(("a",), tuple(ways), N, 0.5, "segmentation.png")
     return Result(records.plain(of), records.plain(found))
 
 
@@ -605,7 +614,7 @@ def look(world: World, mutant: "Mutant", everything: bool) -> Iterator[Callable[
         yield lambda: score(copy)
 
 
-UNREAD = "png|networks|evaluation|samplers|bound|field|influences|detection|translation"
+UNREAD = "png|networks|evaluation|samplers|bound|field|influences|detection|translation|segment"
 """Files that a resumed training does not read."""
 
 

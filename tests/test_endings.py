@@ -17,6 +17,7 @@ from naqsh.cli import entry, streams
 from naqsh.core import errors
 from naqsh.core.printable import shown_lines
 from naqsh.runs.folder import RunFolder
+from naqsh.studies.segmentation import ensemble, scratch
 
 pytestmark = pytest.mark.usefixtures("alone", "short_flows", "small_grids")
 
@@ -51,6 +52,13 @@ VERBS: dict[str, tuple[list[str], str]] = {
     "translate": (
         ["translate", "cyclegan", "digit.png", "--out", "گ.png", "--device", "cpu"],
         "گ.png",
+    ),
+    "segment": (
+        [
+            *("segment", "ddpm", "--data", "labelled", "--labelled", "2", "--draws", "1"),
+            *("--members", "2", *CPU),
+        ],
+        "ddpm/segment*",
     ),
     "report": (["report", NAME], "گربه/report.html"),
     "export": (["export", NAME, "گ.zip"], "گ.zip"),
@@ -111,12 +119,21 @@ def ring(tmp_path_factory):
 
 
 @pytest.fixture
-def world(alone, finished, request):
+def world(alone, finished, request, monkeypatch):
     shutil.copytree(finished, alone / NAME)
     if request.param == "field":
         shutil.copytree(request.getfixturevalue("ring"), alone / "ring")
     if "ddpm" in VERBS[request.param][0]:
         shutil.copytree(request.getfixturevalue("ddpm"), alone / "ddpm")
+    if request.param == "segment":
+        monkeypatch.setattr(ensemble, "STEPS", 2)
+        monkeypatch.setattr(scratch, "UPDATES", 1)
+        for part in ("images", "masks"):
+            (alone / "labelled" / part).mkdir(parents=True)
+            for number in range(4):
+                mask = Image.new("L", (16, 16))
+                mask.paste(1, (0, 0, 8, 8 + number))
+                mask.save(alone / "labelled" / part / f"{number}.png")
     if request.param == "translate":
         shutil.copytree(request.getfixturevalue("cyclegan"), alone / "cyclegan")
         Image.new("L", (16, 16), 200).save(alone / "digit.png")

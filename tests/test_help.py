@@ -16,7 +16,7 @@ from naqsh.runs.sampling import described, sample_names
 
 VERBS = [
     *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound", "field"),
-    *("detect", "report", "export", "compare", "failures", "tune", "lesson"),
+    *("detect", "segment", "report", "export", "compare", "failures", "tune", "lesson"),
 ]
 
 pytestmark = pytest.mark.usefixtures("alone")

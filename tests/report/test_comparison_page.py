@@ -12,6 +12,7 @@ from scipy import stats
 
 from naqsh import report
 from naqsh.core.errors import NaqshError
+from naqsh.core.student import of_mean, student
 from naqsh.report import comparison
 from naqsh.report.read import gather, verdicts
 from naqsh.report.words import Words
@@ -165,7 +166,7 @@ def test_values_decide_and_not_the_middles_of_clipped_intervals(runs):
 
 @pytest.mark.parametrize("freedom", [1, 1.5, 2, 3, 4.7, 10, 30, 1000])
 def test_students_quantiles(freedom):
-    assert verdicts.student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
 
 
 def _trained(run, values):
@@ -174,7 +175,7 @@ def _trained(run, values):
         replace(run, measured=replace(run.measured, values={"frechet": (value, None)}))
         for value in values
     ]
-    mean = replace(run.measured, values={"frechet": verdicts.over_trainings(values)})
+    mean = replace(run.measured, values={"frechet": of_mean(values)})
     return replace(run, measured=mean, trainings=each)
 
 
@@ -204,7 +205,7 @@ def test_intervals_over_trainings_hold_the_truth_as_often_as_they_say(k, spread,
 
 @pytest.mark.parametrize("values", [[4.1, 4.4], [4.0, 4.6, 4.1], [3.9, 5.2, 4.1, 4.4, 4.8]])
 def test_the_interval_of_a_mean_over_trainings_is_students(values):
-    mean, interval = verdicts.over_trainings(values)
+    mean, interval = of_mean(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean == pytest.approx(np.mean(values))
     assert interval == pytest.approx(tuple(expected), rel=1e-6)

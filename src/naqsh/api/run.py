@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from naqsh.data import DataSet
     from naqsh.studies.detection import Detection
     from naqsh.studies.evaluated import Evaluation
+    from naqsh.studies.segmentation import Segmented
     from naqsh.studies.translated import Translated
 
 
@@ -306,6 +307,50 @@ class Run(Trained):
 
         machine = Machine(ranks.place(device), batch, seed, data_home, progress or silent)
         return detection.detect(self, source, machine, **options)
+
+    def segment(
+        self,
+        labelled: int = 20,
+        *,
+        seed: int = 0,
+        batch: int = 32,
+        device: str = "cpu",
+        data_home: Path | str | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> "Segmented":
+        """Measure how well a diffusion model's features segment, from a few labelled images.
+
+        Args:
+            labelled: images that classifiers of pixels are trained on.
+            seed: of draws, noise and weights.
+            batch, device, data_home, progress: as for :meth:`evaluate`.
+            options: what else :func:`naqsh.studies.segmentation.study` takes, such as ``data``,
+                ``draws`` and ``levels``.
+
+        Raises:
+            NaqshError: as :func:`naqsh.studies.segmentation.study`, or there is no such device.
+        """
+        from naqsh.studies import segmentation
+
+        machine = Machine(ranks.place(device), batch, seed, data_home, progress or silent)
+        return segmentation.study(self, machine, labelled=labelled, **options)
+
+    def save_segmentations(
+        self, source: Path | str, out: Path | str, *, device: str = "auto", **options: Any
+    ) -> "translations.Saved":
+        """Segment image files by what :meth:`segment` fitted last.
+
+        Args:
+            source: an image, or a folder of images.
+            out: a new folder for masks of class numbers, these over the image, and disagreement.
+            device: where it is computed.
+            options: ``overwrite`` and ``skip_broken``; see
+                :func:`naqsh.studies.segmentation.apply`.
+        """
+        from naqsh.studies import segmentation
+
+        return segmentation.apply(self, source, out, Machine(ranks.place(device)), **options)
 
     def export(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the run to one file, without optimiser state; see :mod:`naqsh.runs.export`.

@@ -30,6 +30,7 @@ VERBS = [
         "bound",
         "field",
         "detect",
+        "segment",
         "report",
         "export",
         "compare",

@@ -17,6 +17,7 @@ from naqsh.report.sections import (
     losses,
     remarks,
     samplers,
+    segmentation,
     tables,
     translation,
 )
@@ -211,6 +212,7 @@ STUDIES: dict[str, Make] = {
     "bound": bound.blocks,
     "field": field.blocks,
     "detection": anomalies.blocks,
+    "segmentation": segmentation.blocks,
 }
 MADE_OF: dict[str, Make] = {
     "networks": tables.networks,

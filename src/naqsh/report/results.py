@@ -33,6 +33,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
         "detected": [detected.as_plain() for detected in run.detected],
         "sampled": [sampled.as_plain() for sampled in run.sampled],
         "guided": [guided.as_plain() for guided in run.guided],
+        "segmented": [segmented.as_plain() for segmented in run.segmented],
         "translated": [translated.as_plain() for translated in run.translated],
         "bound": [bound.as_plain() for bound in run.bound],
         "fielded": [fielded.as_plain() for fielded in run.fielded],

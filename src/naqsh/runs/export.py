@@ -132,12 +132,15 @@ def _files(run: RunFolder) -> list[Path]:
         run.path / "detection.json",
         run.best,
         run.text,
+        run.segmentation,
+        run.segmenter,
         run.weights(int(place.name)),
         place / STATE,
     )
     single = [*logs, *results, *others]
     found = [file for file in single if file.is_file()]
-    found += sorted([*run.path.glob("nearest*.png"), *run.path.glob("field-*.png")])
+    for images in ("nearest*.png", "field-*.png", "segmentation-*.png"):
+        found += sorted(run.path.glob(images))
     for folder in (run.grids, run.detections, run.path / "detection", run.path / influences.FOLDER):
         found += sorted(file for file in folder.rglob("*") if file.is_file())
     kept = [file for file in found if not _is_hidden(file.relative_to(run.path))]

@@ -14,6 +14,8 @@
 ``bound.json``             what `naqsh bound` measured, once it has
 ``field.json``             what `naqsh field` measured, once it has; its drawings beside it
 ``translation.json``       what `naqsh evaluate` measured of a method that translates
+``segmentation.json``      what `naqsh segment` measured, once it has; images beside it
+``segmenter.safetensors``  the pixel classifiers that it fitted last
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
@@ -73,6 +75,8 @@ class RunFolder:
         self.bound = self.path / "bound.json"
         self.field = self.path / "field.json"
         self.translation = self.path / "translation.json"
+        self.segmentation = self.path / "segmentation.json"
+        self.segmenter = self.path / "segmenter.safetensors"
         self.detections = self.path / "detections"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"

@@ -7,6 +7,7 @@
 ``bound.json``         a result a study of the bound
 ``field.json``         a result a drawing of the score of points
 ``translation.json``   a result a direction of translation
+``segmentation.json``  a result a study of segmentation
 =====================  ============================================================================
 
 What a result is of stands under these names: ``metric``; ``n`` and ``n_real``, the generated and
@@ -60,6 +61,11 @@ def fields(folder: RunFolder) -> Store:
 def translations(folder: RunFolder) -> Store:
     """What a run's translations were measured to be."""
     return Store(folder.translation, _never)
+
+
+def segmentations(folder: RunFolder) -> Store:
+    """How well a run's features segment images."""
+    return Store(folder.segmentation, _never)
 
 
 def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:

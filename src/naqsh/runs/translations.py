@@ -77,12 +77,12 @@ def save(
         raise NaqshError(f"{run.recipe.name} translates to {to} alone, and not back")
     named = given.files(source)
     saved = Saved(Path(folder or out or run.folder.path / "translated.png"))
-    names = [path for path in _beside(saved.path, back) if not folder]
+    targets = [path for path in _beside(saved.path, back) if not folder]
     if folder:
         outputs.require_folder(saved.path, overwrite)
     elif places.expanded(os.fspath(source)).is_dir():
         raise NaqshError(f"{source} is a folder: give --folder for its translations")
-    for path in names:
+    for path in targets:
         outputs.require_name(path, "translation")
         outputs.require_file(path, overwrite or not out)
     files = _sound(method, named, skip_broken, saved.left_out)
@@ -91,11 +91,11 @@ def save(
     made = translating.each(method, read, ways, batch=batch, device=device)
     told = _told(made, saved, len(files) + len(saved.left_out), progress)
     if folder:
-        _write_folder(saved.path, told, _names(files, Path(source)), overwrite)
+        _write_folder(saved.path, told, names(files, Path(source), ("", BACK)), overwrite)
     else:
         for _, stages in told:
             make_folder(saved.path.absolute().parent)
-            for path, stage in zip(names, stages, strict=True):
+            for path, stage in zip(targets, stages, strict=True):
                 write_bytes(path, _png(stage))
     return saved
 
@@ -159,24 +159,29 @@ def _write_folder(
                 (aside / f"{names[file]}{end}.png").write_bytes(_png(stage))
 
 
-def _names(files: Sequence[Path], source: Path) -> dict[Path, str]:
-    """Of each file the name of its translation without an ending, no two alike.
+def names(files: Sequence[Path], source: Path, ends: Sequence[str]) -> dict[Path, str]:
+    """Of each image file the name of what is made of it without an ending, no two alike.
 
     It is the file's own with its sub-folders before it, and a number where that is taken.
+
+    Args:
+        files: the images.
+        source: the image, or the folder that they are in.
+        ends: what several files that are made of one image end in.
     """
     top = places.expanded(os.fspath(source))
-    names: dict[Path, str] = {}
+    found: dict[Path, str] = {}
     taken: set[str] = set()
     for file in files:
         inside = file.relative_to(top) if top.is_dir() else Path(file.name)
         name = own = "-".join(inside.with_suffix("").parts)
         count = 1
-        while taken & (targets := {name.casefold(), f"{name}{BACK}".casefold()}):
+        while taken & (targets := {f"{name}{end}".casefold() for end in ends}):
             count += 1
             name = f"{own}-{count}"
         taken |= targets
-        names[file] = name
-    return names
+        found[file] = name
+    return found
 
 
 def _png(image: Tensor) -> bytes:

@@ -9,8 +9,9 @@ from typing import Any
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import legible
+from naqsh.core.student import of_mean
 from naqsh.io.foreign import plain_name, read_json, require_inside
-from naqsh.report.read import gather, verdicts
+from naqsh.report.read import gather
 from naqsh.report.read.evaluation import common
 from naqsh.report.read.facts import Facts
 from naqsh.runs import influences, records
@@ -114,7 +115,7 @@ def _mean(group: list[Facts]) -> Facts:
     if len(alike) < len(group):
         return replace(first, label=label, measured=None, trainings=group)
     values = {
-        name: verdicts.over_trainings([m.values[name][0] for m in alike])
+        name: of_mean([m.values[name][0] for m in alike])
         for name in alike[0].values
         if all(name in m.values for m in alike)
     }

@@ -13,6 +13,7 @@ from naqsh.report.read.evaluation import Following, Likelihood, Measured
 from naqsh.report.read.field import Fielded
 from naqsh.report.read.guidance import Guided
 from naqsh.report.read.samplers import Sampled
+from naqsh.report.read.segmentation import Segmented
 from naqsh.report.read.translation import Translated
 from naqsh.runs.influences import Influenced
 from naqsh.runs.records import Note, Record, Stage
@@ -76,6 +77,7 @@ class Facts:
     bound: list[Bounded] = field(default_factory=list)
     fielded: list[Fielded] = field(default_factory=list)
     translated: list[Translated] = field(default_factory=list)
+    segmented: list[Segmented] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     influences: dict[str, Influenced] = field(default_factory=dict)
     trainings: list["Facts"] = field(default_factory=list)

@@ -26,6 +26,7 @@ from naqsh.report.read.facts import Facts, Problem, apart, section
 from naqsh.report.read.field import parse as parse_fielded
 from naqsh.report.read.guidance import parse as parse_guided
 from naqsh.report.read.samplers import parse as parse_sampled
+from naqsh.report.read.segmentation import parse as parse_segmented
 from naqsh.report.read.translation import parse as parse_translated
 from naqsh.runs import kept, packed, records
 from naqsh.runs.folder import FORMAT, RunFolder
@@ -87,6 +88,7 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
     facts.fielded = _stored(facts, kept.fields(folder), parse_fielded, [])
     facts.translated = _stored(facts, kept.translations(folder), parse_translated, [])
+    facts.segmented = _stored(facts, kept.segmentations(folder), parse_segmented, [])
     return facts
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from naqsh.core.student import of_mean
 from naqsh.report import cells
 from naqsh.report.document import Block, Paragraph, Table
 from naqsh.report.draw import plane
 from naqsh.report.draw.panels import panel
 from naqsh.report.maker import Maker, present
-from naqsh.report.read.verdicts import over_trainings
 from naqsh.report.words import Words
 from naqsh.runs.records import Course, Density, Failures, Tried
 
@@ -94,7 +94,7 @@ def _over_seeds(words: Words, values: Sequence[float | None], most: float) -> Ma
         return None
     if len(known) == 1:
         return cells.rounded(words, known[0])
-    mean, (low, high) = over_trainings(known)
+    mean, (low, high) = of_mean(known)
     return cells.rounded(words, mean, (max(low, 0.0), min(high, most)))
 
 

@@ -4,16 +4,17 @@ Training and studies write records by :func:`plain`; the report, and whoever els
 reads them by :func:`read`. What someone else or a later version has written beside is passed over,
 and what does not fit is one line that names it. Nothing here needs PyTorch.
 
-===============  ==================================================================
-``training``     ``run.json``, ``networks.json``, the logs of lines, ``state.json``
-``measured``     ``evaluation.json``, ``samplers.json``, ``guidance.json``,
-                 ``bound.json``
-``detection``    ``detection.json``
-``comparison``   ``comparison.json``
-``translation``  ``translation.json``
-``failures``     ``failures.json``
-``field``        ``field.json``
-===============  ==================================================================
+================  ==================================================================
+``training``      ``run.json``, ``networks.json``, the logs of lines, ``state.json``
+``measured``      ``evaluation.json``, ``samplers.json``, ``guidance.json``,
+                  ``bound.json``
+``detection``     ``detection.json``
+``comparison``    ``comparison.json``
+``translation``   ``translation.json``
+``segmentation``  ``segmentation.json``
+``failures``      ``failures.json``
+``field``         ``field.json``
+================  ==================================================================
 """
 
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
@@ -65,6 +66,12 @@ from naqsh.runs.records.measured import (
     known,
 )
 from naqsh.runs.records.schema import checked, plain, read
+from naqsh.runs.records.segmentation import (
+    FEATURES,
+    Classified,
+    Segmentation,
+    SegmentationOf,
+)
 from naqsh.runs.records.training import (
     About,
     Data,
@@ -87,6 +94,7 @@ from naqsh.runs.records.translation import (
 
 __all__ = [
     "BINS",
+    "FEATURES",
     "HIDDEN",
     "NOTICED",
     "OF_NOISE",
@@ -97,6 +105,7 @@ __all__ = [
     "BoundOf",
     "Choice",
     "Circle",
+    "Classified",
     "Comparison",
     "Conditions",
     "Constant",
@@ -135,6 +144,8 @@ __all__ = [
     "Saved",
     "Scale",
     "Scorer",
+    "Segmentation",
+    "SegmentationOf",
     "Shares",
     "Spread",
     "Stage",
