@@ -16,7 +16,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "ssgan",
     "stackgan",
     "fid",
-    "vae",
     "trilemma",
     "unet-time",
     "latent-diffusion",
