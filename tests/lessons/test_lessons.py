@@ -20,7 +20,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "unet-time",
     "latent-diffusion",
     "diffusion-segmentation",
-    "score-matching",
     "maf-iaf",
     "likelihood-anomalies",
     "cyclegan",
