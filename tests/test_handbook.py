@@ -18,7 +18,12 @@ from naqsh.recipes import all_recipes, by_name
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ["index", "start", "assignment", "method"]
 PAGES += [f"systems/{file.stem}" for file in sorted(DOCS.glob("systems/*.md"))]
-OF_A_RUN = {"--label", "--sampler", "--steps"}  # what `naqsh sample` asks the run's method about
+OF_A_RUN = {
+    "--guidance",
+    "--label",
+    "--sampler",
+    "--steps",
+}  # what `naqsh sample` asks the run's method about
 LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹٫٬", "0123456789.,")
 
 
