@@ -14,6 +14,10 @@ unbiased variance v of these means over channels. Instance normalisation alone l
 image could not tell how bright it is. The three numbers a channel are learnt for each level of
 noise; between two levels they lie on a line.
 
+On digits of 16x16 the U-Net is the better: after 250 steps of 16 of ncsn-digits the loss on test
+images was 0.138 with it, 0.185 with a RefineNet of width 16, which took three times as long a step
+on one core (0.15 s, 519 thousand parameters; the U-Net's 0.05 s, 636 thousand). One training each.
+
 Of width 64 it has 7.6 million parameters for one channel and 10 levels; of width 128, for three
 channels and one level, 29.7 million.
 

@@ -21,7 +21,7 @@ def add(verbs: Any) -> None:
         "Measure one model's samplers: distance to real images by network evaluations.",
         "  naqsh samplers runs/ddpm-mnist\n"
         "  naqsh samplers runs/ddpm-mnist --samplers ddim heun --steps 5 10 50 --n 5000\n"
-        "  naqsh samplers runs/ncsn-mnist --samplers langevin --evaluations 3 10 30 80 300 1000\n"
+        "  naqsh samplers runs/ncsn-mnist --samplers langevin --evaluations 3 30 300\n"
         "  naqsh samplers runs/ddpm-mnist --precision auto\n"
         "  naqsh samplers runs/conditional-ddpm-mnist --guidance 1,1.5,2,4\n"
         "several scales of guidance are measured in the run's own sampler, or the one that is "

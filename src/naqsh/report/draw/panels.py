@@ -127,10 +127,12 @@ def picture(
     titled: bool = True,
     wanted: bool = True,
     alt: str = "grids",
+    wide: bool = False,
 ) -> Panel:
     """A grid of images in at most `budget` bytes; where a wanted one is missing, it says so.
 
-    Whoever does not see it is told what it is by the text of the figure `alt`.
+    Whoever does not see it is told what it is by the text of the figure `alt`. A `wide` one may be
+    as wide as the page.
     """
     seen = title if titled else ""
     image = images.inline(path, budget) if path else None
@@ -138,8 +140,9 @@ def picture(
         missing = maker.words.text("figures.grids.missing") if wanted else ""
         return Panel(seen, Markup('<p class="missing">{}</p>').format(missing))
     told = maker.words.text(f"figures.{alt}.alt", title=Markup.escape(spoken(title)))
-    shown = Markup('<img src="{}" width="{}" height="{}" alt="{}">').format(
-        image.uri, image.width, image.height, told
+    size = Markup(' class="wide"') if wide else ""
+    shown = Markup('<img{} src="{}" width="{}" height="{}" alt="{}">').format(
+        size, image.uri, image.width, image.height, told
     )
     return Panel(seen, shown, reduced=image.reduced)
 

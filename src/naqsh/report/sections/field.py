@@ -12,7 +12,7 @@ from naqsh.report.read.facts import Facts, studies
 from naqsh.report.read.field import Fielded
 from naqsh.report.words import Words
 
-PICTURE_BYTES = 300_000
+PICTURE_BYTES = 450_000
 """Bytes of the drawing of one level of noise."""
 
 Found = Sequence[tuple[Facts, Fielded]]
@@ -40,7 +40,7 @@ def _fields(maker: Maker, found: Found) -> Figure | None:
             )
             title = panel_title(maker, found, run.label, what)
             file = run.path / level.picture
-            panels.append(picture(maker, title, file, PICTURE_BYTES, alt="field"))
+            panels.append(picture(maker, title, file, PICTURE_BYTES, alt="field", wide=True))
     return maker.figure("field", panels, columns=1, notes=reduced(maker, panels))
 
 
