@@ -16,7 +16,7 @@ from naqsh import cli
 from naqsh.core.errors import NaqshError
 from naqsh.core.machine import Machine
 from naqsh.core.noise import Noise
-from naqsh.data import pixels, textured
+from naqsh.data import textured
 from naqsh.data.labelled import VOID, Labelled
 from naqsh.io import masks as coloured
 from naqsh.metrics import segmentation as metrics
@@ -313,6 +313,14 @@ def test_a_run_without_a_u_net_is_refused(finished):
         segmentation.study(naqsh.open(finished), Machine())
 
 
+def test_images_without_a_labelled_pixel_are_refused():
+    masks = np.full((2, 4, 4), VOID, np.uint8)
+    with pytest.raises(NaqshError, match="no pixel of 2 images of x has a class"):
+        measuring._require_known(Labelled("x", np.zeros((2, 3, 4, 4), np.uint8), masks, ("a", "b")))
+    masks[0, 0, 0] = 1
+    measuring._require_known(Labelled("x", np.zeros((2, 3, 4, 4), np.uint8), masks, ("a", "b")))
+
+
 def test_overlays_leave_the_first_class_as_it_is():
     images = np.random.default_rng(0).integers(0, 256, (1, 3, 2, 2)).astype(np.uint8)
     masks = np.array([[[0, 1], [2, VOID]]])
@@ -323,10 +331,3 @@ def test_overlays_leave_the_first_class_as_it_is():
     assert np.abs(over[0, :, 0, 1] - due).max() <= 0.5
     assert np.array_equal(coloured.painted(masks, 3)[0, :, 1, 1], [255] * 3)
     assert len({tuple(c) for c in coloured.colours(64).tolist()}) == 64
-
-
-def test_pixels_resize_is_that_of_the_data():
-    """A mask of labelled images is cropped as its images are."""
-    image = np.zeros((1, 1, 8, 12), np.uint8)
-    image[..., 2:10] = 255
-    assert pixels.resize(image, 8).min() == 255

@@ -103,6 +103,19 @@ def test_a_smaller_pixel_has_the_class_that_covers_most_of_it(folder):
     assert np.array_equal(masks[0], [[0, 1], [2, 0]])
 
 
+def test_masks_are_cropped_as_their_images_are(folder):
+    """Of a wide image the middle is kept, which is white in the image and class 9 in the mask."""
+    for number in range(6):
+        image = np.zeros((8, 16, 3), np.uint8)
+        image[:, 4:12] = 250
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        mask(np.where(image[:, :, 0] > 0, 9, 7)).save(folder / "masks" / f"{number}_mask.png")
+    for size in (8, 4):
+        pool, _ = labelled.read(folder, size, 3)
+        assert pool.images.min() == 250
+        assert (pool.masks == 1).all()
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

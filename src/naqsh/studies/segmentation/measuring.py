@@ -113,6 +113,8 @@ def study(
     )
     test = test.subset(np.arange(of.n))
     chosen = [pool.subset(_draw(len(pool), labelled, machine.seed, k)) for k in range(draws)]
+    for some in (test, *chosen):
+        _require_known(some)
     method.to(machine.device)
     ways = approaches(
         method,
@@ -147,6 +149,14 @@ def _require(labelled: int, draws: int, members: int, levels: Sequence[float]) -
             raise NaqshError(f"{name} must be at least 1, got {number}")
     if not levels or not all(0 < level < 1000 for level in levels):
         raise NaqshError(f"levels are noise over signal, above 0, got {list(levels)}")
+
+
+def _require_known(some: Labelled) -> None:
+    if (some.masks == VOID).all():
+        raise NaqshError(
+            f"no pixel of {len(some)} images of {some.name} has a class; label more of them, or "
+            "take another --seed"
+        )
 
 
 def _draw(count: int, labelled: int, seed: int, number: int) -> NDArray[np.int64]:

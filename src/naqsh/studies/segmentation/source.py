@@ -43,9 +43,8 @@ def labelled_images(
     if source == RENDERED:
         if channels != 3:
             raise NaqshError(f"{RENDERED} is in colour, and the run's images are grey")
-        return tuple(  # type: ignore[return-value]
-            _rendered(split, count, height) for split, count in (("train", POOL), ("test", None))
-        )
+        test = CATALOG[RENDERED].test
+        return _rendered("train", POOL, height), _rendered("test", test, height)
     entry = CATALOG.get(source)
     if entry is not None and entry.reader != "mvtec":
         raise NaqshError(
@@ -61,9 +60,8 @@ def labelled_images(
     return _faults(path, source, shape).halves()
 
 
-def _rendered(split: str, count: int | None, side: int) -> Labelled:
-    chance = textured.chances(split, count or CATALOG[RENDERED].test)
-    images, masks = zip(*textured.render(chance, side), strict=True)
+def _rendered(split: str, count: int, side: int) -> Labelled:
+    images, masks = zip(*textured.render(textured.chances(split, count), side), strict=True)
     return Labelled(
         f"{RENDERED} {split}", np.concatenate(images), np.concatenate(masks), textured.CLASSES
     )
