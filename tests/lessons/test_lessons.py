@@ -19,7 +19,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "unet-time",
     "latent-diffusion",
     "diffusion-segmentation",
-    "maf-iaf",
     "likelihood-anomalies",
     "cyclegan",
 }
