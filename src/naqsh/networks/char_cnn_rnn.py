@@ -4,11 +4,18 @@ Three temporal convolutions with pooling after the first two bring 201 character
 GRU goes over them, and the mean of its outputs, through a linear layer, is the embedding. At width
 1 channels are the published ones: 384, 512 and 512.
 
+Weights begin as He has them, in the first layer by its kernel alone: of all letters one is there at
+a place. PyTorch's defaults count them all, and what the layers give is then little but their biases
+(docs/architecture.md has what that did).
+
 References:
     Learning Deep Representations of Fine-Grained Visual Descriptions (Reed et al., 2016),
     arXiv:1605.05395. Its recurrent layer is a plain one with ReLU; PyTorch's GRU stands in its
     place here.
 """
+
+import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +48,8 @@ class CharCnnRnn(nn.Module):
             nn.Conv1d(other, other, 4),
             nn.ReLU(),
         )
+        _initialise(self.trunk)
+        nn.init.normal_(self.trunk[0].weight, std=math.sqrt(2 / self.trunk[0].kernel_size[0]))
         self.recurrent = nn.GRU(other, other, batch_first=True)
         self.out = nn.Linear(other, size)
 
@@ -70,6 +79,7 @@ class ImageSide(nn.Module):
                 nn.Conv2d(width, width, 3, 2, 1),
             ]
         )
+        _initialise(self.convolutions)
         self.out = nn.Linear(16 * width, size)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -78,6 +88,15 @@ class ImageSide(nn.Module):
             images = relu(layer(images))
         found: Tensor = self.out(images.flatten(1))
         return found
+
+
+def _initialise(layers: Iterable[nn.Module]) -> None:
+    """He's weights and no bias, for what a ReLU follows (He et al., 2015, arXiv:1502.01852)."""
+    for layer in layers:
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
 
 
 def joint_loss(images: Tensor, captions: Tensor) -> Tensor:
