@@ -97,6 +97,19 @@ def test_captions_are_hidden_as_often_as_asked_for() -> None:
     assert torch.equal(found[0], captions[:4])
 
 
+def test_captions_are_hidden_in_training_alone() -> None:
+    torch.manual_seed(0)
+    one = cvae.Spec(latent=3, conditional="captions", label_dropout=0.5).build(LAYOUT)
+    assert isinstance(one, cvae.Captioned)
+    torch.nn.init.normal_(one.embed.null)  # type: ignore[arg-type]
+    captions = told(200)
+    batch = Batch(torch.rand(200, 1, 8, 8), None, Noise(2, 200), captions)
+    assert torch.equal(one.told(batch, training=False), captions)
+    hidden = (one.told(batch, training=True) == one.embed.null).all(1)
+    # Four standard deviations of a binomial.
+    assert abs(int(hidden.sum()) - 100) < 4 * math.sqrt(200 * 0.25)
+
+
 def test_guidance_goes_from_no_caption_past_the_caption() -> None:
     one, captions = captioned(), told(3)
     (twice,) = one.follow(Noise(5, 3), captions, guidance=2.0)
