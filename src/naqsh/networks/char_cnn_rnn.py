@@ -38,8 +38,9 @@ class CharCnnRnn(nn.Module):
         super().__init__()
         first, other = max(8, round(384 * width)), max(8, round(512 * width))
         self.letters, self.size, self.width = letters, size, width
+        reading = nn.Conv1d(letters, first, 4)
         self.trunk = nn.Sequential(
-            nn.Conv1d(letters, first, 4),
+            reading,
             nn.ReLU(),
             nn.MaxPool1d(3, 3),
             nn.Conv1d(first, other, 4),
@@ -49,7 +50,7 @@ class CharCnnRnn(nn.Module):
             nn.ReLU(),
         )
         _initialise(self.trunk)
-        nn.init.normal_(self.trunk[0].weight, std=math.sqrt(2 / self.trunk[0].kernel_size[0]))
+        nn.init.normal_(reading.weight, std=math.sqrt(2 / reading.kernel_size[0]))
         self.recurrent = nn.GRU(other, other, batch_first=True)
         self.out = nn.Linear(other, size)
 
