@@ -15,7 +15,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "stackgan",
     "fid",
     "trilemma",
-    "unet-time",
     "latent-diffusion",
     "diffusion-segmentation",
     "likelihood-anomalies",
