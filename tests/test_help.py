@@ -15,8 +15,8 @@ from naqsh.recipes import all_recipes, by_name
 from naqsh.runs.sampling import described, sample_names
 
 VERBS = [
-    *("list", "train", "sample", "translate", "evaluate", "measure", "samplers", "bound", "field"),
-    *("detect", "segment", "report", "export", "compare", "failures", "tune", "lesson"),
+    *("list", "train", "sample", "translate", "edit", "evaluate", "measure", "samplers", "bound"),
+    *("field", "detect", "segment", "report", "export", "compare", "failures", "tune", "lesson"),
 ]
 
 pytestmark = pytest.mark.usefixtures("alone")

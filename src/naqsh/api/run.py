@@ -22,6 +22,7 @@ from naqsh.runs.trained import Trained
 
 if TYPE_CHECKING:
     from naqsh.data import DataSet
+    from naqsh.studies import editing
     from naqsh.studies.detection import Detection
     from naqsh.studies.evaluated import Evaluation
     from naqsh.studies.segmentation import Segmented
@@ -228,6 +229,69 @@ class Run(Trained):
             options: what else that function takes, such as `out` or `folder`.
         """
         return translations.save(self, source, to, device=ranks.place(device), **options)
+
+    def edit(
+        self,
+        images: Any,
+        *,
+        mask: Any = None,
+        strength: float | None = None,
+        blend: Any = None,
+        n: int | None = None,
+        jump: int | None = None,
+        resamples: int | None = None,
+        seed: int = 0,
+        batch: int = SAMPLE_BATCH,
+        device: str = "cpu",
+        **sampling: Any,
+    ) -> Tensor:
+        """Edit images without training: fill a mask, make strokes an image, blend two.
+
+        Args:
+            images, mask, strength, blend, n, jump, resamples: see
+                :func:`naqsh.studies.editing.edit`.
+            seed: of the noise.
+            batch: how many at a time.
+            device: where it is done.
+            sampling: as for :meth:`sample`, such as ``label`` and ``guidance``.
+
+        Returns:
+            float32 in [0, 1] with shape (images, n, C, H, W), on the CPU. Times 255 and rounded,
+            known pixels are those given.
+
+        Raises:
+            NaqshError: the run cannot, or what is asked for does not fit.
+        """
+        from naqsh.studies import editing
+
+        machine = Machine(ranks.place(device), batch, seed)
+        how = {"n": n, "jump": jump, "resamples": resamples, "sampling": sampling}
+        asked = {"mask": mask, "strength": strength, "blend": blend, **how}
+        return editing.edit(self, images, machine, **asked).images
+
+    def save_edits(
+        self,
+        images: Any,
+        *,
+        seed: int = 0,
+        batch: int = SAMPLE_BATCH,
+        device: str = "auto",
+        progress: Progress | None = None,
+        **how: Any,
+    ) -> "editing.Saved":
+        """Edit images into files, which the run's report shows.
+
+        Args:
+            images: as for :meth:`edit`.
+            seed, batch, device: as for that.
+            progress: called with how many are done.
+            how: what else :func:`naqsh.studies.editing.save` and :func:`naqsh.studies.editing.edit`
+                take, such as `mask`, `out` and `folder`.
+        """
+        from naqsh.studies import editing
+
+        machine = Machine(ranks.place(device), batch, seed, progress=progress or silent)
+        return editing.save(self, images, machine, **how)
 
     def _repr_html_(self) -> str:
         steps = self.folder.steps()

@@ -24,6 +24,7 @@ VERBS = [
         "train",
         "sample",
         "translate",
+        "edit",
         "evaluate",
         "measure",
         "samplers",

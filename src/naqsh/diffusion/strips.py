@@ -92,15 +92,15 @@ def between(a: Tensor, b: Tensor, count: int) -> Tensor:
     r"""Latents on the arc between two, which keeps the length that noise has.
 
     Args:
-        a: one latent with shape (C, H, W).
+        a: one latent, of any shape.
         b: another one.
         count: of latents, the two ends among them.
 
     Returns:
-        shape (count, C, H, W): :math:`(a \sin((1-u)\theta) + b \sin(u\theta)) / \sin\theta` with
+        shape (count, ...): :math:`(a \sin((1-u)\theta) + b \sin(u\theta)) / \sin\theta` with
         the angle :math:`\theta` between the two and u from 0 to 1.
     """
-    way = torch.linspace(0, 1, count, device=a.device).view(-1, 1, 1, 1)
+    way = torch.linspace(0, 1, count, device=a.device).view(-1, *[1] * a.dim())
     cosine = (a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-12)
     angle = cosine.clamp(-1 + 1e-6, 1 - 1e-6).acos()
     arc: Tensor = (((1 - way) * angle).sin() * a + (way * angle).sin() * b) / angle.sin()

@@ -12,6 +12,7 @@ from naqsh.report.read.facts import Facts, studies
 from naqsh.report.results import results
 from naqsh.report.sections import (
     bound,
+    editing,
     field,
     guidance,
     losses,
@@ -209,6 +210,7 @@ STUDIES: dict[str, Make] = {
     "translation": translation.blocks,
     "samplers": samplers.blocks,
     "guidance": guidance.blocks,
+    "editing": editing.blocks,
     "bound": bound.blocks,
     "field": field.blocks,
     "detection": anomalies.blocks,

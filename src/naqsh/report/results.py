@@ -34,6 +34,7 @@ def _plain(run: Facts, most: int) -> dict[str, Any]:
         "sampled": [sampled.as_plain() for sampled in run.sampled],
         "guided": [guided.as_plain() for guided in run.guided],
         "segmented": [segmented.as_plain() for segmented in run.segmented],
+        "edited": [edited.as_plain() for edited in run.edited],
         "translated": [translated.as_plain() for translated in run.translated],
         "bound": [bound.as_plain() for bound in run.bound],
         "fielded": [fielded.as_plain() for fielded in run.fielded],

@@ -127,7 +127,7 @@ def _files(run: RunFolder) -> list[Path]:
     """
     place = run.checkpoint(_newest(run))
     logs = (run.about, run.networks, run.metrics, run.diagnosis, run.stages)
-    results = (run.evaluation, run.samplers, run.guidance, run.bound, run.field, run.translation)
+    measured = (run.evaluation, run.samplers, run.guidance, run.bound, run.field, run.translation)
     others = (
         run.path / "detection.json",
         run.best,
@@ -137,9 +137,9 @@ def _files(run: RunFolder) -> list[Path]:
         run.weights(int(place.name)),
         place / STATE,
     )
-    single = [*logs, *results, *others]
+    single = [*logs, *measured, run.editing, *others]
     found = [file for file in single if file.is_file()]
-    for images in ("nearest*.png", "field-*.png", "segmentation-*.png"):
+    for images in ("nearest*.png", "field-*.png", "segmentation-*.png", "editing-*.png"):
         found += sorted(run.path.glob(images))
     for folder in (run.grids, run.detections, run.path / "detection", run.path / influences.FOLDER):
         found += sorted(file for file in folder.rglob("*") if file.is_file())

@@ -16,6 +16,7 @@
 ``translation.json``       what `naqsh evaluate` measured of a method that translates
 ``segmentation.json``      what `naqsh segment` measured, once it has; images beside it
 ``segmenter.safetensors``  the pixel classifiers that it fitted last
+``editing.json``           what `naqsh edit` made of given images, with grids beside it
 ``detections/NAME/``       what `naqsh detect` found in one collection of images under one set of
                            terms: ``detection.json``, ``detection.csv`` and heat maps
 ``checkpoints/00000500/``  ``weights.safetensors``, what optimisers keep, ``state.json``
@@ -77,6 +78,7 @@ class RunFolder:
         self.translation = self.path / "translation.json"
         self.segmentation = self.path / "segmentation.json"
         self.segmenter = self.path / "segmenter.safetensors"
+        self.editing = self.path / "editing.json"
         self.detections = self.path / "detections"
         self.grids = self.path / "grids"
         self.checkpoints = self.path / "checkpoints"

@@ -8,6 +8,7 @@
 ``field.json``         a result a drawing of the score of points
 ``translation.json``   a result a direction of translation
 ``segmentation.json``  a result a study of segmentation
+``editing.json``       a result an edit
 =====================  ============================================================================
 
 What a result is of stands under these names: ``metric``; ``n`` and ``n_real``, the generated and
@@ -66,6 +67,11 @@ def translations(folder: RunFolder) -> Store:
 def segmentations(folder: RunFolder) -> Store:
     """How well a run's features segment images."""
     return Store(folder.segmentation, _never)
+
+
+def editing(folder: RunFolder) -> Store:
+    """What was made of given images by a run."""
+    return Store(folder.editing, _never)
 
 
 def measured(measure: Mapping[str, Any], common: Mapping[str, Any]) -> Result:

@@ -5,7 +5,6 @@ References:
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -13,11 +12,11 @@ from torch import Tensor
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.diffusion.reverse import Variance
-from naqsh.diffusion.samplers.sampler import Sampler, Walk
+from naqsh.diffusion.samplers.sampler import Memoryless, Step, Walk
 
 
 @dataclass(frozen=True)
-class Ancestral(Sampler):
+class Ancestral(Memoryless):
     """DDPM's sampler; one evaluation a step.
 
     Attributes:
@@ -26,19 +25,22 @@ class Ancestral(Sampler):
 
     variance: Variance | None = None
 
-    def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        """x after each step, and the x0 predicted in it."""
+    def stepper(self, walk: Walk) -> Step:
+        """What draws from a reverse step."""
         kind = self.variance or walk.denoiser.variance
         step = walk.posterior()
         of_x0, of_x = step.of_x0.tolist(), step.of_x.tolist()
         small, large = step.variance.tolist(), step.widest.tolist()
-        for i in range(len(walk)):
+
+        def down(x: Tensor, i: int, noise: Noise) -> tuple[Tensor, Tensor]:
             seen = walk.see(x, i)
             x = of_x0[i] * seen.x0 + of_x[i] * x
             if i + 1 < len(walk):
                 deviation = _deviation(small[i], large[i], kind, seen.fraction)
                 x = x + deviation * noise.normal(*x.shape[1:]).to(x)
-            yield x, seen.x0
+            return x, seen.x0
+
+        return down
 
 
 def _deviation(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.samplers.sampler import Sampler, Walk
+from naqsh.diffusion.samplers.sampler import Memoryless, Walk
 
 
 class Here(NamedTuple):
@@ -25,7 +25,7 @@ class Here(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Churned(Sampler):
+class Churned(Memoryless):
     """What samplers with churn take.
 
     Attributes:

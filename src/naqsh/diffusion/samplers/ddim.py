@@ -11,7 +11,6 @@ References:
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +19,11 @@ from torch import Tensor
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Denoises
-from naqsh.diffusion.samplers.sampler import Callback, Sampler, Walk
+from naqsh.diffusion.samplers.sampler import Callback, Memoryless, Step, Walk
 
 
 @dataclass(frozen=True)
-class Ddim(Sampler):
+class Ddim(Memoryless):
     """DDIM; one evaluation a step.
 
     Attributes:
@@ -38,17 +37,20 @@ class Ddim(Sampler):
         if not 0 <= self.eta <= 1:
             raise NaqshError(f"eta must lie in [0, 1], got {self.eta}")
 
-    def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        """x after each step, and the x0 predicted in it."""
+    def stepper(self, walk: Walk) -> Step:
+        """What takes DDIM's step."""
         variance = walk.posterior().variance.tolist()
-        for i in range(len(walk)):
+
+        def step(x: Tensor, i: int, noise: Noise) -> tuple[Tensor, Tensor]:
             fresh = self.eta * math.sqrt(variance[i])
             seen = walk.see(x, i)
             kept = math.sqrt(max(0.0, walk.sigma[i + 1] ** 2 - fresh**2))
             x = walk.alpha[i + 1] * seen.x0 + kept * seen.epsilon
             if fresh:
                 x = x + fresh * noise.normal(*x.shape[1:]).to(x)
-            yield x, seen.x0
+            return x, seen.x0
+
+        return step
 
     @torch.no_grad()
     def invert(

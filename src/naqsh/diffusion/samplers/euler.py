@@ -14,24 +14,26 @@ References:
     arXiv:2206.00364, algorithm 2 without its correction.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from naqsh.core.noise import Noise
 from naqsh.diffusion.samplers.churn import Churned
-from naqsh.diffusion.samplers.sampler import Walk
+from naqsh.diffusion.samplers.sampler import Step, Walk
 
 
 @dataclass(frozen=True)
 class Euler(Churned):
     """Euler's method, of first order; one evaluation a step."""
 
-    def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        """x after each step, and the x0 predicted in it."""
-        for i in range(len(walk)):
+    def stepper(self, walk: Walk) -> Step:
+        """What takes Euler's step."""
+
+        def step(x: Tensor, i: int, noise: Noise) -> tuple[Tensor, Tensor]:
             x, here = self.churned(walk, x, i, noise)
             seen = walk.look(x, *here)
             x = walk.alpha[i + 1] * seen.x0 + walk.sigma[i + 1] * seen.epsilon
-            yield x, seen.x0
+            return x, seen.x0
+
+        return step

@@ -17,7 +17,6 @@ References:
     Flow Matching for Generative Modeling (Lipman et al., 2023), arXiv:2210.02747, equation 1.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -25,7 +24,7 @@ from torch import Tensor
 from naqsh.core.noise import Noise
 from naqsh.diffusion.denoiser import Prediction
 from naqsh.diffusion.samplers.churn import Churned
-from naqsh.diffusion.samplers.sampler import Walk
+from naqsh.diffusion.samplers.sampler import Step, Walk
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,11 @@ class Heun(Churned):
         """How often the network is run for an image; guidance runs it twice as often."""
         return 2 * self.steps - 1
 
-    def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        """x after each step, and the x0 predicted at its begin."""
+    def stepper(self, walk: Walk) -> Step:
+        """What takes Heun's step; the x0 is that predicted at its beginning."""
         straight = walk.alpha[0] < walk.alpha[-1]
-        for i in range(len(walk)):
+
+        def step(x: Tensor, i: int, noise: Noise) -> tuple[Tensor, Tensor]:
             x, here = self.churned(walk, x, i, noise)
             seen = walk.look(x, *here)
             alpha, sigma = walk.alpha[i + 1], walk.sigma[i + 1]
@@ -52,8 +52,9 @@ class Heun(Churned):
                 width = sigma / there - here.sigma / before
                 slope = (_slope(seen, straight) + _slope(after, straight)) / 2
                 reached = there * (x / before + width * slope)
-            x = reached
-            yield x, seen.x0
+            return reached, seen.x0
+
+        return step
 
 
 def _scale(alpha: float, sigma: float, straight: bool) -> float:

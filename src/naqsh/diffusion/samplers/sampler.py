@@ -23,6 +23,10 @@ Callback = Callable[[int, float, Tensor, Tensor], None]
 """Called after a step with its index from 0, the time reached, x there, and the x0 predicted."""
 
 
+Step = Callable[[Tensor, int, Noise], tuple[Tensor, Tensor]]
+"""Takes x at the i-th time of a walk to the next: x there, and the x0 predicted on the way."""
+
+
 @dataclass(frozen=True)
 class Walk:
     """The times of one sampling with their signal and noise, and what the denoiser sees there.
@@ -54,6 +58,11 @@ class Walk:
         """What the denoiser sees in `x` at any time."""
         seen = self.denoiser(x, time, self.labels)
         return seen.clipped(x, alpha, sigma) if self.clip else seen
+
+    def after(self, skip: int) -> "Walk":
+        """The walk without its first `skip` steps."""
+        times, alpha, sigma = self.times[skip:], self.alpha[skip:], self.sigma[skip:]
+        return replace(self, times=times, alpha=alpha, sigma=sigma)
 
     def posterior(self) -> Posterior:
         """The posterior of every step, its coefficients with shape (steps,)."""
@@ -107,6 +116,7 @@ class Sampler:
         *,
         labels: Tensor | None = None,
         start: Tensor | None = None,
+        skip: int = 0,
         callback: Callback | None = None,
     ) -> Tensor:
         """Draw images.
@@ -116,7 +126,9 @@ class Sampler:
             noise: of N images; the start is its first draw, others come in the order of steps.
             shape: (C, H, W) of an image.
             labels: passed on to the denoiser.
-            start: x at the schedule's end, instead of noise; its dtype is kept.
+            start: x at the schedule's end, or where the steps begin that are not skipped, instead
+                of noise; its dtype is kept.
+            skip: steps left out at the beginning; then `start` is needed.
             callback: called after every step.
 
         Returns:
@@ -125,7 +137,7 @@ class Sampler:
         Raises:
             NaqshError: more steps than the schedule has.
         """
-        walk = self.walk(denoiser, labels)
+        walk = self.walk(denoiser, labels).after(skip)
         x = noise.normal(*shape) * denoiser.schedule.prior if start is None else start
         path = self.path(walk, x, noise)
         for i, (x, x0) in enumerate(path):
@@ -142,3 +154,19 @@ class Sampler:
     @abstractmethod
     def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
         """x after each step from the start `x`, and the x0 that was predicted on the way."""
+
+
+@dataclass(frozen=True)
+class Memoryless(Sampler):
+    """A sampler whose steps remember nothing of those before, so that any can be taken again."""
+
+    @abstractmethod
+    def stepper(self, walk: Walk) -> Step:
+        """What takes a step of the walk, from any of its times."""
+
+    def path(self, walk: Walk, x: Tensor, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
+        """x after each step, and the x0 predicted in it."""
+        step = self.stepper(walk)
+        for i in range(len(walk)):
+            x, x0 = step(x, i, noise)
+            yield x, x0

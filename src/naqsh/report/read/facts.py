@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from naqsh.report.read.bound import Bounded
 from naqsh.report.read.detection import Detected
+from naqsh.report.read.editing import Edited
 from naqsh.report.read.evaluation import Following, Likelihood, Measured
 from naqsh.report.read.field import Fielded
 from naqsh.report.read.guidance import Guided
@@ -74,6 +75,7 @@ class Facts:
     detected: list[Detected] = field(default_factory=list)
     sampled: list[Sampled] = field(default_factory=list)
     guided: list[Guided] = field(default_factory=list)
+    edited: list[Edited] = field(default_factory=list)
     bound: list[Bounded] = field(default_factory=list)
     fielded: list[Fielded] = field(default_factory=list)
     translated: list[Translated] = field(default_factory=list)

@@ -22,6 +22,7 @@ from naqsh.report.read import evaluation as measured
 from naqsh.report.read.bound import parse as parse_bounded
 from naqsh.report.read.detection import Detected
 from naqsh.report.read.detection import parse as parse_detected
+from naqsh.report.read.editing import parse as parse_edited
 from naqsh.report.read.facts import Facts, Problem, apart, section
 from naqsh.report.read.field import parse as parse_fielded
 from naqsh.report.read.guidance import parse as parse_guided
@@ -85,6 +86,7 @@ def _facts(folder: RunFolder, recipe: dict[str, Any], label: str) -> Facts:
     facts.detected = _detections(facts, folder)
     facts.sampled = _stored(facts, kept.samplers(folder), parse_sampled, [])
     facts.guided = _stored(facts, kept.guidance(folder), parse_guided, [])
+    facts.edited = _stored(facts, kept.editing(folder), parse_edited, [])
     facts.bound = _stored(facts, kept.bounds(folder), parse_bounded, [])
     facts.fielded = _stored(facts, kept.fields(folder), parse_fielded, [])
     facts.translated = _stored(facts, kept.translations(folder), parse_translated, [])

@@ -4,18 +4,7 @@ Training and studies write records by :func:`plain`; the report, and whoever els
 reads them by :func:`read`. What someone else or a later version has written beside is passed over,
 and what does not fit is one line that names it. Nothing here needs PyTorch.
 
-================  ==================================================================
-``training``      ``run.json``, ``networks.json``, the logs of lines, ``state.json``
-``measured``      ``evaluation.json``, ``samplers.json``, ``guidance.json``,
-                  ``bound.json``
-``detection``     ``detection.json``
-``comparison``    ``comparison.json``
-``translation``   ``translation.json``
-``segmentation``  ``segmentation.json``
-``failures``      ``failures.json``
-``field``         ``field.json``
-================  ==================================================================
-"""
+================  ==========================================================="""
 
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
 from naqsh.runs.records.detection import (
@@ -33,6 +22,7 @@ from naqsh.runs.records.detection import (
     Spread,
     Suspects,
 )
+from naqsh.runs.records.editing import Edit, EditOf
 from naqsh.runs.records.failures import (
     BINS,
     Circle,
@@ -115,6 +105,8 @@ __all__ = [
     "Detection",
     "Disturbed",
     "Drawn",
+    "Edit",
+    "EditOf",
     "Entry",
     "Exact",
     "ExactPoint",
