@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from analytic import Gaussian, Learnt, Waves
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
 from naqsh.diffusion import editing
 from naqsh.diffusion.denoiser import Denoiser, Prediction
 from naqsh.diffusion.repaint import Repaint
@@ -35,6 +37,7 @@ def method(exact: Gaussian | None = None, classes: int = 0, **changes: object) -
     spec = Spec(**(numbers | {"conditional": bool(classes)} | changes))  # type: ignore[arg-type]
     made = Diffusion(spec, SHAPE, SHAPE, classes)
     network = Learnt(exact, spec.parameterisation) if exact else Waves()
+    network.null = classes  # type: ignore[assignment]
     made.denoiser = Denoiser(network, spec.schedule, parameterisation=spec.parameterisation)
     return made.eval()
 
@@ -232,7 +235,35 @@ def test_labels_and_guidance_steer_an_edit() -> None:
     with pytest.raises(NaqshError, match="label must lie in 0 to 2"):
         editing.vary(one, images, Noise(0, 2), 0.5, label=3)
     whole = method(classes=3, label_dropout=0.0)
-    with pytest.raises(NaqshError, match=r"every label.*--label"):
+    with pytest.raises(NaqshError, match=r"always told.*--label"):
+        editing.vary(whole, images, Noise(0, 2), 0.5)
+
+
+class Reads(Waves):
+    """A network that is told captions, (N, 3), by their mean."""
+
+    null = torch.zeros(3)
+
+    def forward(self, x: Tensor, condition: Tensor, labels: Tensor | None) -> Tensor:
+        return super().forward(x, condition, None if labels is None else labels.mean(1))
+
+
+def test_a_caption_steers_an_edit_of_what_follows_captions() -> None:
+    spec = Spec(Linear(), conditional="captions", width=4, multipliers=(1, 2), steps=4)
+    one = spec.build(Layout(SHAPE, caption=3))
+    one.denoiser = Denoiser(Reads(), spec.schedule)
+    images, caption = levels(2), torch.tensor([3.0, 6.0, 9.0])
+    unknown = torch.ones(2, 8, 8, dtype=torch.bool)
+    acts: list[Callable[..., Tensor]] = [
+        partial(editing.vary, one, images, strength=0.5),
+        partial(editing.fill, one, images, unknown),
+    ]
+    hows: list[dict[str, Any]] = [{}, {"caption": caption}, {"caption": caption, "guidance": 2.0}]
+    for act in acts:
+        made = [act(noise=Noise(0, 2), **how) for how in hows]
+        assert all(not torch.equal(a, b) for a, b in pairwise(made))
+    whole = replace(spec, label_dropout=0.0).build(Layout(SHAPE, caption=3))
+    with pytest.raises(NaqshError, match=r"always told.*--caption"):
         editing.vary(whole, images, Noise(0, 2), 0.5)
 
 

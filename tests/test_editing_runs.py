@@ -174,6 +174,7 @@ BLACK = np.zeros((16, 16), np.uint8)
         ({"mask": "left", "n": 0}, "need n from 1 on"),
         ({"blend": BLACK, "n": 1}, "need n from 2 on"),
         ({"mask": "left", "sampler": "dpm-solver++"}, "use ancestral, ddim, euler or heun"),
+        ({"mask": "left", "caption": "a ten"}, "ddpm-digits follows no captions"),
         ({"mask": "left", "label": "ten"}, "no label named 'ten'"),
         ({"mask": "gone.png"}, "there is no gone.png"),
         ({"blend": BLACK, "guidance": 2.0}, "a blend takes no guidance; it takes steps and label"),

@@ -240,6 +240,7 @@ class Run(Trained):
         n: int | None = None,
         jump: int | None = None,
         resamples: int | None = None,
+        caption: str | None = None,
         seed: int = 0,
         batch: int = SAMPLE_BATCH,
         device: str = "cpu",
@@ -248,7 +249,7 @@ class Run(Trained):
         """Edit images without training: fill a mask, make strokes an image, blend two.
 
         Args:
-            images, mask, strength, blend, n, jump, resamples: see
+            images, mask, strength, blend, n, jump, resamples, caption: see
                 :func:`naqsh.studies.editing.edit`.
             seed: of the noise.
             batch: how many at a time.
@@ -265,9 +266,9 @@ class Run(Trained):
         from naqsh.studies import editing
 
         machine = Machine(ranks.place(device), batch, seed)
-        how = {"n": n, "jump": jump, "resamples": resamples, "sampling": sampling}
+        how = {"n": n, "jump": jump, "resamples": resamples, "caption": caption}
         asked = {"mask": mask, "strength": strength, "blend": blend, **how}
-        return editing.edit(self, images, machine, **asked).images
+        return editing.edit(self, images, machine, sampling=sampling, **asked).images
 
     def save_edits(
         self,

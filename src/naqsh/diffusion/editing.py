@@ -57,6 +57,7 @@ def vary(
     *,
     sampler: Sampler | None = None,
     label: int | None = None,
+    caption: Tensor | None = None,
     guidance: float = 1.0,
     guidance_interval: Interval | None = None,
     precision: Precision = "float32",
@@ -71,17 +72,18 @@ def vary(
             is a sample of the same noise, which has nothing of the image.
         sampler: by which it comes back; None is the recipe's.
         label: the class that the images become; None asks the model without one.
+        caption: what they become, an embedding with shape (d,), of a model that follows captions.
         guidance, guidance_interval, precision: as in sampling.
     """
     run = sampler or method.samplers[method.default_sampler]
     skip = run.steps - taken(strength, run.steps)
-    labels = _labels(method, len(images), images.device, label)
+    told = _told(method, images, label, caption)
     denoiser = method.guided(guidance, guidance_interval)
     if skip == run.steps:
         return _unit(method, images)
     with autocast(autocast_dtype(precision, noise.device), noise.device):
         start = _noisy(method, images, noise, run, skip) if skip else None
-        x = run(denoiser, noise, method.space, labels=labels, start=start, skip=skip)
+        x = run(denoiser, noise, method.space, labels=told, start=start, skip=skip)
     return method.visible(x)
 
 
@@ -103,6 +105,7 @@ def fill(
     repaint: Repaint = USUAL,
     sampler: Sampler | None = None,
     label: int | None = None,
+    caption: Tensor | None = None,
     guidance: float = 1.0,
     guidance_interval: Interval | None = None,
     precision: Precision = "float32",
@@ -119,7 +122,7 @@ def fill(
         repaint: how often the way is gone again.
         sampler: that takes the steps, one that remembers none; None is DDPM's in as many steps as
             the recipe's takes.
-        label, guidance, guidance_interval, precision: as for :func:`vary`.
+        label, caption, guidance, guidance_interval, precision: as for :func:`vary`.
 
     Returns:
         what is known is that of `images`, whatever the model made of it.
@@ -135,12 +138,12 @@ def fill(
             "use ancestral, ddim, euler or heun"
         )
     skip = run.steps - taken(strength, run.steps)
-    labels = _labels(method, len(images), images.device, label)
+    told = _told(method, images, label, caption)
     denoiser = method.guided(guidance, guidance_interval)
     place = _in_space(unknown, method.space)
     with autocast(autocast_dtype(precision, noise.device), noise.device):
         x0 = _clean(method, images, noise)
-        x = repaint(run, denoiser, x0, place, noise, labels=labels, skip=skip)
+        x = repaint(run, denoiser, x0, place, noise, labels=told, skip=skip)
     return torch.where(unknown[:, None], method.visible(x), _unit(method, images))
 
 
@@ -152,6 +155,7 @@ def blend(
     *,
     steps: int = 50,
     label: int | None = None,
+    caption: Tensor | None = None,
 ) -> Tensor:
     """Images on the way from one to another: float32 in [0, 1] with shape (count, C, H, W).
 
@@ -161,16 +165,15 @@ def blend(
         count: images on the way; the first and the last are what the two become by going into
             noise and back.
         steps: of DDIM, each way.
-        label: the class that the model is told; None asks it without one.
+        label, caption: what the model is told; None asks it without one.
     """
     noise = Noise(0, count, device=first.device)  # not drawn from, unless latents are
     x0 = _clean(method, torch.stack([first, second]), noise.part(0, 2))
     ddim = Ddim(steps, clip=method.clips)
-    two = _labels(method, 2, first.device, label)
-    ends = ddim.invert(method.denoiser, x0, labels=two)
+    ends = ddim.invert(method.denoiser, x0, labels=_told(method, x0, label, caption))
     start = strips.between(ends[0], ends[1], count)
-    labels = _labels(method, count, first.device, label)
-    return method.visible(ddim(method.denoiser, noise, method.space, labels=labels, start=start))
+    told = _told(method, start, label, caption)
+    return method.visible(ddim(method.denoiser, noise, method.space, labels=told, start=start))
 
 
 def _clean(method: Denoising, images: Tensor, noise: Noise) -> Tensor:
@@ -183,16 +186,18 @@ def _unit(method: Denoising, images: Tensor) -> Tensor:
     return images.float().sub(low).div(high - low)
 
 
-def _labels(
-    method: Denoising, count: int, device: torch.device, label: int | None
+def _told(
+    method: Denoising, images: Tensor, label: int | None, caption: Tensor | None
 ) -> Tensor | None:
-    """A label for all images, or None where the model is asked without one."""
+    """A label or caption for each of the images, or None where the model is asked without one."""
+    if caption is not None:
+        return caption.to(images.device).expand(len(images), -1)
     if label is not None:
-        return method.labels.draw(Noise(0, count, device=device), label)
-    if method.classes and not method.spec.label_dropout:
+        return method.labels.draw(Noise(0, len(images), device=images.device), label)
+    if method.is_told and not method.spec.label_dropout:
         raise NaqshError(
-            "this model was trained with every label and knows nothing without one; say which "
-            "class it is: --label"
+            "this model was always told what images show and knows nothing of any others; say it: "
+            "--label, or --caption of one that follows captions"
         )
     return None
 

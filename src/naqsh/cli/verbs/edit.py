@@ -47,6 +47,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--resamples", type=int, help="how often each is taken by --mask (default 5)"
     )
+    parser.add_argument(
+        "--caption", help="what images become, of a run that follows captions (default: anything)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument("--batch", type=int, default=100, help="images at a time (default 100)")
     add_device(parser)
@@ -59,7 +62,7 @@ def add(verbs: Any) -> None:
     parser.set_defaults(do=_do, more=helping.of_sampling)
 
 
-EDITED = ("mask", "strength", "blend", "n", "jump", "resamples")
+EDITED = ("mask", "strength", "blend", "n", "jump", "resamples", "caption")
 """Options that say what is done."""
 
 PLACED = ("out", "folder", "overwrite", "seed", "batch", "device")

@@ -1,7 +1,7 @@
 """What an edit asks for, held against what a run's method can, and done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from naqsh.diffusion import editing, strips
 from naqsh.diffusion.method import Denoising
 from naqsh.diffusion.repaint import Repaint
 from naqsh.metrics import Speed
+from naqsh.runs import captioned
 from naqsh.runs import sampling as options
 from naqsh.runs.trained import Trained
 from naqsh.studies.editing.images import Editable, editable
@@ -71,6 +72,7 @@ def edit(
     n: int | None = None,
     jump: int | None = None,
     resamples: int | None = None,
+    caption: str | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> Edited:
     """Edit images with a run as it was trained.
@@ -90,6 +92,7 @@ def edit(
         blend: one other image, or as many as `images`.
         n: images made of each; 4 by default, 9 on the way of a blend, its ends among them.
         jump, resamples: of a fill, see :class:`naqsh.diffusion.repaint.Repaint`.
+        caption: what the images become, of a run that follows captions.
         sampling: options of sampling, such as ``label``, ``guidance``, ``sampler`` and ``steps``.
 
     Raises:
@@ -115,6 +118,11 @@ def edit(
     other = None if kind != "blend" else _other(blend, run, len(found.images))
     assert isinstance(run.method, Samples), "all that edits samples too"
     chosen = options.arguments(run.method, plain)
+    if caption is not None:
+        embeddings, unknown = captioned.embedded(run, [caption])
+        chosen |= {"caption": embeddings[0]}
+        plain = {**plain, "caption": caption}
+        found = replace(found, notes=(*found.notes, *unknown))
     share = 1.0 if strength is None else strength
     work = _Work(run.method, kind, found, other, chosen, n, share, repaint, machine)
     made, speed = _timed(work)
@@ -229,7 +237,8 @@ class _Work:
         assert self.other is not None, "read with the images"
         first, second = self._seen(self.given.images[number]), self._seen(self.other[number])
         if isinstance(self.method, Denoising):
-            how = {"steps": self.chosen["sampler"].steps, "label": self.chosen.get("label")}
+            how: dict[str, Any] = {name: self.chosen.get(name) for name in ("label", "caption")}
+            how["steps"] = self.chosen["sampler"].steps
             return editing.blend(self.method, first[0], second[0], self.n, **how)
         assert isinstance(self.method, Encodes), "refused otherwise"
         codes = self.method.encode(torch.cat([first, second]))
