@@ -20,8 +20,7 @@ def add(verbs: Any) -> None:
         "  naqsh edit runs/ddpm-mnist seven.png --mask mask.png\n"
         "  naqsh edit runs/ddpm-mnist digits/ --mask right --n 4\n"
         "  naqsh edit runs/ddpm-mnist painted.png --strength 0.6\n"
-        "  naqsh edit runs/conditional-ddpm-mnist painted.png --strength 0.6 --label 3 "
-        "--guidance 2\n"
+        "  naqsh edit runs/cond painted.png --strength 0.6 --label 3 --guidance 2\n"
         "  naqsh edit runs/ddpm-mnist three.png --blend eight.png\n"
         "diffusion models and flow matching do all of it, without training; VAEs and flows blend; "
         "images of another size are cut to their centred square and resized",
