@@ -12,6 +12,7 @@ from naqsh.core import abilities
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout, Parent
+from naqsh.diffusion import editing
 from naqsh.methods import autoencoder, latent_diffusion, stackgan
 from naqsh.recipes.recipe import Data, Recipe, Training
 from naqsh.training.building import build
@@ -187,3 +188,23 @@ def test_a_run_needs_its_autoencoder_at_the_beginning_alone(alone):
         opened.evaluate(["likelihood"])
     longer = numbers | {"training.steps": 6}
     assert naqsh.train("ldm-digits", out="second", overrides=longer, quiet=True).step == 6
+
+
+def test_images_are_edited_through_latents_and_known_pixels_stay():
+    made = method(steps=3)
+    look_first(made, DISCS, CPU)
+    images = batch(made, range(2)).images
+    unknown = torch.zeros(2, 16, 16, dtype=torch.bool)
+    unknown[:, 5:9, 5:9] = True
+    with torch.no_grad():
+        filled = editing.fill(made, images, unknown, Noise(0, 2))
+        varied = editing.vary(made, images, Noise(0, 2), 0.5)
+        blended = editing.blend(made, images[0], images[1], 3, steps=4)
+    given = (images + 1) / 2
+    assert torch.equal(filled[:, 0][~unknown], given[:, 0][~unknown])
+    assert not torch.equal(filled, given)
+    assert varied.shape == given.shape
+    assert blended.shape == (3, 1, 16, 16)
+    # Its ends are what the decoder makes of the images' latents, but for DDIM's error.
+    ends = made._parent.reconstruct(images)
+    assert (blended[[0, -1]] - ends).abs().mean() < (blended[1] - ends).abs().mean()
