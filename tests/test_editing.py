@@ -17,6 +17,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.diffusion import editing
 from naqsh.diffusion.denoiser import Denoiser, Prediction
+from naqsh.diffusion.process import posterior, transition
 from naqsh.diffusion.repaint import Repaint
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import Ancestral, Ddim, DpmSolver, Euler, Heun
@@ -154,6 +155,45 @@ def test_what_is_filled_in_has_the_conditional_mean_and_covariance() -> None:
     # Straight down, the mean would be off by 0.16: that is what going again is for.
     straight, _ = filled(Repaint(1, 1), 0.7)
     assert ((straight - mean).abs() > 4 * of_mean).any()
+
+
+def law(exact: Correlated, repaint: Repaint, steps: int, known: float) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of RePaint's outcome, by the affine maps that its steps are."""
+    times = exact.schedule.times(steps).tolist()
+    unknown, eye = torch.tensor([0.0, 1.0, 1.0]).double(), torch.eye(3, dtype=torch.float64)
+    mean, covariance = torch.zeros(3, dtype=torch.float64), eye.clone()
+    for here, there in pairwise(repaint.way(steps)):
+        if there < here:
+            kept, added = transition(exact.schedule, times[there], times[here])
+            mean, covariance = kept * mean, kept**2 * covariance + added * eye
+            continue
+        (alpha, sigma), (alpha_s, sigma_s) = (
+            exact.schedule(times[here]),
+            exact.schedule(times[there]),
+        )
+        gain = alpha * exact.covariance @ (alpha**2 * exact.covariance + sigma**2 * eye).inverse()
+        step = posterior(exact.schedule, times[here], times[there])
+        matrix = step.of_x0 * gain + step.of_x * eye
+        mean = matrix @ mean + step.of_x0 * (exact.mean - alpha * gain @ exact.mean)
+        fresh = step.widest if there < steps else 0.0
+        covariance = matrix @ covariance @ matrix.T + fresh * eye
+        # What is known is put in by itself, as noisy as the time that is reached.
+        mean = unknown * mean + (1 - unknown) * alpha_s * known
+        covariance = covariance * unknown * unknown[:, None]
+        covariance += torch.diag((1 - unknown) * sigma_s**2)
+    return mean[1:], covariance[1:, 1:]
+
+
+def test_few_steps_have_the_law_that_follows_from_their_maps() -> None:
+    exact, repaint, count = Correlated(Cosine()), Repaint(2, 2), 20_000
+    x0 = torch.full((count, 3, 1, 1), 0.7, dtype=torch.float64)
+    unknown = torch.tensor([False, True, True]).view(1, 3, 1, 1)
+    made = repaint(Ancestral(6), exact, x0, unknown, Noise(0, count))[:, 1:, 0, 0]
+    mean, covariance = law(exact, repaint, 6, 0.7)
+    variances = covariance.diagonal()
+    of_covariance = ((variances[:, None] * variances + covariance**2) / count).sqrt()
+    assert ((made.mean(0) - mean).abs() < 4 * (variances / count).sqrt()).all()
+    assert ((made.T.cov() - covariance).abs() < 4 * of_covariance).all()
 
 
 def test_strength_0_returns_the_image_and_1_equals_sampling() -> None:

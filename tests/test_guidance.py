@@ -134,6 +134,15 @@ def test_outside_of_the_interval_an_image_is_seen_once():
     assert seen == {0.4: 1, 0.5: 1, 0.6: 2, 4.0: 2, 4.1: 1}
 
 
+def test_an_interval_is_of_noise_over_signal_under_every_schedule():
+    network, schedule = Counting(), Linear()
+    guided = Guided(Denoiser(network, schedule), 2.0, NULL, (0.5, 4.0))
+    for ratio in (0.4, 0.6, 3.9, 4.1, 20.0):  # sigma itself is below 1 here
+        network.seen = 0
+        guided(torch.zeros(2, 1, 2, 2), float(schedule.time(-2 * math.log(ratio))), LABELS)
+        assert network.seen == (4 if 0.5 < ratio <= 4 else 2)
+
+
 def test_the_interval_is_asked_for_each_image_at_its_own_time():
     denoiser = Denoiser(Waves(), EDM(), parameterisation="edm")
     guided = Guided(denoiser, 3.0, NULL, (0.5, 4.0))
