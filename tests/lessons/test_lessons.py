@@ -16,7 +16,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "trilemma",
     "latent-diffusion",
     "diffusion-segmentation",
-    "likelihood-anomalies",
     "cyclegan",
 }
 
