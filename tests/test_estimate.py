@@ -89,12 +89,17 @@ def layout(recipe):
 
 
 def standing(recipe):
-    """A recipe of stage II on its stage I, as training would fill it in."""
-    if recipe.method.kind != "stackgan2":
+    """A recipe on its parent, as training would fill it in."""
+    field, name = {
+        "stackgan2": ("first", recipe.name.removesuffix("2") + "1"),
+        "latent_diffusion": ("autoencoder", recipe.name.replace("ldm", "autoencoder")),
+    }.get(recipe.method.kind, ("", ""))
+    if not field:
         return recipe
-    first = by_name(recipe.name.removesuffix("2") + "1")
-    parent = Parent("first", method=first.method, layout=layout(first))
-    return replace(recipe, method=replace(recipe.method, first=parent))
+    first = by_name(name)
+    seen = layout(first) if field == "first" else Layout(layout(recipe).shape)
+    parent = Parent("first", method=first.method, layout=seen)
+    return replace(recipe, method=replace(recipe.method, **{field: parent}))
 
 
 @pytest.mark.parametrize("name", sorted(all_recipes()))

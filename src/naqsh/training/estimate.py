@@ -67,7 +67,7 @@ def estimate(recipe: Recipe, layout: Layout, ranks: int = 1) -> Estimate:
         for parameter in trained:
             parameter.requires_grad_(True)
         layers: dict[str, Layer] = {}
-        rows = _rows(phase.modules)
+        rows = _rows(method, phase.modules)
         hooks = [module.register_forward_hook(_note(layers, row)) for module, row in rows]
         # What backward keeps is a line in the batch's size: two small traces give it.
         two, four = (_kept(phase.loss, _batch(layout, n * method.group), own) for n in (2, 4))
@@ -127,10 +127,15 @@ def _try_one(loss: Callable[[Batch, int], dict[str, Tensor]], batch: Batch) -> N
         ) from error
 
 
-def _rows(modules: Sequence[nn.Module]) -> list[tuple[nn.Module, Layer]]:
-    """The modules that a table shows, each with its row as far as it is known before a call."""
+def _rows(method: Method, modules: Sequence[nn.Module]) -> list[tuple[nn.Module, Layer]]:
+    """The modules that a table shows, each with its row as far as it is known before a call.
+
+    Where a phase has several, their layers may have equal names: the module's own stands before.
+    """
     rows = []
+    own = {module: f"{name}." for name, module in method.named_modules() if len(modules) > 1}
     for module in modules:
+        before = own.get(module, "")
         for name, child in module.named_modules():
             if "parametrizations" in name:
                 continue
@@ -138,7 +143,7 @@ def _rows(modules: Sequence[nn.Module]) -> list[tuple[nn.Module, Layer]]:
             count = sum(p.numel() for p in child.parameters(recurse=innermost))
             if innermost or count:
                 kind = type(child).__name__.removeprefix("Parametrized")
-                rows.append((child, Layer(name or kind, kind, None, count)))
+                rows.append((child, Layer(before + (name or kind), kind, None, count)))
     return rows
 
 
