@@ -1,4 +1,4 @@
-"""Text to image: StackGAN in two stages, the second on a run of the first, and other families.
+"""Text to image: StackGAN in two stages, diffusion, flow matching and a VAE.
 
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
