@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from naqsh.networks.attention import CrossAttention, TransformerBlock
+from naqsh.networks.attention import CrossAttention, TransformerBlock, attend
 from naqsh.networks.unet import UNet
 from naqsh.networks.unet_blocks import SelfAttention
 
@@ -72,6 +72,14 @@ def test_what_is_around_the_block_is_diffusers():
     tokens = torch.randn(2, 4, CONTEXT, dtype=torch.float64)
     made = theirs(x, encoder_hidden_states=tokens).sample
     torch.testing.assert_close(ours(x, tokens), made)
+
+
+def test_the_formula_of_bfloat16_is_that_of_the_kernel():
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, rows, 12).bfloat16() for rows in (7, 5, 5))
+    exact = attend(query.double(), key.double(), value.double())
+    # Scores below 8 are rounded to 2^-6, weights to a few hundredths of themselves.
+    torch.testing.assert_close(attend(query, key, value).double(), exact, rtol=0.05, atol=0.05)
 
 
 def test_it_begins_as_the_identity_and_never_goes_without_tokens():

@@ -117,9 +117,7 @@ def ldm_shapes() -> Recipe:
     """
     from naqsh.methods import latent_diffusion
 
-    spec = latent_diffusion.Spec(
-        conditional="captions", width=64, multipliers=(1, 2), attention=(8,), heads=4, tokens=8
-    )
+    spec = latent_diffusion.Spec(conditional="captions", attention=(8,), heads=4)
     data = Data("shapes", size=32, text="tfidf", text_size=256)
     return Recipe("", data, spec, LDM)
 
