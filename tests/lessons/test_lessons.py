@@ -12,7 +12,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "gan-line",
     "ssgan",
     "stackgan",
-    "fid",
     "trilemma",
     "latent-diffusion",
     "diffusion-segmentation",
