@@ -66,7 +66,8 @@ def test_the_verbs_are_all_there(capsys):
 def test_every_option_of_every_recipe_is_described(name):
     found = options.of(by_name(name))
     assert [o.name for o in found if len(o.about) < 8] == []
-    filled_in = {"method.first.method", "method.first.layout"}
+    parents = ("method.first", "method.autoencoder")
+    filled_in = {f"{parent}.{part}" for parent in parents for part in ("method", "layout")}
     values = flat(by_name(name).to_dict())
     assert set(values) - filled_in == {o.name for o in found}
 

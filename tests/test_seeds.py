@@ -30,6 +30,9 @@ TAKERS = {
 KNOWN = {"data/loader.py"}
 """Where SeedSequence, which takes any size, is given a seed's sign apart."""
 
+FIXED = "lessons/"
+"""Where nobody types a seed: those of lessons are constants of their modules."""
+
 
 def raw(source: str) -> Iterator[int]:
     """The lines that give a generator a seed which is neither a constant nor derived."""
@@ -53,6 +56,7 @@ def test_no_generator_is_given_a_seed_as_it_was_typed() -> None:
         f"{path.relative_to(root).as_posix()}:{line}"
         for path in sorted(root.rglob("*.py"))
         if path.relative_to(root).as_posix() not in KNOWN
+        and not path.relative_to(root).as_posix().startswith(FIXED)
         for line in raw(path.read_text(encoding="utf-8"))
     ]
     assert found == []
