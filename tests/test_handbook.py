@@ -19,6 +19,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ["index", "start", "assignment", "method"]
 PAGES += [f"systems/{file.stem}" for file in sorted(DOCS.glob("systems/*.md"))]
 OF_A_RUN = {
+    "--denoise",
     "--guidance",
     "--label",
     "--sampler",
