@@ -401,15 +401,18 @@ def test_recipes_build_as_they_are(name: str) -> None:
         "digits": (1, 16, 16),
         "cifar10": (3, 32, 32),
         "ring": (2, 1, 1),
+        "shapes": (3, 32, 32),
+        "textured-shapes": (3, 32, 32),
     }
     shape = shapes[recipe.data.name]
+    caption = recipe.data.text_size if recipe.data.text != "none" else 0
     with torch.device("meta"):
-        one = recipe.method.build(Layout(shape, tuple("0123456789")))
+        one = recipe.method.build(Layout(shape, tuple("0123456789"), caption))
     size = sum(p.numel() for p in one.parameters())
     if recipe.data.name == "cifar10":
         assert size == 35_746_307
     else:
-        assert size < 1.3e6
+        assert size < (2.6e6 if recipe.data.name == "textured-shapes" else 1.3e6)
     assert isinstance(recipe.method.schedule, Discrete | EDM)
 
 

@@ -53,6 +53,8 @@ VERBS: dict[str, tuple[list[str], str]] = {
         ["translate", "cyclegan", "digit.png", "--out", "گ.png", "--device", "cpu"],
         "گ.png",
     ),
+    "edit": (["edit", "ddpm", "digit.png", "--strength", "0.5", "--n", "1", *CPU], "ddpm/edit*"),
+    "lesson": (["lesson", "narrow-gaussians", "--out", "گ.html"], "گ.html"),
     "segment": (
         [
             *("segment", "ddpm", "--data", "labelled", "--labelled", "2", "--draws", "1"),
@@ -136,6 +138,7 @@ def world(alone, finished, request, monkeypatch):
                 mask.save(alone / "labelled" / part / f"{number}.png")
     if request.param == "translate":
         shutil.copytree(request.getfixturevalue("cyclegan"), alone / "cyclegan")
+    if request.param in ("translate", "edit"):
         Image.new("L", (16, 16), 200).save(alone / "digit.png")
     return request.param
 

@@ -172,7 +172,8 @@ def test_catalogue_is_whole():
         assert entry.how
         assert entry.licence
         kinds = entry.domains or entry.classes
-        assert len(set(kinds)) == len(kinds) >= (0 if entry.captions or entry.extent else 2)
+        unlabelled = entry.captions or entry.extent or entry.reader == "textured"
+        assert len(set(kinds)) == len(kinds) >= (0 if unlabelled else 2)
         assert not entry.domains or min(*entry.second, entry.train, entry.test) > 1
         for file in entry.files:
             assert all(url.endswith(f"/{file.name}") for url in file.urls)
