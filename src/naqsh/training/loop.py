@@ -87,8 +87,7 @@ class Trainer:
         self.data, self.held_out = data, None
         if training.validation:  # from every method: one without a loss is judged by its samples
             self.data, self.held_out = data.hold_out(training.validation, training.seed)
-        if not folder.steps():  # what was found lies in the checkpoints
-            world.leading(lambda: look_first(self.method, self.data, world.device))
+        world.leading(self._look_first)
         world.broadcast(self.method)
         if world.size > 1:
             synchronise_batch_norm(self.method)
@@ -114,6 +113,14 @@ class Trainer:
             training, self.method, self.phases, self.batches, self.pending, world, self._told
         )
         self.optimizers = self.updates.optimizers
+
+    def _look_first(self) -> None:
+        """Show images to the method; what a run that goes on found in them lies in its checkpoints.
+
+        On the first rank: the others need not have the run's folder.
+        """
+        if not self.folder.steps():
+            look_first(self.method, self.data, self.world.device)
 
     def run(self) -> None:
         """Train to the end.
