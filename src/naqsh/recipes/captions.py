@@ -11,8 +11,9 @@ from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 def stackgan_shapes_1() -> Recipe:
     """StackGAN's stage I on rendered shapes, 32x32; needs no download (Zhang et al., 2017).
 
-    A quarter as wide as published. A step took 0.26 s of one core (bfloat16), so that both stages
-    are trained in about half an hour on two.
+    A quarter as wide as published. A step took 0.26 s of one core (bfloat16). Captions are hardly
+    followed after these 20 epochs: of 1,000 test captions the background is right in all, the
+    colour in 0.27 and the shape in 0.15 (chance: 0.10 and 0.12).
     """
     from naqsh.methods import stackgan
 

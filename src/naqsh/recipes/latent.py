@@ -3,7 +3,10 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
+from dataclasses import replace
+
 from naqsh.core.optimizers import Adam
+from naqsh.recipes.diffusion import MNIST
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 
@@ -22,15 +25,7 @@ def autoencoder_mnist() -> Recipe:
     """Autoencoder of MNIST, 28x28 to 7x7x4, for ldm-mnist (Rombach et al., 2022)."""
     from naqsh.methods import autoencoder
 
-    training = Training(
-        epochs=3,
-        batch=64,
-        warmup=200,
-        schedule="cosine",
-        clip_norm=1.0,
-        ema=0.999,
-        validation=0.02,
-    )
+    training = replace(MNIST, epochs=3, warmup=200)
     return Recipe("", Data("mnist"), autoencoder.Spec(perceptual="mnist"), training)
 
 
@@ -39,15 +34,7 @@ def autoencoder_shapes() -> Recipe:
     """Autoencoder of rendered shapes, 32x32 to 8x8x4, for ldm-shapes; needs no download."""
     from naqsh.methods import autoencoder
 
-    training = Training(
-        epochs=10,
-        batch=64,
-        warmup=200,
-        schedule="cosine",
-        clip_norm=1.0,
-        ema=0.999,
-        validation=0.02,
-    )
+    training = replace(MNIST, epochs=10, warmup=200)
     spec = autoencoder.Spec(perceptual="shapes")
     return Recipe("", Data("shapes", size=32), spec, training)
 
@@ -73,15 +60,7 @@ def autoencoder_cifar10() -> Recipe:
     return Recipe("", Data("cifar10", flip=True), spec, training)
 
 
-LDM = Training(
-    epochs=20,
-    batch=64,
-    warmup=500,
-    schedule="cosine",
-    clip_norm=1.0,
-    ema=0.999,
-    validation=0.02,
-)
+LDM = replace(MNIST, epochs=20)
 """As the small diffusion models of pixels are trained, for twice as many epochs."""
 
 
