@@ -4,8 +4,23 @@ Training and studies write records by :func:`plain`; the report, and whoever els
 reads them by :func:`read`. What someone else or a later version has written beside is passed over,
 and what does not fit is one line that names it. Nothing here needs PyTorch.
 
-================  ==========================================================="""
+================  ==================================================================
+``training``      ``run.json``, ``networks.json``, the logs of lines, ``state.json``
+``evaluation``    ``evaluation.json``
+``samplers``      ``samplers.json``, ``guidance.json``
+``bound``         ``bound.json``
+``measured``      what several of these files share
+``detection``     ``detection.json``
+``comparison``    ``comparison.json``
+``translation``   ``translation.json``
+``segmentation``  ``segmentation.json``
+``editing``       ``editing.json``
+``failures``      ``failures.json``
+``field``         ``field.json``
+================  ==================================================================
+"""
 
+from naqsh.runs.records.bound import Bound, BoundOf
 from naqsh.runs.records.comparison import Comparison, Entry, Plan
 from naqsh.runs.records.detection import (
     Best,
@@ -23,6 +38,7 @@ from naqsh.runs.records.detection import (
     Suspects,
 )
 from naqsh.runs.records.editing import Edit, EditOf
+from naqsh.runs.records.evaluation import Conditions, Followed, Nearest, Shares, Step
 from naqsh.runs.records.failures import (
     BINS,
     Circle,
@@ -34,27 +50,8 @@ from naqsh.runs.records.failures import (
     Vanishing,
 )
 from naqsh.runs.records.field import Field, FieldOf, Level
-from naqsh.runs.records.measured import (
-    Better,
-    Bound,
-    BoundOf,
-    Conditions,
-    Drawn,
-    Exact,
-    ExactPoint,
-    Floor,
-    Followed,
-    Found,
-    Interval,
-    Mean,
-    Measure,
-    Nearest,
-    Point,
-    Scale,
-    Shares,
-    Step,
-    known,
-)
+from naqsh.runs.records.measured import Better, Floor, Found, Interval, Mean, Measure, known
+from naqsh.runs.records.samplers import Drawn, Exact, ExactPoint, Point, Scale
 from naqsh.runs.records.schema import checked, plain, read
 from naqsh.runs.records.segmentation import (
     FEATURES,
