@@ -8,5 +8,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conf import *  # noqa: F403
 
 language = "fa"
+locale_dirs = ["_locale"]
 exclude_patterns = ["_build"]
 html_title = "نقش"
