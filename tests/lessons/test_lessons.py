@@ -13,7 +13,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "ssgan",
     "stackgan",
     "trilemma",
-    "latent-diffusion",
     "diffusion-segmentation",
     "cyclegan",
 }
