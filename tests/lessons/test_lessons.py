@@ -14,7 +14,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "stackgan",
     "trilemma",
     "diffusion-segmentation",
-    "cyclegan",
 }
 
 SHORT = {"en": "**In short.**", "fa": "**به طور خلاصه.**"}
