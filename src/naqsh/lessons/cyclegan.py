@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.datasets import load_digits
-from torch import Tensor
+from torch import Tensor, nn
 
 from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.batch import Batch
@@ -133,9 +133,10 @@ def whole_loss() -> Check:
     made = made + 5 * ((to_b(b) - b).abs().mean() + (to_a(a) - a).abs().mean())
     told = off(critic_b(b), 1) + off(critic_b(fake_b), 0)
     told = (told + off(critic_a(a), 1) + off(critic_a(fake_a), 0)) / 2
-    sides = ([float(x.detach()) for x in side] for side in (ours, [made, told]))
     # Sums of about a hundred numbers in float32.
-    return Check(*map(np.array, sides), 1e-5)
+    return Check(
+        torch.stack(ours).detach().numpy(), torch.stack([made, told]).detach().numpy(), 1e-5
+    )
 
 
 @LESSON.check
@@ -206,15 +207,15 @@ def inverted() -> Check:
     losses = []
     for sign in (1.0, -1.0):
         model, seen = pair(), batch(symmetric=True)
+        last = list(model.generators["b"].children())[-2]  # tanh after it is odd
+        first = [list(model.generators["a"].children())[1], next(model.critics["b"].children())]
         with torch.no_grad():
-            model.generators["b"][-2].weight *= sign
-            model.generators["b"][-2].bias *= sign
-            model.generators["a"][1].weight *= sign
-            model.critics["b"][0].weight *= sign
+            for weights in (*last.parameters(), *(next(layer.parameters()) for layer in first)):
+                weights.mul_(sign)
             made = model.generator_losses(seen, 0)
         losses.append([float(made[name]) for name in ("to_b", "to_a", "cycle")])
     # Means of hundreds of numbers in float32, summed in another order.
-    return Check(*map(np.array, losses), 1e-5)
+    return Check(np.array(losses[0]), np.array(losses[1]), 1e-5)
 
 
 @functools.cache
@@ -253,7 +254,7 @@ def least_change() -> Check:
 def parameters() -> Check:
     """Of the ResNets, a patch discriminator and pix2pix's U-Net, counted and by the formulas."""
     with torch.device("meta"):
-        networks = [resnet.generator(3, 3, blocks=n) for n in (6, 9)]
+        networks: list[nn.Module] = [resnet.generator(3, 3, blocks=n) for n in (6, 9)]
         networks += [patchgan.discriminator((3, 256, 256)), pix2pix_unet.Generator(3, 3)]
     counted = [sum(w.numel() for w in network.parameters()) for network in networks]
     said = [translators.resnet(6), translators.resnet(9), translators.critic(), translators.unet()]
@@ -305,7 +306,8 @@ def ages(queries: int = 6000) -> Points:
     """How many images ago each image was made that Naqsh's pool gave back, once it was in use."""
     pool, numbers = Pool(POOL, (1, 1, 1)), torch.arange(float(queries))
     given = pool(numbers.view(-1, 1, 1, 1), Noise(9, queries)).flatten()
-    return (numbers - given)[1000:].double().numpy()
+    past: Points = (numbers - given)[1000:].double().numpy()
+    return past
 
 
 @LESSON.check
@@ -316,14 +318,14 @@ def shown_ages() -> Check:
     return Check.of_mean((ages()[:, None] >= old).astype(float), said)
 
 
-def swings(memory: float) -> Points:
-    """Rates of a linear game whose critic half sees the newest fake, half an average of past ones.
+def growth(memory: float) -> float:
+    """How fast a linear game grows whose critic half sees the newest fake, half past ones.
 
     The fake is theta, the critic's slope psi, the average m with a memory of so much time:
     theta' = -psi, psi' = (theta + m) / 2, m' = (theta - m) / memory.
     """
     field = np.array([[0, -1, 0], [0.5, 0, 0.5], [1 / memory, 0, -1 / memory]])
-    return np.linalg.eigvals(field)
+    return float(np.linalg.eigvals(field).real.max())
 
 
 MEMORIES = (0.1, 1.0, 10.0)
@@ -332,7 +334,7 @@ MEMORIES = (0.1, 1.0, 10.0)
 @LESSON.check
 def lag() -> Check:
     """Growth of a game with a pool: the field's eigenvalues against roots of the cubic."""
-    found = [swings(tau).real.max() for tau in MEMORIES]
+    found = [growth(tau) for tau in MEMORIES]
     said = [np.roots([tau, 1, tau / 2, 1]).real.max() for tau in MEMORIES]
     return Check(np.array(found), np.array(said), 1e-10)
 
