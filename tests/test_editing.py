@@ -17,6 +17,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.diffusion import editing
 from naqsh.diffusion.denoiser import Denoiser, Prediction
+from naqsh.diffusion.editing import Asked
 from naqsh.diffusion.process import posterior, transition
 from naqsh.diffusion.repaint import Repaint
 from naqsh.diffusion.reverse import Variance
@@ -93,14 +94,14 @@ def test_known_pixels_are_those_given(schedule: Schedule, strength: float) -> No
 def test_any_sampler_without_memory_fills(sampler: Ancestral) -> None:
     one, unknown = method(), torch.zeros(2, 8, 8, dtype=torch.bool)
     unknown[:, :4] = True
-    made = editing.fill(one, levels(2), unknown, Noise(0, 2), sampler=sampler)
+    made = editing.fill(one, levels(2), unknown, Noise(0, 2), asked=Asked(sampler))
     assert made.isfinite().all()
 
 
 def test_a_sampler_with_memory_is_refused() -> None:
     unknown = torch.ones(1, 8, 8, dtype=torch.bool)
     with pytest.raises(NaqshError, match="use ancestral, ddim, euler or heun"):
-        editing.fill(method(), levels(1), unknown, Noise(0, 1), sampler=DpmSolver(6))
+        editing.fill(method(), levels(1), unknown, Noise(0, 1), asked=Asked(DpmSolver(6)))
     with pytest.raises(NaqshError, match="at least 1"):
         Repaint(0, 1)
 
@@ -203,7 +204,7 @@ def test_strength_0_returns_the_image_and_1_equals_sampling() -> None:
     )
     assert torch.equal(editing.vary(one, images, Noise(0, 3), 1.0), one.sample(Noise(0, 3)))
     heun = Heun(5, churn=2.0)
-    made = editing.vary(one, images, Noise(0, 3), 1.0, sampler=heun)
+    made = editing.vary(one, images, Noise(0, 3), 1.0, Asked(heun))
     assert torch.equal(made, one.sample(Noise(0, 3), heun))
 
 
@@ -268,12 +269,13 @@ def test_labels_and_guidance_steer_an_edit() -> None:
     ]
     hows: list[dict[str, Any]] = [{"label": 1}, {"label": 2}, {"label": 2, "guidance": 3.0}, {}]
     for act in acts:
-        made = [act(noise=Noise(0, 2), **how) for how in hows]
+        made = [act(noise=Noise(0, 2), asked=Asked(**how)) for how in hows]
         assert all(not torch.equal(a, b) for a, b in pairwise(made))
-        none = act(noise=Noise(0, 2), label=2, guidance=3.0, guidance_interval=(1.0, 1.0))
+        nowhere = Asked(label=2, guidance=3.0, guidance_interval=(1.0, 1.0))
+        none = act(noise=Noise(0, 2), asked=nowhere)
         assert torch.equal(none, made[1])
     with pytest.raises(NaqshError, match="label must lie in 0 to 2"):
-        editing.vary(one, images, Noise(0, 2), 0.5, label=3)
+        editing.vary(one, images, Noise(0, 2), 0.5, Asked(label=3))
     whole = method(classes=3, label_dropout=0.0)
     with pytest.raises(NaqshError, match=r"always told.*--label"):
         editing.vary(whole, images, Noise(0, 2), 0.5)
@@ -300,7 +302,7 @@ def test_a_caption_steers_an_edit_of_what_follows_captions() -> None:
     ]
     hows: list[dict[str, Any]] = [{}, {"caption": caption}, {"caption": caption, "guidance": 2.0}]
     for act in acts:
-        made = [act(noise=Noise(0, 2), **how) for how in hows]
+        made = [act(noise=Noise(0, 2), asked=Asked(**how)) for how in hows]
         assert all(not torch.equal(a, b) for a, b in pairwise(made))
     whole = replace(spec, label_dropout=0.0).build(Layout(SHAPE, caption=3))
     with pytest.raises(NaqshError, match=r"always told.*--caption"):

@@ -15,6 +15,8 @@ References:
     Denoising Diffusion Implicit Models (Song et al., 2021), arXiv:2010.02502, section 5.3.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,6 +27,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.precision import autocast, autocast_dtype
 from naqsh.core.spec import Precision
 from naqsh.diffusion import strips
+from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.guidance import Interval
 from naqsh.diffusion.method import Denoising
 from naqsh.diffusion.process import q_sample
@@ -34,6 +37,34 @@ from naqsh.diffusion.samplers.sampler import Memoryless
 
 USUAL = Repaint()
 """How often a fill goes its way again, unless it is said otherwise."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a model is asked while it edits.
+
+    Attributes:
+        sampler: by which images come back from noise; None is the usual one.
+        label: the class that images become; None asks the model without one.
+        caption: what they become, an embedding with shape (d,), of a model that follows captions.
+        guidance, guidance_interval, precision: as in sampling.
+    """
+
+    sampler: Sampler | None = None
+    label: int | None = None
+    caption: Tensor | None = None
+    guidance: float = 1.0
+    guidance_interval: Interval | None = None
+    precision: Precision = "float32"
+
+    def of(self, method: Denoising, images: Tensor) -> tuple[Denoises, Tensor | None]:
+        """A method's denoiser under guidance, and what it is told of each of the images."""
+        told = _told(method, images, self.label, self.caption)
+        return method.guided(self.guidance, self.guidance_interval), told
+
+
+FREELY = Asked()
+"""Without a label or caption, by the usual sampler."""
 
 
 def taken(strength: float, steps: int) -> int:
@@ -54,13 +85,7 @@ def vary(
     images: Tensor,
     noise: Noise,
     strength: float,
-    *,
-    sampler: Sampler | None = None,
-    label: int | None = None,
-    caption: Tensor | None = None,
-    guidance: float = 1.0,
-    guidance_interval: Interval | None = None,
-    precision: Precision = "float32",
+    asked: Asked = FREELY,
 ) -> Tensor:
     """Images taken into noise and back: float32 in [0, 1] with shape (N, C, H, W).
 
@@ -70,18 +95,14 @@ def vary(
         noise: of these N images.
         strength: share of the sampler's steps that are taken: at 0 the image is returned, at 1 it
             is a sample of the same noise, which has nothing of the image.
-        sampler: by which it comes back; None is the recipe's.
-        label: the class that the images become; None asks the model without one.
-        caption: what they become, an embedding with shape (d,), of a model that follows captions.
-        guidance, guidance_interval, precision: as in sampling.
+        asked: how; the usual sampler is the recipe's.
     """
-    run = sampler or method.samplers[method.default_sampler]
+    run = asked.sampler or method.samplers[method.default_sampler]
     skip = run.steps - taken(strength, run.steps)
-    told = _told(method, images, label, caption)
-    denoiser = method.guided(guidance, guidance_interval)
+    denoiser, told = asked.of(method, images)
     if skip == run.steps:
         return _unit(method, images)
-    with autocast(autocast_dtype(precision, noise.device), noise.device):
+    with autocast(autocast_dtype(asked.precision, noise.device), noise.device):
         start = _noisy(method, images, noise, run, skip) if skip else None
         x = run(denoiser, noise, method.space, labels=told, start=start, skip=skip)
     return method.visible(x)
@@ -101,14 +122,9 @@ def fill(
     unknown: Tensor,
     noise: Noise,
     strength: float = 1.0,
+    asked: Asked = FREELY,
     *,
     repaint: Repaint = USUAL,
-    sampler: Sampler | None = None,
-    label: int | None = None,
-    caption: Tensor | None = None,
-    guidance: float = 1.0,
-    guidance_interval: Interval | None = None,
-    precision: Precision = "float32",
 ) -> Tensor:
     """Images made anew where they are unknown: float32 in [0, 1] with shape (N, C, H, W).
 
@@ -119,10 +135,9 @@ def fill(
         noise: of these N images.
         strength: share of the sampler's steps that are taken; below 1 what lies under the mask is
             where they begin, as in :func:`vary`.
+        asked: how, by a sampler whose steps remember none; the usual one is DDPM's in as many
+            steps as the recipe's takes.
         repaint: how often the way is gone again.
-        sampler: that takes the steps, one that remembers none; None is DDPM's in as many steps as
-            the recipe's takes.
-        label, caption, guidance, guidance_interval, precision: as for :func:`vary`.
 
     Returns:
         what is known is that of `images`, whatever the model made of it.
@@ -131,17 +146,16 @@ def fill(
         NaqshError: a sampler whose steps remember the last.
     """
     usual = method.samplers[method.default_sampler]
-    run = sampler or Ancestral(usual.steps, clip=method.clips)
+    run = asked.sampler or Ancestral(usual.steps, clip=method.clips)
     if not isinstance(run, Memoryless):
         raise NaqshError(
             "filling goes back and forth between noise levels, which this sampler's steps cannot; "
             "use ancestral, ddim, euler or heun"
         )
     skip = run.steps - taken(strength, run.steps)
-    told = _told(method, images, label, caption)
-    denoiser = method.guided(guidance, guidance_interval)
+    denoiser, told = asked.of(method, images)
     place = _in_space(unknown, method.space)
-    with autocast(autocast_dtype(precision, noise.device), noise.device):
+    with autocast(autocast_dtype(asked.precision, noise.device), noise.device):
         x0 = _clean(method, images, noise)
         x = repaint(run, denoiser, x0, place, noise, labels=told, skip=skip)
     return torch.where(unknown[:, None], method.visible(x), _unit(method, images))

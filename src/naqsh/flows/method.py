@@ -31,6 +31,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Optimizer
 from naqsh.core.precision import full_precision
 from naqsh.core.spec import Shape
+from naqsh.core.ways import ways
 from naqsh.flows.autoregressive import Autoregressive
 from naqsh.flows.bijection import Bijection
 from naqsh.flows.dequantise import LEVELS, Dequantise, bits_per_dimension
@@ -183,9 +184,7 @@ class FlowMethod(Method):
         images = batch.images
         count = len(images)
         codes = self.encode(images)
-        way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)
-        ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
         return {
             "reconstructions": (torch.cat([images, self.decode(codes)]), count),
-            "interpolation": (self.decode(torch.cat(ways)), count),
+            "interpolation": (self.decode(ways(codes)), count),
         }

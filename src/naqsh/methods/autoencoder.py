@@ -48,6 +48,7 @@ from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.once import OnceAStep
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
+from naqsh.core.ways import ways
 from naqsh.networks import patchgan
 from naqsh.networks.autoencoder import Decoder, Encoder, latent_shape
 from naqsh.networks.perceptual import LEAST, Eye, Perceptual
@@ -238,10 +239,8 @@ class Autoencoder(Method):
         images = batch.images
         count = len(images)
         codes = self.encode(images)
-        way = torch.linspace(0, 1, count, device=images.device).view(-1, 1, 1, 1)
-        ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
         seen = images.float().add(1).div(2)
         return {
             "reconstructions": (torch.cat([seen, self.decode(codes)]), count),
-            "interpolation": (self.decode(torch.cat(ways)), count),
+            "interpolation": (self.decode(ways(codes)), count),
         }

@@ -46,6 +46,7 @@ from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
+from naqsh.core.ways import ways
 from naqsh.flows.posterior import Drawn, InverseAutoregressive, Posterior, draw
 from naqsh.networks import vae as networks
 from naqsh.networks.likelihoods import LEAST_SCALE, Bernoulli, Gaussian
@@ -237,11 +238,9 @@ class VAE(Method):
         images, told = batch.images, self.told(batch, training=False)
         count = len(images)
         codes = self.encode(images, told)
-        way = torch.linspace(0, 1, count, device=images.device).view(-1, 1)
         moved = codes[:1].repeat(self.latent, count, 1)
         latents = torch.arange(self.latent, device=images.device)
-        moved[latents, :, latents] = 6 * way.T - 3
-        ways = [torch.lerp(codes[n], codes[-1 - n], way) for n in range(count // 2)]
+        moved[latents, :, latents] = 6 * torch.linspace(0, 1, count, device=images.device) - 3
 
         def as_of(codes: Tensor, of: Tensor) -> Tensor:
             return self.decode(codes, None if told is None else told[of])
@@ -250,7 +249,7 @@ class VAE(Method):
         return {
             "reconstructions": (torch.cat([images, self.decode(codes, told)]), count),
             "traversal": (as_of(moved.flatten(0, 1), rows.new_zeros(self.latent * count)), count),
-            "interpolation": (as_of(torch.cat(ways), rows), count),
+            "interpolation": (as_of(ways(codes), rows), count),
         }
 
     def log_prob(self, images: Tensor, noise: Noise, samples: int = 1) -> Tensor:

@@ -113,7 +113,7 @@ class PixelHeads(nn.Module):
 
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (N, C, h, w) enlarged bilinearly to (N, C, *size), edges being repeated."""
+    """Maps (N, C, h, w) enlarged bilinearly to (N, C, H, W), edges being repeated."""
     if maps.shape[2:] == size:
         return maps
     return interpolate(maps, size, mode="bilinear", align_corners=False)

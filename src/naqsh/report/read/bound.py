@@ -1,9 +1,9 @@
 """What ``bound.json`` holds: a run's variational bound, by time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from naqsh.report.read.study import Study
 from naqsh.runs import records
 from naqsh.runs.results import Result
 
@@ -13,13 +13,8 @@ DIGITS = 6
 """Significant digits of an embedded curve."""
 
 
-@dataclass(frozen=True)
-class Bounded:
-    """One study: its conditions by name and as a record, and what was found."""
-
-    of: dict[str, Any]
-    about: records.BoundOf
-    found: records.Bound
+class Bounded(Study[records.BoundOf, records.Bound]):
+    """One study of the bound."""
 
     def shares(self) -> tuple[float, float]:
         """What the first tenth of the times has of all bits, and of the errors."""
@@ -53,10 +48,7 @@ def parse(found: Sequence[Result]) -> list[Bounded]:
 
 
 def _study(result: Result) -> Bounded:
-    about, found = (
-        records.read(records.BoundOf, result.of),
-        records.read(records.Bound, result.found),
-    )
-    if found.total.value <= 0 or sum(found.errors) <= 0:
+    study = Bounded.read(result, records.BoundOf, records.Bound)
+    if study.found.total.value <= 0 or sum(study.found.errors) <= 0:
         raise ValueError("the total and the errors must be above 0")
-    return Bounded(dict(result.of), about, found)
+    return study

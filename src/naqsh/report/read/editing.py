@@ -1,35 +1,20 @@
 """What ``editing.json`` holds: edits by one run, each with its grid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from naqsh.report.read.study import Study, require_beside
 from naqsh.runs import records
 from naqsh.runs.results import Result
 
 
-@dataclass(frozen=True)
-class Edited:
-    """One edit.
-
-    Attributes:
-        about: what it is of.
-        found: what came of it; its file by name alone.
-    """
-
-    about: records.EditOf
-    found: records.Edit
+class Edited(Study[records.EditOf, records.Edit]):
+    """One edit."""
 
     @property
     def sampling(self) -> str | None:
         """Its options of sampling in words, if there were any."""
         named = self.about.sampling.items()
         return ", ".join(f"{name} {value}" for name, value in named) or None
-
-    def as_plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return {"of": records.plain(self.about), "found": records.plain(self.found)}
 
 
 def parse(found: Sequence[Result]) -> list[Edited]:
@@ -41,7 +26,6 @@ def parse(found: Sequence[Result]) -> list[Edited]:
 
 
 def _edit(result: Result) -> Edited:
-    found = records.read(records.Edit, result.found, "edit")
-    if Path(found.picture).name != found.picture:  # a file from elsewhere leads us nowhere
-        raise ValueError(f"{found.picture} is no file of the run's folder")
-    return Edited(records.read(records.EditOf, result.of), found)
+    edit = Edited.read(result, records.EditOf, records.Edit)
+    require_beside(edit.found.picture)
+    return edit

@@ -1,21 +1,17 @@
 """What ``field.json`` holds: how far the score of a model of points is from the exact one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from naqsh.report.read.study import Study
 from naqsh.runs import records
 from naqsh.runs.results import Result
 
 
-@dataclass(frozen=True)
-class Fielded:
-    """One drawing of a run's score: its conditions by name and as a record, and what was found."""
-
-    of: dict[str, Any]
-    about: records.FieldOf
-    found: records.Field
+class Fielded(Study[records.FieldOf, records.Field]):
+    """One drawing of a run's score."""
 
     def as_plain(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -31,8 +27,8 @@ def parse(found: Sequence[Result]) -> list[Fielded]:
 
 
 def _drawing(result: Result) -> Fielded:
-    found = records.read(records.Field, result.found)
+    drawing = Fielded.read(result, records.FieldOf, records.Field)
+    found = drawing.found
     # Only the name counts: a folder from elsewhere must not make us read other files.
     levels = tuple(replace(level, picture=Path(level.picture).name) for level in found.levels)
-    about = records.read(records.FieldOf, result.of)
-    return Fielded(dict(result.of), about, replace(found, levels=levels))
+    return Fielded(drawing.of, drawing.about, replace(found, levels=levels))

@@ -1,9 +1,8 @@
 """What ``translation.json`` holds: a run's translations, a study a direction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from naqsh.report.read.study import Study
 from naqsh.runs import records
 from naqsh.runs.results import Result
 
@@ -11,19 +10,8 @@ SHARED = ("n", "n_real", "source", "reference")
 """What follows from the direction, and so does not tell two studies apart."""
 
 
-@dataclass(frozen=True)
-class Translated:
-    """One measured direction.
-
-    Attributes:
-        of: the conditions that tell it from others, by name.
-        about: all conditions.
-        found: what was found.
-    """
-
-    of: dict[str, Any]
-    about: records.TranslationOf
-    found: records.Translation
+class Translated(Study[records.TranslationOf, records.Translation]):
+    """One measured direction."""
 
     @property
     def covered(self) -> float | None:
@@ -47,10 +35,6 @@ class Translated:
         before, after = errors[0.0], errors[records.NOTICED]
         return before, after, records.rise(before, after)
 
-    def as_plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return {"of": records.plain(self.about), "found": records.plain(self.found)}
-
 
 def parse(found: Sequence[Result]) -> list[Translated]:
     """The studies in a file's results, the latest last; raises NaqshError where they do not fit."""
@@ -58,9 +42,7 @@ def parse(found: Sequence[Result]) -> list[Translated]:
 
 
 def _study(result: Result) -> Translated:
-    about = records.read(records.TranslationOf, result.of)
-    found = records.read(records.Translation, result.found)
-    if found.floor and not found.floor.measures:
+    study = Translated.read(result, records.TranslationOf, records.Translation, SHARED)
+    if study.found.floor and not study.found.floor.measures:
         raise ValueError("a floor needs measures")
-    apart = {name: value for name, value in result.of.items() if name not in SHARED}
-    return Translated(apart, about, found)
+    return study

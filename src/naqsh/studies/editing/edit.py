@@ -217,19 +217,21 @@ class _Work:
         """The variants of one image."""
         method, made = self.method, []
         assert isinstance(method, Denoising), "refused otherwise"
+        asked = editing.Asked(**self.chosen)
         for first in range(0, self.n, self.machine.batch):
             count = min(self.machine.batch, self.n - first)
             images = self._seen(self.given.images[number]).expand(count, -1, -1, -1)
             seed = derive(self.machine.seed, "sample")
             noise = Noise(seed, count, first, images.device)
             if self.repaint is None:
-                made.append(editing.vary(method, images, noise, self.strength, **self.chosen))
+                made.append(editing.vary(method, images, noise, self.strength, asked))
                 continue
             assert self.given.unknown is not None, "a fill has a mask"
             unknown = torch.from_numpy(self.given.unknown[number]).to(images.device)
-            how = {"repaint": self.repaint, **self.chosen}
-            unknown = unknown.expand(count, -1, -1)
-            made.append(editing.fill(method, images, unknown, noise, self.strength, **how))
+            unknown, again = unknown.expand(count, -1, -1), self.repaint
+            made.append(
+                editing.fill(method, images, unknown, noise, self.strength, asked, repaint=again)
+            )
         return torch.cat(made)
 
     def _way(self, number: int) -> Tensor:
