@@ -27,6 +27,7 @@ import numpy as np
 import naqsh
 from naqsh import recipes, report
 from naqsh.core.errors import NaqshError
+from naqsh.io import png
 from naqsh.io.files import append_line
 from naqsh.recipes.recipe import Recipe
 from naqsh.report import notebook
@@ -131,6 +132,11 @@ def build(folder: Path) -> World:
     search(whole / "tune")
     kept.translations(flow.folder).keep([translation()])
     kept.segmentations(flow.folder).keep([segmentation()])
+    kept.guidance(flow.folder).keep([scale(1.0), scale(2.0)])
+    kept.editing(flow.folder).keep([edit()])
+    kept.fields(flow.folder).keep([field()])
+    for picture in (EDITED, FIELD):
+        png.save_grid(flow.folder.path / picture, np.zeros((1, 1, 8, 8), np.uint8))
     said = {"step": 3, "epoch": 0.03, "words": "a note", "rule": "rising", "metric": "flow.total"}
     append_line(flow.folder.diagnosis, said | {"value": 1.0, "before": "", "after": ""})
     return World(whole, root)
@@ -151,6 +157,36 @@ def segmentation() -> Result:
     of = records.SegmentationOf("a", "0f", 2, 2, N, (0.5,), 2, 3, "last", 0)
     ways = [records.Classified(n, (0.5, 0.6), (0.5, 0.6), (0.5,)) for n in ("features", "pixels")]
     found = records.Segmentation(("a",), tuple(ways), N, 0.5, "segmentation.png")
+    return Result(records.plain(of), records.plain(found))
+
+
+def scale(guidance: float) -> Result:
+    """Samples under one scale of guidance, which reports read whatever the run's method is."""
+    drawn = records.Drawn(3, N, 0, "pixels", "1f", "a", "0f", {"sampler": "ddim"}, "last")
+    kinds = ("frechet", "precision", "recall")
+    measures = tuple(records.Measure(k, 0.5, N, N, interval=(0.4, 0.6), kind=k) for k in kinds)
+    found = records.Scale(guidance, 20.0, measures, 30.0, 1.0, "cpu")
+    return Result({"guidance": guidance, **records.plain(drawn)}, records.plain(found))
+
+
+EDITED = "editing-0f.png"
+
+
+def edit() -> Result:
+    """An edit, which reports read whatever the run's method is."""
+    of = records.EditOf("fill", "0f", 1, 4, 3, "last", 0, jump=5, resamples=5)
+    mean, notes = records.Mean(0.1, 0.01), ("cut to its centre",)
+    found = records.Edit(EDITED, 1, mean, 20.0, 30.0, "cpu", kept=0, filled=0.5, notes=notes)
+    return Result(records.plain(of), records.plain(found))
+
+
+FIELD = "field-0f.png"
+
+
+def field() -> Result:
+    """A drawn score, which reports read whatever the run's method is."""
+    of = records.FieldOf(N, 3, 0, "a", "0f", "last")
+    found = records.Field((records.Level(0.5, 0.1, FIELD), records.Level(0.1, 0.2, FIELD)), None)
     return Result(records.plain(of), records.plain(found))
 
 
@@ -614,7 +650,8 @@ def look(world: World, mutant: "Mutant", everything: bool) -> Iterator[Callable[
         yield lambda: score(copy)
 
 
-UNREAD = "png|networks|evaluation|samplers|bound|field|influences|detection|translation|segment"
+UNREAD = "png|networks|evaluation|samplers|guidance|bound|field|influences|detection"
+UNREAD += "|translation|segment|editing"
 """Files that a resumed training does not read."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naqsh.core.measured import Caution
+from naqsh.report.read.distances import called
 from naqsh.report.read.evaluation import terms
 from naqsh.runs import records
 from naqsh.runs.results import Result, groups
@@ -38,7 +39,7 @@ class Guided:
     @property
     def distance(self) -> str:
         """What distances are called by these features: FID is of Inception's alone."""
-        return self.scales[0][1]["frechet"].name
+        return called(self.scales[0][1]["frechet"])
 
     @property
     def notes(self) -> list[Caution]:

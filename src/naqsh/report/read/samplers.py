@@ -6,6 +6,7 @@ from typing import Any
 
 from naqsh.core.measured import Caution
 from naqsh.report.read import nearness
+from naqsh.report.read.distances import called
 from naqsh.report.read.evaluation import terms
 from naqsh.runs import records
 from naqsh.runs.results import Result, groups
@@ -46,7 +47,7 @@ class Sampled:
     @property
     def distance(self) -> str:
         """What distances are called by these features: FID is of Inception's alone."""
-        return self.points[0][1].name
+        return called(self.points[0][1])
 
     @property
     def notes(self) -> list[Caution]:

@@ -9,6 +9,7 @@ from naqsh.report.document import Block, Figure, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel
 from naqsh.report.maker import Maker, absent, listings, present
+from naqsh.report.read.distances import column
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.guidance import MEASURED, Guided
 from naqsh.report.words import Words
@@ -57,8 +58,7 @@ def _by_scale(maker: Maker, group: Found, number: int | None) -> Figure | None:
 
 def _table(maker: Maker, found: Found) -> Table:
     """A row a scale; where there are several studies, the first column names them."""
-    called = {guided.distance for _, guided in found}
-    distance = called.pop() if len(called) == 1 else "frechet"
+    distance, others = column([guided.distance for _, guided in found])
     rows = []
     for run, guided in found:
         for scale, measures in guided.scales:
@@ -69,7 +69,7 @@ def _table(maker: Maker, found: Found) -> Table:
             speed = cells.rounded(maker.words, scale.pictures_per_second)
             known = vars(scale) | shown | {"run": run.label, "pictures_per_second": speed}
             rows.append((f"{run.label} {scale.guidance:g}", known))
-    without = {"fid", "frechet"} - {distance} | (set() if len(found) > 1 else {"run"})
+    without = others | (set() if len(found) > 1 else {"run"})
     return maker.listed("guidance", rows, numeric="guidance", without=without)
 
 

@@ -10,6 +10,7 @@ from naqsh.report.document import Block, Figure, Panel, Table
 from naqsh.report.draw import figures, palette
 from naqsh.report.draw.panels import panel, panel_title, picture, union
 from naqsh.report.maker import Maker, absent, listings, present
+from naqsh.report.read.distances import column
 from naqsh.report.read.facts import Curve, Facts, studies
 from naqsh.report.read.samplers import Point, Sampled, counted, shares
 from naqsh.report.sections import remarks
@@ -100,8 +101,7 @@ def _by_sampler(sampled: Sampled) -> dict[str, list[Point]]:
 
 def _table(maker: Maker, found: Found) -> Table:
     """A row a point; where there are several runs, the first column names them."""
-    called = {sampled.distance for _, sampled in found}
-    distance = called.pop() if len(called) == 1 else "frechet"
+    distance, others = column([sampled.distance for _, sampled in found])
     rows = []
     for run, sampled in found:
         for point, measured in sampled.points:
@@ -113,7 +113,7 @@ def _table(maker: Maker, found: Found) -> Table:
                 shown[name] = cells.rounded(maker.words, share.value)
             key = f"{run.label} {point.sampler} {counted(point)}"
             rows.append((key, vars(point) | shown))
-    without = {"fid", "frechet"} - {distance} | (set() if len(found) > 1 else {"run"})
+    without = others | (set() if len(found) > 1 else {"run"})
     if not any(shares(point) for _, sampled in found for point, _ in sampled.points):
         without |= {"precision", "recall"}
     return maker.listed("samplers", rows, numeric="steps", without=without)
