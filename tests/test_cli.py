@@ -12,6 +12,8 @@ from PIL import Image
 
 import naqsh
 from naqsh import cli
+from naqsh.cli.parsing import Parser
+from naqsh.cli.verbs import segment
 from naqsh.io.foreign import read_lines
 from naqsh.recipes import by_name
 from naqsh.runs.folder import RunFolder
@@ -48,6 +50,30 @@ def test_options_may_stand_anywhere(words, monkeypatch):
         "method.latent": "7",
     }
     assert asked["out"] == Path("runs/x")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["segment", "runs/x", "photos", "--out", "masks"],
+        ["segment", "runs/x", "--out", "masks", "photos"],
+        ["segment", "--out", "masks", "runs/x", "photos"],
+        ["segment", "--out", "masks", "--batch", "2", "runs/x", "--seed", "1", "photos"],
+    ],
+)
+def test_an_argument_that_may_be_left_out_may_follow_options(words):
+    parser = Parser(prog="naqsh")
+    segment.add(parser.add_subparsers())
+    options, rest = parser.parse_known_args(words)
+    assert (options.run, options.images, options.out) == (Path("runs/x"), "photos", Path("masks"))
+    assert rest == []
+
+
+def test_an_argument_that_is_left_out_is_none():
+    parser = Parser(prog="naqsh")
+    segment.add(parser.add_subparsers())
+    for words in (["segment", "runs/x"], ["segment", "--seed", "1", "runs/x", "--batch", "2"]):
+        assert parser.parse_known_args(words)[0].images is None
 
 
 def test_epochs_win_over_the_steps_of_a_recipe(monkeypatch):

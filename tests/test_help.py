@@ -1,5 +1,7 @@
 """Help and lists: taken from the code, whole, and readable at 80 columns."""
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 import naqsh
 from naqsh import api, cli, methods
+from naqsh.cli import entry
+from naqsh.cli.parsing import Parser, apart, named
 from naqsh.core.abilities import HasSamplers
 from naqsh.core.spec import Layout
 from naqsh.io import codec, options
@@ -47,6 +51,22 @@ def words_of(text: str) -> str:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_examples(verb, capsys):
     assert f"examples:\n  naqsh {verb}" in shown([verb, "--help"], capsys)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_example_can_be_typed(verb):
+    """Verb, arguments and options are known; what is left belongs to a recipe or a run."""
+    parser = Parser(prog="naqsh")
+    verbs = parser.add_subparsers()
+    for module in entry.VERBS:
+        module.add(verbs)
+    text = re.sub(r" *\\\n +", " ", verbs.choices[verb].epilog)
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  naqsh ")]
+    for line in lines:
+        for command in re.split(r"\s{2,}", line)[0].split("; "):
+            plain, dotted = apart(shlex.split(command)[1:])
+            _, rest = parser.parse_known_args(plain)
+            named(dotted + rest)
 
 
 def test_a_verb_is_a_module():

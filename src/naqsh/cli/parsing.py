@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +27,18 @@ class Parser(argparse.ArgumentParser):
     def known(self) -> list[str]:
         """Every option that this parser takes, as it is typed: ``--seed``."""
         return [name for name in self._option_string_actions if name.startswith("--")]
+
+    def _match_arguments_partial(
+        self, actions: Sequence[argparse.Action], arg_strings_pattern: str
+    ) -> list[int]:
+        """How many words each argument takes; one that may be left out waits until options end.
+
+        Without this, older versions of argparse hold it for left out where an option comes first.
+        """
+        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
+        while counts and not counts[-1] and "O" in arg_strings_pattern:
+            counts.pop()
+        return counts
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Argparse's check of a choice, with our hint: the nearest name instead of them all."""
