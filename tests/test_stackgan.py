@@ -150,17 +150,20 @@ def of_batch(layout: Layout, count: int = 6) -> Batch:
 class ByHand:
     """The networks written out once more, in float64, from the weights by their order alone."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, normalised: bool = True) -> None:
         self.weights = [p.detach().double() for p in module.parameters()]
+        self.normalised = normalised
 
     def take(self) -> Tensor:
         return self.weights.pop(0)
 
     def norm(self, x: Tensor) -> Tensor:
+        if not self.normalised:
+            return x
         return batch_norm(x, None, None, self.take(), self.take(), training=True)
 
     def conv(self, x: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-        return conv2d(x, self.take(), None, stride, padding)
+        return conv2d(x, self.take(), None if self.normalised else self.take(), stride, padding)
 
     def condition(self, captions: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
         both = linear(captions, self.take(), self.take())
@@ -211,7 +214,7 @@ class ByHand:
 
 
 def scores(method: stackgan.Stage, images: Tensor, captions: Tensor, halvings: int) -> Tensor:
-    by_hand = ByHand(method.critic)
+    by_hand = ByHand(method.critic, normalised=not method.spec.r1)
     return by_hand.judged(by_hand.seen(images.double(), halvings), captions.double())
 
 
@@ -264,6 +267,39 @@ def test_losses_of_stage_one_are_those_computed_by_hand(upsample: networks.Upsam
     given = (z.double(), batch.captions.double(), chance.double(), upsample)
     fake, kl = ByHand(method.generator).stage_one(*given)
     check_losses(method, batch, fake, kl)
+
+
+def test_the_penalty_is_that_of_gradients_computed_by_hand() -> None:
+    layout = Layout((3, 16, 16), (), D)
+    spec = stackgan.Spec(latent=7, condition=5, text=6, width=2, critic_width=4, r1=0.7, r1_every=2)
+    method = spec.build(layout).train()
+    stirred(method)
+    batch, noise = of_batch(layout), Noise(3, 6)
+    assert batch.captions is not None
+    given = (noise.normal(7).double(), batch.captions.double(), noise.normal(5).double(), "nearest")
+    check_losses(method, batch, *ByHand(method.generator).stage_one(*given))
+    images = batch.images.double().requires_grad_()
+    of_real = scores(method, images, batch.captions, 2)
+    (gradient,) = torch.autograd.grad(of_real.sum(), images)
+    expected = sum(float(one.square().sum()) for one in gradient) / 6 / 2
+    assert expected > 0.01
+    without, losses = (method.critic_losses(of_batch(layout), step) for step in (1, 2))
+    assert "r1" not in without
+    assert losses["r1"].item() == pytest.approx(expected, rel=1e-3)
+    added = (losses["total"] - without["total"]).item()
+    assert added == pytest.approx(2 * 0.7 * expected, rel=1e-3, abs=1e-4)
+    losses["total"].backward()
+    assert method.critic.image[0].weight.grad is not None
+
+
+def test_without_normalisation_features_keep_their_size() -> None:
+    torch.manual_seed(0)
+    critic = networks.Discriminator((3, 32, 32), D, 64, 32, normalised=False)
+    images, captions = torch.randn(64, 3, 32, 32), torch.randn(64, D)
+    with torch.no_grad():
+        scores = critic.judge(critic.features(images), captions)
+    # Each of five layers halves or doubles it at most; from N(0, 0.02) it would be 0.0025.
+    assert 1 / 32 < float(scores.std()) < 32
 
 
 def test_losses_of_stage_two_are_those_computed_by_hand() -> None:
@@ -378,7 +414,16 @@ def test_what_does_not_fit_is_said_in_a_line(spec: MethodSpec, layout: Layout, s
 
 
 @pytest.mark.parametrize(
-    "given", [{"width": 0}, {"condition": 0}, {"kl": -1.0}, {"latent": 0}, {"critic_width": 0}]
+    "given",
+    [
+        {"width": 0},
+        {"condition": 0},
+        {"kl": -1.0},
+        {"latent": 0},
+        {"critic_width": 0},
+        {"r1": -1.0},
+        {"r1_every": 0},
+    ],
 )
 def test_impossible_numbers_are_refused(given: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be at least"):

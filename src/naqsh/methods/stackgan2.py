@@ -42,6 +42,9 @@ class Spec(first_stage.StageSpec):
         kl: lambda, the weight of the condition's KL to N(0, I) a dimension.
         generator: the generator's optimiser.
         critic: the discriminator's optimiser.
+        r1: gamma of the penalty ``gamma/2 E |grad D|^2`` on real images with their captions, with
+            which the discriminator has no batch normalisation; 0 leaves it out.
+        r1_every: steps from one penalty to the next, which is that many times as strong.
     """
 
     first: Parent = Parent()
