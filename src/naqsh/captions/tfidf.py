@@ -1,15 +1,21 @@
-"""TF-IDF of up to three words in a row, reduced by a truncated SVD: quick, and needs no GPU.
+"""TF-IDF of words, of words in a row and of words in order, reduced by a truncated SVD.
+
+Terms are single words, two or three in a row, and two of which one comes somewhere before the
+other. By the last kind a sentence tells which of two things is red, also where no training caption
+had that thing in red: `red … above` is known then, `red triangle` is not.
 
 A sentence's term counts are weighted by how few training captions have the term, brought to length
 1 and projected on the first right singular vectors (latent semantic analysis). Each dimension is
 then centred and scaled to deviation 1 over the training captions: the rarer directions, in which
-the order of words lies, would otherwise be too small for a network to see.
+the order of words lies, would otherwise be too small for a network to see. It is quick, and needs
+no GPU.
 
 References:
     Indexing by Latent Semantic Analysis (Deerwester et al., 1990), JASIS 41(6).
     scikit-learn's `TfidfVectorizer` and `TruncatedSVD`, by which it is fitted.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,10 +26,16 @@ from naqsh.captions.encoder import State
 from naqsh.core.errors import NaqshError
 
 LONGEST = 3
-"""Words in a term, at most: `red circle above` says which of two is above, single words do not."""
+"""Words in a row that are a term, at most."""
 
-TERMS = 10_000
-"""Terms that are kept, the most frequent ones."""
+REACH = 24
+"""From a word to a later one with which it is a term, at most."""
+
+TERMS, PAIRS = 10_000, 5_000
+"""Terms that are kept, the most frequent ones: of words in a row, and of words apart."""
+
+APART = " … "
+"""Between two words of a term that have others between them."""
 
 SENTENCES = 20_000
 """Different captions that it is fitted on; of more, as many are taken evenly."""
@@ -38,7 +50,7 @@ class TfIdf:
     """A fitted one; see :class:`naqsh.captions.encoder.TextEncoder`.
 
     Args:
-        terms: words, pairs and triples of words, V in all.
+        terms: as :func:`terms_of` has them, V in all.
         idf: the weight of each, shape (V,).
         components: shape (V, size).
         mean: of each dimension over the training captions, shape (size,).
@@ -59,7 +71,7 @@ class TfIdf:
         if (scale <= 0).any():
             raise ValueError("a deviation is not above 0")
         self._idf, self._components, self._mean, self._scale = idf, components, mean, scale
-        words = sorted({word for term in terms for word in term.split(" ")})
+        words = sorted({word for term in terms for word in _words(term)})
         self._word = {word: number for number, word in enumerate(words, start=1)}
         self._base = len(words) + 1
         if self._base**LONGEST > 1 << 62:
@@ -67,12 +79,13 @@ class TfIdf:
         keys = np.array([self._key(term) for term in terms], np.int64)
         self._order = np.argsort(keys)
         self._keys = keys[self._order]
+        self._reach = REACH if any(APART in term for term in terms) else 0
 
     def _key(self, term: str) -> int:
         key = 0
-        for word in term.split(" "):
+        for word in _words(term):
             key = key * self._base + self._word[word]
-        return key
+        return -key if APART in term else key
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """The embeddings of sentences, shape (N, size)."""
@@ -95,22 +108,30 @@ class TfIdf:
         """Every term in every sentence: the numbers of the sentence and of the term.
 
         Words are numbered, and terms looked up as numbers of up to three digits to the base of
-        that many words, all at once: a hundred thousand captions take a second.
+        that many words, those of words apart below 0; all captions at once.
         """
         told = [[self._word.get(word, 0) for word in sentences.words(text)] for text in texts]
         lengths = np.array([len(one) for one in told], np.int64)
         flat = np.array([word for one in told for word in one], np.int64)
         row = np.repeat(np.arange(len(texts)), lengths)
         found = []
+
+        def look(keys: Indices, known: NDArray[np.bool_]) -> None:
+            here = np.searchsorted(self._keys, keys)
+            here[here == len(self._keys)] = 0
+            good = known & (self._keys[here] == keys)
+            found.append((row[: len(keys)][good], self._order[here[good]]))
+
         keys, known = np.zeros(len(flat), np.int64), np.ones(len(flat), np.bool_)
         for more in range(min(LONGEST, len(flat))):
             count = len(flat) - more
             keys = keys[:count] * self._base + flat[more:]
             known = known[:count] & (flat[more:] > 0) & (row[:count] == row[more:])
-            here = np.searchsorted(self._keys, keys)
-            here[here == len(self._keys)] = 0
-            good = known & (self._keys[here] == keys)
-            found.append((row[:count][good], self._order[here[good]]))
+            look(keys, known)
+        for more in range(2, min(self._reach, len(flat))):
+            first, second = flat[:-more], flat[more:]
+            known = (first > 0) & (second > 0) & (row[:-more] == row[more:])
+            look(-(first * self._base + second), known)
         return (
             np.concatenate([rows for rows, _ in found] or [flat]),
             np.concatenate([places for _, places in found] or [flat]),
@@ -132,13 +153,34 @@ class TfIdf:
 
 
 def terms_of(text: str) -> list[str]:
-    """The words of a sentence, its pairs and triples of neighbouring words."""
+    """The words of a sentence, two and three in a row, and two with others between them."""
     words = sentences.words(text)
-    return [
+    in_a_row = [
         " ".join(words[start : start + length])
         for length in range(1, LONGEST + 1)
         for start in range(len(words) + 1 - length)
     ]
+    apart = [
+        first + APART + second
+        for place, first in enumerate(words)
+        for second in words[place + 2 : place + REACH]
+    ]
+    return in_a_row + apart
+
+
+def _words(term: str) -> list[str]:
+    """The words of a term."""
+    return term.replace(APART, " ").split(" ")
+
+
+def _kept(texts: Sequence[str]) -> list[str]:
+    """The terms of sentences that are kept, in order."""
+    counts = Counter(term for text in texts for term in terms_of(text))
+    kept: list[str] = []
+    for apart, most in ((False, TERMS), (True, PAIRS)):
+        some = [(-count, term) for term, count in counts.items() if (APART in term) is apart]
+        kept += [term for _, term in sorted(some)[:most]]
+    return sorted(kept)
 
 
 def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfIdf:
@@ -154,9 +196,9 @@ def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfI
 
     different = list(dict.fromkeys(text for several in texts for text in several))
     different = different[:: len(different) // SENTENCES + 1]
-    vectorizer = TfidfVectorizer(analyzer=terms_of, max_features=TERMS, dtype=np.float32)
-    most = len(different)
-    if any(map(sentences.words, different)):
+    terms, most = _kept(different), len(different)
+    vectorizer = TfidfVectorizer(analyzer=terms_of, vocabulary=terms, dtype=np.float32)
+    if terms:
         table = vectorizer.fit_transform(different)
         most = min(table.shape)
     if size >= most:
