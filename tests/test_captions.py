@@ -1,7 +1,9 @@
 """Text encoders: against scikit-learn's own, as files, and in a run's folder."""
 
 import dataclasses
+import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from safetensors.numpy import save_file
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
 import naqsh
 from naqsh.captions import char_cnn_rnn, sentences, tfidf
@@ -36,7 +39,14 @@ def fitted():
 
 def test_tfidf_is_scikit_learns(fitted):
     flat = [text for several in TEXTS for text in several]
-    vectorizer = TfidfVectorizer(ngram_range=(1, 3), token_pattern=r"\w+", strip_accents="unicode")
+    ngrams = TfidfVectorizer(ngram_range=(1, 3), token_pattern=r"\w+", strip_accents="unicode")
+    in_a_row = ngrams.build_analyzer()
+
+    def terms(text):
+        places = itertools.combinations(enumerate(re.findall(r"\w+", text)), 2)
+        return in_a_row(text) + [f"{a}>{b}" for (i, a), (j, b) in places if j - i > 1]
+
+    vectorizer = TfidfVectorizer(analyzer=terms)
     table = vectorizer.fit_transform(flat)
     svd = TruncatedSVD(4, n_iter=7, random_state=0)
     rows = svd.fit_transform(table)
@@ -52,6 +62,47 @@ def test_which_is_above_is_not_lost(fitted):
         ["a red circle above a blue square", "a blue square above a red circle"]
     )
     assert np.abs(one - other).max() > 0.1
+
+
+def test_terms_apart_reach_over_what_stands_between():
+    assert set(tfidf.terms_of("a b c d")) == {
+        *("a", "b", "c", "d", "a b", "b c", "c d", "a b c", "b c d"),
+        *("a … c", "a … d", "b … d"),
+    }
+    far = " ".join(["a", *["x"] * (tfidf.REACH - 2), "b", "c"])
+    assert "a … b" in tfidf.terms_of(far)
+    assert "a … c" not in tfidf.terms_of(far)
+
+
+def test_which_is_red_is_known_of_pairs_never_seen():
+    """The colour of what is above, though no training caption has a red triangle or a blue star.
+
+    Words in a row alone do not tell it: `small red` and `small blue` are in both orders.
+    """
+    colours, things = ("red", "blue", "green"), ("circle", "square", "triangle", "star")
+    texts = [
+        [f"a small {a} {one} above a small {b} {two}"]
+        for a, b in itertools.permutations(colours, 2)
+        for one, two in itertools.permutations(things, 2)
+        if not {(a, one), (b, two)} & {("red", "triangle"), ("blue", "star")}
+    ]
+    encoder = encoders.fit("tfidf", 40, texts, no_images)
+    seen = encoder.encode([text for (text,) in texts])
+    first = np.array([colours.index(text.split()[2]) for (text,) in texts])
+    linear = LogisticRegression(max_iter=1000).fit(seen, first)
+    for upper, lower in itertools.permutations(("red triangle", "blue star"), 2):
+        asked = encoder.encode([f"a small {upper} above a small {lower}"])
+        assert colours[linear.predict(asked)[0]] == upper.split()[0]
+
+
+def test_an_encoder_without_terms_apart_reads_as_before():
+    """Of a run that was trained before there were any: its terms are words in a row."""
+    terms, components = ["a", "a b", "b"], np.eye(3, dtype=np.float32)
+    one, zero = np.ones(3, np.float32), np.zeros(3, np.float32)
+    encoder = tfidf.TfIdf(terms, one, components, zero, one)
+    assert encoder.encode(["a b", "a x b"]) == pytest.approx(
+        np.array([[1, 1, 1], [1, 0, 1]]) / np.sqrt([[3], [2]]), abs=1e-6
+    )
 
 
 def test_a_caption_is_encoded_by_itself(fitted):
