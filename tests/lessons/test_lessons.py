@@ -12,7 +12,6 @@ MISSING = {  # of the course, not yet written: this list only shrinks
     "ssgan",
     "stackgan",
     "trilemma",
-    "diffusion-segmentation",
 }
 
 SHORT = {"en": "**In short.**", "fa": "**به طور خلاصه.**"}

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 from torch.utils.flop_counter import FlopCounterMode
 
 from naqsh import recipes
@@ -133,10 +133,10 @@ def trained() -> Trained:
         parent = Parent("first", sha256="0" * 64, method=SPEC, layout=LAYOUT)
         spec = latents.Spec(autoencoder=parent, conditional=True, tokens=4, width=24)
         second = spec.build(LAYOUT)
-    learn(first, 150)
+    learn(first, 120)
     second.autoencoder.module.load_state_dict(first.state_dict())
     second.look_first([images()])
-    learn(second, 250)
+    learn(second, 180)
     return Trained(first.requires_grad_(False), second.requires_grad_(False))
 
 
@@ -268,7 +268,7 @@ def nothing_at_first() -> Check:
         return Check(CrossAttention(8, 6, 2)(x, tokens).numpy(), x.numpy(), 0)
 
 
-COUNT = 300
+COUNT = 200
 
 
 @functools.cache
@@ -376,15 +376,16 @@ def samples(words: Words) -> Figure:
     titles = {
         "real": ("test digits", "رقم‌های آزمون"),
         "again": ("their reconstructions", "بازسازی آن‌ها"),
-        "prior": ("z from N(0, I)", "z از N(0, I)"),
-        "normal": ("z from a fitted normal", "z از نرمال برازش‌شده"),
+        "prior": ("from N(0, I)", "از توزیع N(0, I)"),
+        "normal": ("from a fitted normal", "از نرمال برازش‌شده"),
         "diffusion": ("latent diffusion", "پخش در فضای نهان"),
         "guided": ("guidance 2", "هدایت ۲"),
     }
     plots = []
     for name, title in titles.items():
         plot = Plot(words, title=title, image=True, size=(4.2, 0.9))
-        lines = decoded()[name][:20].view(2, 10, 8, 8).permute(0, 2, 1, 3).reshape(16, 80)
+        apart = pad(decoded()[name][:20], (1, 1, 1, 1), value=0.35)
+        lines = apart.view(2, 10, 10, 10).permute(0, 2, 1, 3).reshape(20, 100)
         plot.image(lines.numpy(), vmin=0, vmax=1)
         plots.append(plot)
     return Figure(plots, columns=2)
