@@ -64,6 +64,11 @@ class Noise:
         first: the number of the block's first image.
         count: how many images the block has.
         device: where the numbers are made and stay.
+
+    Example:
+        >>> whole, rest = Noise(0, 4).normal(3), Noise(0, 2, first=2).normal(3)
+        >>> bool((whole[2:] == rest).all())
+        True
     """
 
     def __init__(

@@ -57,6 +57,11 @@ def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -
     Raises:
         NaqshError: shapes that do not fit, numbers that are not finite, or a matrix that is no
             covariance.
+
+    Example:
+        >>> one, four = torch.tensor([[1.0]]), torch.tensor([[4.0]])
+        >>> frechet_distance(torch.tensor([0.0]), one, torch.tensor([3.0]), four)
+        10.0
     """
     m_a, s_a = _checked(mean_a, cov_a, "first")
     m_b, s_b = _checked(mean_b, cov_b, "second")

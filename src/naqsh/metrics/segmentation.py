@@ -30,6 +30,10 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
 
     Raises:
         ValueError: the shapes differ, or a known pixel was predicted to be no class.
+
+    Example:
+        >>> confusion(np.array([0, 0, 1, 255]), np.array([0, 1, 1, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"masks of shape {truth.shape} against {predicted.shape}")
@@ -53,6 +57,10 @@ def mean_iou(counts: Counts) -> float:
 
     Raises:
         ValueError: the truth has none.
+
+    Example:
+        >>> mean_iou(np.array([[1, 1], [0, 1]]))
+        0.5
     """
     ious = intersection_over_union(counts)
     if np.isnan(ious).all():

@@ -67,10 +67,11 @@ class Piece:
 class Report:
     """A run, several side by side, or a comparison, opened to be shown piece by piece.
 
-    Example:
-        >>> page = report.open("runs/gan-digits")  # doctest: +SKIP
-        >>> page.figure("losses")  # doctest: +SKIP
-        >>> page.table("hyperparameters").rows()  # doctest: +SKIP
+    In a notebook::
+
+        page = naqsh.report.open("runs/gan-digits")
+        page.figure("losses")
+        page.table("hyperparameters").rows()
     """
 
     def __init__(self, document: Document) -> None:
