@@ -15,6 +15,7 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.data import digits, textured
 from naqsh.diffusion.features import LEVELS
+from naqsh.diffusion.method import Denoising
 from naqsh.diffusion.mixture import Mixture
 from naqsh.diffusion.schedule import Cosine, Linear
 from naqsh.io.masks import overlaid
@@ -110,7 +111,8 @@ def errors_add_up() -> Check:
 def seen_all(classes: int, images: int) -> float:
     """The probability that images of one class each, all equally frequent, have every class."""
     return sum(
-        (-1) ** j * math.comb(classes, j) * (1 - j / classes) ** images for j in range(classes + 1)
+        (-1.0) ** j * math.comb(classes, j) * (1 - j / classes) ** images
+        for j in range(classes + 1)
     )
 
 
@@ -213,7 +215,7 @@ def figures(split: str) -> tuple[Tensor, Tensor]:
 
 
 @functools.cache
-def trained() -> diffusion.Diffusion:
+def trained() -> Denoising:
     """Naqsh's diffusion model of all 1,500 training digits, which it sees without their labels."""
     images = torch.from_numpy(digits.read("train")[0]).float() / 127.5 - 1
     spec = diffusion.Spec(Cosine(), parameterisation="v", multipliers=(1, 2))
