@@ -111,7 +111,7 @@ def covering() -> Check:
 def between(deviation: float) -> float:
     """The share of N(0, deviation^2) that is farther than three NARROW from both modes."""
     ends = torch.tensor([APART - 3 * NARROW, APART + 3 * NARROW]).double() / deviation
-    inner, outer = torch.special.ndtr(ends).tolist()
+    inner, outer = (float(below) for below in torch.special.ndtr(ends))
     return 2 * inner - 1 + 2 * (1 - outer)
 
 
