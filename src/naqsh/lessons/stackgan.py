@@ -307,7 +307,7 @@ def smooth(words: Words) -> Figure:
     """The best images of conditions for three deviations, and the six captions."""
     plot, line = Plot(words, x=("condition", "شرط")), torch.linspace(-3, 3, 301).double()
     for sigma in (0.02, 0.3, 1.0):
-        label = (f"deviation {sigma}", f"انحراف {words.number(sigma)}")
+        label = (f"deviation {sigma:g}", f"انحراف {words.number(sigma)}")
         plot.line(line.numpy(), averaged(line, sigma).numpy(), label)
     plot.points(PLACES.numpy(), WANTED.numpy(), ("captions", "جمله‌ها"))
     return Figure([plot])
