@@ -321,6 +321,8 @@ def tasks(words: Words) -> Figure:
         by_head, by_probe = (x.mean(0) for x in sequences(rotation))
         left.line(after, by_head[:, 0], label, marker="o", markersize=3)
         right.line(after, by_probe.mean(1), label, marker="o", markersize=3)
+    for plot in (left, right):
+        plot.axes.set_xticks(after)
     untrained = LESSON.value("numbers.untrained_mean")
     right.line(after[[0, -1]], [untrained] * 2, ("untrained", "آموزش‌ندیده"), dash=":")
     return Figure([left, right], columns=2)
