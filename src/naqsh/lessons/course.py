@@ -37,7 +37,7 @@ COURSE = (
     "likelihood-anomalies",
     "cyclegan",
 )
-"""The lessons in the order of the course; those that are not yet written have no module."""
+"""The lessons in the order of the course."""
 
 
 def names() -> list[str]:
