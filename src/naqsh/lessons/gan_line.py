@@ -346,7 +346,7 @@ def collapse(words: Words) -> Figure:
 @LESSON.figure
 def trade(words: Words) -> Figure:
     """Precision and recall by the bound."""
-    plot = Plot(words, x=("truncation bound", "کران برش"), log="x")
+    plot = Plot(words, x=("truncation bound", "کران برش"))
     precision, recall = zip(*traded(), strict=True)
     plot.line(BOUNDS, precision, ("precision", "دقت"), marker="o", markersize=3)
     plot.line(BOUNDS, recall, ("recall", "بازیابی"), marker="o", markersize=3)
@@ -360,7 +360,8 @@ def cut(words: Words) -> Figure:
     for bound in (0.25, 1.0, 4.0):
         title = (f"bound {bound:g}", f"کران {words.number(bound)}")
         shown = Plot(words, title=title, size=(2.4, 2.4), image=True)
-        rows = made_digits(bound)[:16].view(4, 4, 8, 8).transpose(1, 2).reshape(32, 32)
+        made = nn.functional.pad(made_digits(bound)[:16].view(4, 4, 8, 8), (1, 1, 1, 1))
+        rows = made.transpose(1, 2).reshape(40, 40)
         shown.image(rows.numpy(), vmin=0, vmax=1)
         plots.append(shown)
     return Figure(plots, columns=3, small=True)
