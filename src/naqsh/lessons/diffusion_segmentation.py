@@ -317,7 +317,7 @@ def masks(words: Words) -> Figure:
             ("features of the same network, untrained", "ویژگی‌های همان شبکه، آموزش‌ندیده"),
             said()["untrained"].masks,
         ),
-        (("U-Net from scratch", "U-Net از صفر"), said()["scratch"].masks),
+        (("U-Net from scratch", "شبکه‌ی U-Net از صفر"), said()["scratch"].masks),
         (("pixels and coordinates", "پیکسل‌ها و مختصات"), said()["places"].masks),
     )
     plots = []
