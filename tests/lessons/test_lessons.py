@@ -90,6 +90,7 @@ def test_persian_is_written_rightly(name):
     """Letters, digits and joins as the reports have them; formulas, code and sources apart."""
     markdown = lessons.markdown(name, "fa")
     assert not re.search("[يكة٠-٩]", markdown)
+    assert not re.search(r"\\cdot\s*\d", markdown), "a dot before Persian digits reads as a zero"
     prose = markdown.partition("{#sources}")[0]
     prose = FORMULA.sub(" ", re.sub(r"```.*?```|`[^`]*`", " ", prose, flags=re.DOTALL))
     prose = re.sub(
