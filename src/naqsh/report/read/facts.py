@@ -192,7 +192,7 @@ def _words(named: Mapping[str, Any]) -> str:
     said = []
     for name, value in named.items():
         if isinstance(value, Mapping):
-            said += [f"{key} {inner}" for key, inner in value.items()] or [f"no {name}"]
+            said += [f"{key} {inner}" for key, inner in value.items()] or [f"default {name}"]
         elif value is not None:
             short = str(value)[:8] if name.endswith("fingerprint") else value
             said.append(f"{name.removesuffix('_fingerprint')} {short}")
