@@ -292,8 +292,9 @@ def _keep_deviations(network: nn.Module) -> None:
     From N(0, 0.02) a network without normalisation gives next to nothing, and hardly learns.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, 0.2)
+            assert module.bias is not None
             nn.init.zeros_(module.bias)
 
 

@@ -13,7 +13,7 @@ def _penalised(steps: int) -> tuple[dict[str, Any], Training]:
     """What both stages are given on images so simple that a discriminator soon sees through them.
 
     Hyperparameters beside widths, and how it is trained: by its published ones stage I learnt
-    grounds alone. Of the KL's weight as much is left as lets conditions tell two objects apart.
+    grounds alone. A tenth of the KL's weight leaves conditions room to tell of two objects.
     """
     rates = Adam(lr=1e-3, betas=(0.0, 0.99))
     told = {"text": 256, "kl": 0.2, "generator": rates, "critic": rates, "r1": 0.5, "r1_every": 4}
