@@ -190,16 +190,20 @@ def train_as_rank(rank: int, where: str) -> None:
 def test_two_ranks_train_as_one(here: Path) -> None:
     """With plain gradient descent only the order of float32 sums differs.
 
-    As in tests/test_distributed.py; batch normalisation of nearly constant features magnifies
-    their rounding, some hundred times a step.
+    Which is some 1e-7 of how far weights move, unless rounding turns the sign of a feature that was
+    next to 0, and with it the slope of its leaky ReLU, in one place of the thousands in a mean. A
+    rank left out of a mean, or with noise of another, would change it by a third and more.
     """
     alone = {name: train(f"stackgan-shapes-{name}", name, **BY_RANKS).method for name in "12"}
     assert ranks(2, train_as_rank, str(here)) == [0, 0]
     for name, method in alone.items():
         both = weights(f"by-ranks-{name}")
         run = naqsh.open(f"by-ranks-{name}")
-        start = building.build(run.recipe, run.layout).generator.state_dict()
-        moved = {n: (value - both[f"generator.{n}"]).abs().max() for n, value in start.items()}
+        start = building.build(run.recipe, run.layout).state_dict()
         for key, value in method.state_dict().items():
-            torch.testing.assert_close(both[key], value, rtol=1e-4, atol=1e-4, msg=key)
-        assert moved["conditioning.linear.weight"] > 0.002, moved
+            moved = (value - start[key]).double().norm()
+            assert (both[key] - value).double().norm() <= 0.05 * moved, (name, key)
+        assert (
+            both["generator.conditioning.linear.weight"]
+            - start["generator.conditioning.linear.weight"]
+        ).abs().max() > 0.002
