@@ -23,6 +23,7 @@ OF_A_RUN = {
     "--denoise",
     "--guidance",
     "--guidance_interval",
+    "--inner",
     "--label",
     "--sampler",
     "--steps",

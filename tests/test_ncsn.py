@@ -95,29 +95,66 @@ def test_langevin_dynamics_is_as_the_recipe_sets_it() -> None:
     assert torch.equal(drawn, same)
 
 
-def test_the_last_denoising_step_can_be_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By the commands that measure what it is worth; both results are kept."""
-    recipe = tiny(recipes.by_name("ncsn-digits"), method__steps=2)
-    place = tmp_path / "run"
+def trained(place: Path, inner: int) -> str:
+    """The folder of a run whose chains take so many steps at each of two levels."""
+    recipe = tiny(recipes.by_name("ncsn-digits"), method__steps=2, method__inner=inner)
     trainer(recipe, data.load("digits"), place).run()
-    run, measured = str(place), ["--metrics", "frechet", "--features", "pixels", "--n", "20"]
+    return str(place)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A score network that has hardly begun."""
+    return trained(tmp_path_factory.mktemp("ncsn") / "run", 2)
+
+
+def drawn(run: str, *said: str) -> bytes:
+    """20 samples of a run as the command draws them."""
+    grid = Path(run) / "drawn.png"
+    assert cli.main(["sample", run, "--n", "20", "--out", str(grid), "--overwrite", *said]) == 0
+    return grid.read_bytes()
+
+
+def test_steps_of_a_trained_run_can_be_left_out_and_added(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the commands that measure what they are worth; all results are kept."""
+    measured = ["--metrics", "frechet", "--features", "pixels", "--n", "20"]
+    options: list[dict[str, object]] = [{}, {"denoise": False}, {"inner": 3}]
     images = []
-    for said in ([], ["--denoise", "false"]):
-        grid = tmp_path / f"{len(images)}.png"
-        assert cli.main(["sample", run, "--n", "20", "--out", str(grid), *said]) == 0
-        images.append(grid.read_bytes())
+    for option in options:
+        said = [word for name, value in option.items() for word in (f"--{name}", str(value))]
+        images.append(drawn(run, *said))
         assert cli.main(["evaluate", run, *measured, *said]) == 0
     capsys.readouterr()
-    assert images[0] != images[1]
-    found = kept.evaluations(RunFolder(place))
-    usual, without = found.find(metric="frechet")
-    assert (usual.of["sampling"], without.of["sampling"]) == ({}, {"denoise": False})
-    assert usual.found["value"] != without.found["value"]
-    # Two levels of two steps each, and the step that was left out.
+    assert len(set(images)) == 3
+    assert images[2] == drawn(trained(tmp_path / "run", 3))
+    found = kept.evaluations(RunFolder(run))
+    distances = found.find(metric="frechet")
+    assert [one.of["sampling"] for one in distances] == options
+    assert len({one.found["value"] for one in distances}) == 3
+    # Levels times steps at each, and the denoising step.
     costs = [speed.found["evaluations_per_picture"] for speed in found.find(metric="speed")]
-    assert costs == [5, 4]
+    assert costs == [2 * 2 + 1, 2 * 2, 2 * 3 + 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (["--inner", "0"], "need at least 1 inner step, got 0"),
+        (["--inner", "2.5"], "inner: need a whole number, got '2.5'"),
+        (["--sampler", "ddim", "--inner", "3"], "ddim takes no inner; it takes steps, spacing"),
+        (["--sampler", "heun", "--inner", "3"], "(inner is of langevin)"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused_in_one_line(
+    said: list[str], words: str, run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("sample", "evaluate"):
+        assert cli.main([verb, run, "--n", "20", *said]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert words in lines[0]
 
 
 @pytest.mark.parametrize("change", [{"inner": 0}, {"size": 0.0}, {"size": 2.0}, {"steps": 0}])

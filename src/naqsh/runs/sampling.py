@@ -170,7 +170,11 @@ def sample_options(
         known |= {name: hints[name] | None for name in fields}
         for name in given:
             if name not in known:
-                raise NaqshError(f"{chosen} takes no {name}; it takes {', '.join(fields)}")
+                of = [n for n, other in method.samplers.items() if hasattr(other, name)]
+                raise NaqshError(
+                    f"{chosen} takes no {name}; it takes {', '.join(fields)} "
+                    f"({name} is of {', '.join(of)})"
+                )
     found = {}
     for name, value in given.items():
         if name == "label" and isinstance(value, str):

@@ -25,6 +25,7 @@ def add(verbs: Any) -> None:
         "  naqsh sample runs/gan-digits --n 10000 --folder fakes/\n"
         "  naqsh sample runs/ddpm-mnist --sampler ddim --steps 50\n"
         "  naqsh sample runs/edm-cifar10 --sampler heun --steps 18 --churn 40\n"
+        "  naqsh sample runs/ncsnv2-mnist --inner 10\n"
         '  naqsh sample runs/stackgan-shapes-2 --caption "red circle above a star" --n 4\n'
         '  naqsh sample runs/ddpm-shapes --caption "a red star" --guidance 2\n'
         "  naqsh sample runs/gan-ring --n 2500 --out points.csv\n"
