@@ -57,6 +57,41 @@ def make_run(
     return path
 
 
+def evaluation(values, n=500):
+    """An ``evaluation.json`` of samples.
+
+    Args:
+        values: the Frechet distance and half of its interval, precision, recall, density, coverage,
+            images a second, and network evaluations an image.
+        n: of samples.
+    """
+    fid, half, precision, recall, density, coverage, speed, evaluations = values
+    numbers = {
+        "frechet": (fid, [fid - half, fid + half]),
+        "kernel": (fid / 100, None),
+        "precision": (precision, None),
+        "recall": (recall, None),
+        "density": (density, None),
+        "coverage": (coverage, None),
+    }
+    base = {"n_real": 297, "n_generated": n, "features": "digits", "fingerprint": "0" * 16}
+    base |= {"reference": "digits test", "standard_error": None, "notes": []}
+    return {
+        "step": 250,
+        "seed": 0,
+        "measures": [
+            base | {"name": name, "value": value, "interval": interval}
+            for name, (value, interval) in numbers.items()
+        ],
+        "speed": {
+            "pictures_per_second": speed,
+            "evaluations_per_picture": evaluations,
+            "peak_memory": 2**20,
+            **{"parameters": 10, "n": 200, "device": "cpu"},
+        },
+    }
+
+
 def write_lines(path, records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 

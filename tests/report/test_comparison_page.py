@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from folders import make_run
+from folders import evaluation, make_run
 from pages import Page
 from scipy import stats
 
@@ -26,34 +26,6 @@ FAMILIES = {
     "ddpm-x": ("diffusion", 4.2, 0.5, 0.85, 0.80, 0.8, 0.80, 2.0, 1000.0),
     "odd-x": ("unheard", 1.0, 0.5, 0.99, 0.99, 0.9, 0.99, 5.0, 7.0),
 }
-
-
-def _evaluation(values, n=500):
-    fid, half, precision, recall, density, coverage, speed, evaluations = values
-    numbers = {
-        "frechet": (fid, [fid - half, fid + half]),
-        "kernel": (fid / 100, None),
-        "precision": (precision, None),
-        "recall": (recall, None),
-        "density": (density, None),
-        "coverage": (coverage, None),
-    }
-    base = {"n_real": 297, "n_generated": n, "features": "digits", "fingerprint": "0" * 16}
-    base |= {"reference": "digits test", "standard_error": None, "notes": []}
-    return {
-        "step": 250,
-        "seed": 0,
-        "measures": [
-            base | {"name": name, "value": value, "interval": interval}
-            for name, (value, interval) in numbers.items()
-        ],
-        "speed": {
-            "pictures_per_second": speed,
-            "evaluations_per_picture": evaluations,
-            "peak_memory": 2**20,
-            **{"parameters": 10, "n": 200, "device": "cpu"},
-        },
-    }
 
 
 M = 297
@@ -81,7 +53,7 @@ def folder(tmp_path_factory):
         run = make_run(
             place / name, name=name, seed=number, records=5, plain=True, stages=1, kind=kind
         )
-        content = _evaluation(values, n=100 if name == "odd-x" else 500)
+        content = evaluation(values, n=100 if name == "odd-x" else 500)
         if name == "vae-x":
             content["likelihood"] = {"bits": 1.5, "bits_error": 0.1, "nats": -66.5, "nats_error": 1}
             content["likelihood"] |= {"kind": "lower bound", "of": "levels", "n": 297}
@@ -216,7 +188,7 @@ def test_a_measure_of_elsewhere_is_ranked_as_its_file_says(tmp_path, better):
     places = []
     for n, value in enumerate((0.2, 0.4)):
         place = make_run(tmp_path / f"run-{n}", records=5, plain=True, stages=1, seed=n)
-        content = _evaluation([9.0, 0.1, 0.5, 0.5, 1.0, 0.5, 10.0, 1])
+        content = evaluation([9.0, 0.1, 0.5, 0.5, 1.0, 0.5, 10.0, 1])
         toy = content["measures"][0] | {"name": "above", "value": value, "interval": None}
         content["measures"].append(toy | {"kind": "above", "better": better})
         (place / "evaluation.json").write_text(json.dumps(content))

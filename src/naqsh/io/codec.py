@@ -166,7 +166,8 @@ def _value(hint: Any, plain: Any, how: _How, path: str) -> Any:
             return _dataclass(members, plain, how, path)
         if bool in members:
             return _switch(members, plain, path)
-        fits = [member for member in members if type(plain) is member]
+        kind = tuple if isinstance(plain, list) else type(plain)
+        fits = [member for member in members if kind is (get_origin(member) or member)]
         return _value(fits[0] if fits else members[-1], plain, how, path)
     if origin is Literal:
         if not isinstance(plain, str) or plain not in arguments:

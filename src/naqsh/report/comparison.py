@@ -20,8 +20,8 @@ from naqsh.report.read.comparison import FILE, Comparison, alike, read
 from naqsh.report.read.evaluation import plain_floor
 from naqsh.report.read.facts import Facts
 from naqsh.report.results import results
+from naqsh.report.sections import budgets, losses, remarks, tables
 from naqsh.report.sections import comparison as comparing
-from naqsh.report.sections import losses, remarks, tables
 from naqsh.report.words import Words
 from naqsh.runs import records
 
@@ -39,10 +39,11 @@ def build(found: Comparison, words: Words) -> Document:
     runs = found.runs
     translated = all(run.translated for run in runs)
     of_samples: dict[str, page.Make] = {
-        "trilemma": _trilemma,
-        "families": lambda maker, runs: [Paragraph(text) for text in paragraphs(words, runs)],
+        "trilemma": lambda maker, _: [*_largest(maker, found), *_trilemma(maker, found.groups[-1])],
+        "families": lambda maker, _: [*_largest(maker, found), *_families(maker, found.groups[-1])],
     }
     parts: dict[str, page.Make] = {
+        "budgets": lambda maker, _: budgets.blocks(maker, found),
         "compared": lambda maker, _: _compared(maker, found),
         **({} if translated else of_samples),
         "samples": _samples,
@@ -65,6 +66,8 @@ def build(found: Comparison, words: Words) -> Document:
             if run.trainings
         },
     }
+    if found.budgets:
+        embedded["budgets"] = budgets.plain(found)
     return Document(words, title, _leads(words, found), sections, embedded)
 
 
@@ -73,16 +76,19 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
     if plan and plan.pictures:
         said.append(words.text("comparison.pictures", count=plan.pictures))
     elif plan and (plan.recipes or not plan.runs):  # else all were trained elsewhere
-        said.append(_minutes(words, plan.minutes, found.seconds))
+        said.append(_minutes(words, plan.budgets, found.seconds))
     same = alike(found.runs)
     if same and same[0].measured:
         said.append(words.text("comparison.how", **same[0].measured.terms))
     return [Markup(" ").join(said)]
 
 
-def _minutes(words: Words, minutes: float, taken: Sequence[float]) -> Markup:
+def _minutes(words: Words, minutes: Sequence[float], taken: Sequence[float]) -> Markup:
     """The budget of time, the shares, and what was really taken: a share is turned into steps."""
-    total = 60 * minutes
+    if len(minutes) > 1:
+        times = words.listed(words.time(60 * budget) for budget in minutes)
+        return words.text("comparison.budgets", count=len(minutes), times=times)
+    total = 60 * minutes[0]
     if not taken:
         return words.text("comparison.minutes", time=words.time(total))
     times = {"share": total / len(taken), "low": min(taken), "high": max(taken), "time": total}
@@ -100,11 +106,30 @@ def _compared(maker: Maker, found: Comparison) -> list[Block]:
     if all(run.translated for run in runs):  # what was measured has its own section
         return [*listings(said, several=True), tables.glance(maker, runs)]
     known = [(words.text("comparison.cautions"), cautions(words, found))]
+    return [*listings(said, several=True), *_tables(maker, found), *listings(known, several=True)]
+
+
+def _tables(maker: Maker, found: Comparison) -> list[Block]:
+    """Everything that was measured; a table for each budget, where there are several."""
+    if not found.budgets:
+        return [comparing.table(maker, found.runs, found.floor)]
+    times = [maker.words.time(60 * budget.minutes) for budget in found.budgets]
     return [
-        *listings(said, several=True),
-        comparing.table(maker, runs, found.floor),
-        *listings(known, several=True),
+        comparing.table(maker, runs, found.floor, number=number, time=time)
+        for number, (runs, time) in enumerate(zip(found.groups, times, strict=True), 1)
     ]
+
+
+def _largest(maker: Maker, found: Comparison) -> list[Block]:
+    """Which of several budgets a section is of: a rank among all would be of time alone."""
+    if not found.budgets:
+        return []
+    time = maker.words.time(60 * found.budgets[-1].minutes)
+    return [maker.paragraph("comparison.largest", time=time)]
+
+
+def _families(maker: Maker, runs: Sequence[Facts]) -> list[Block]:
+    return [Paragraph(text) for text in paragraphs(maker.words, runs)]
 
 
 def cautions(words: Words, found: Comparison) -> list[Markup]:
@@ -121,7 +146,7 @@ def cautions(words: Words, found: Comparison) -> list[Markup]:
     if len(several) < len(same):
         said.append(remarks.covers(words, measured))
         said.append(words.text("comparison.covers.bold"))
-    said += _unknown(words, same)
+    said += _unknown(words, same, [alike(group) for group in found.groups])
     said += remarks.floor(words, found.floor, measured)
     notes: dict[Caution, set[str]] = {}
     for run in same:
@@ -130,10 +155,12 @@ def cautions(words: Words, found: Comparison) -> list[Markup]:
     return [*said, *remarks.cautions(words, {note: sorted(n) for note, n in notes.items()})]
 
 
-def _unknown(words: Words, same: Sequence[Facts]) -> list[Markup]:
-    """The measures by which nothing stands out, since no difference is known."""
+def _unknown(
+    words: Words, same: Sequence[Facts], groups: Sequence[Sequence[Facts]]
+) -> list[Markup]:
+    """The measures by which nothing stands out in any table, since no difference is known."""
     known = verdicts.ranked(same) if len(same) > 1 else []
-    unknown = [name for name in known if not verdicts.best(name, same)]
+    unknown = [n for n in known if not any(verdicts.best(n, group) for group in groups)]
     counts = [name for name in unknown if not any(_has_interval(run, name) for run in same)]
     unknown = [name for name in unknown if name not in counts]
     old = [r.label for r in same if not r.trainings and not set(unknown) <= set(r.influences)]

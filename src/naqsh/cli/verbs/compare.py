@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from naqsh.cli.machine import add_data_home, add_device
-from naqsh.cli.parsing import Several, add_skip_broken_of_recipe, names, only, verb
+from naqsh.cli.parsing import Several, add_skip_broken_of_recipe, names, numbers, only, verb
 from naqsh.core.errors import NaqshError
 
 
@@ -20,6 +20,7 @@ def add(verbs: Any) -> None:
         "Train one recipe of each family under one budget, measure all alike, write one report.",
         "  naqsh compare                                  digits, minutes on two cores\n"
         "  naqsh compare --data mnist --minutes 60 --n 10000\n"
+        "  naqsh compare --data mnist --minutes 5,15,45   distance against time, who wins when\n"
         "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist\n"
         "  naqsh compare --data photos.npz --data.range 0,1 --data.key images\n"
@@ -55,7 +56,13 @@ def add(verbs: Any) -> None:
     )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
-        "--minutes", type=float, default=3.5, help="of training for all together (default 3.5)"
+        "--minutes",
+        nargs="+",
+        type=numbers,
+        action=Several,
+        default=[3.5],
+        help="of training for all together; of several (5,15,45) every recipe is trained anew "
+        "under each (default 3.5)",
     )
     budget.add_argument(
         "--images", dest="pictures", type=int, help="that each recipe sees, instead of minutes"
@@ -111,7 +118,7 @@ def _do(options: argparse.Namespace, named: dict[str, str]) -> int:
         data=options.data,
         recipes=tuple(options.recipes),
         runs=tuple(str(path) for path in options.runs),
-        minutes=options.minutes,
+        minutes=tuple(options.minutes),
         pictures=options.pictures,
         n=options.n,
         features=options.features,

@@ -172,21 +172,34 @@ def joined(
     name: str,
     log_x: bool = False,
     log_y: bool = True,
+    level: Line | None = None,
 ) -> str:
-    """Lines in a plane; few points have dots."""
+    """Lines in a plane; few points have dots.
+
+    Args:
+        level: a single value, drawn all across.
+    """
     axes = _axes(words, x, y)
+    known = [value for line in series for value in line.curve.values]
+    ends = [end for line in series for interval in line.intervals for end in interval or ()]
+    least = min((end for end in known + ends if end > 0), default=0) if log_y else -np.inf
+    if level:
+        known += level.curve.values
+        axes.axhline(*level.curve.values, color=level.colour, linestyle=level.dash, linewidth=0.9)
     # Whole lines below: through the gaps of the others a hidden one is seen.
     for line in sorted(series, key=lambda line: line.dash != "-"):
         right, up = np.array(line.curve.epochs), np.array(line.curve.values)
         for place, interval in zip(right, line.intervals, strict=False):
             if interval:
-                axes.plot([place] * 2, interval, color=line.colour, linewidth=0.8, alpha=0.6)
+                # An end at 0 or below has no place on a logarithmic axis: the bar ends lowest.
+                bar = max(interval[0], least), interval[1]
+                axes.plot([place] * 2, bar, color=line.colour, linewidth=0.8, alpha=0.6)
         seen = up > (0 if log_y else -np.inf)
         shown = right[seen], up[seen]
         marker = "o" if len(shown[0]) <= POINTS // 10 else None
         _plot(axes, evenly(*shown, POINTS), line, linewidth=1.4, marker=marker, markersize=3)
     if log_y:
-        _logarithmic(axes, "y", words, [v for line in series for v in line.curve.values if v > 0])
+        _logarithmic(axes, "y", words, [value for value in known if value > 0])
     if log_x:
         _logarithmic(axes, "x", words, [v for line in series for v in line.curve.epochs])
     return svg(axes, name)

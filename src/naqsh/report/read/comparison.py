@@ -1,6 +1,7 @@
 """A comparison as it lies in its folder: which runs, how measured, what failed, and the floor."""
 
 import os
+import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,14 @@ OUTSIDE = (
 
 
 @dataclass(frozen=True)
+class Budget:
+    """One of several budgets of time, in minutes, and the runs under it by their families."""
+
+    minutes: float
+    families: dict[str, Facts]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What a comparison's page shows.
 
@@ -36,6 +45,7 @@ class Comparison:
         plan: the budget and how all were measured; None of run folders alone.
         floor: what real images come to.
         seconds: of training, of each run that was trained for this comparison.
+        budgets: of time, where there are several, the least first.
     """
 
     runs: list[Facts]
@@ -43,6 +53,17 @@ class Comparison:
     plan: records.Plan | None = None
     floor: records.Floor | None = None
     seconds: list[float] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
+
+    @property
+    def groups(self) -> list[list[Facts]]:
+        """The runs that stand side by side: those of a budget, runs that were taken at the last."""
+        if not self.budgets:
+            return [self.runs]
+        grouped = [list(budget.families.values()) for budget in self.budgets]
+        own = {id(run) for group in grouped for run in group}
+        grouped[-1] += [run for run in self.runs if id(run) not in own]
+        return grouped
 
 
 def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Comparison:
@@ -75,7 +96,9 @@ def read(folders: Path | Sequence[Path], taken: Collection[str] = ()) -> Compari
     runs = _comparable(places, [entry.evaluation for entry in done])
     own = [run for run, entry in zip(runs, done, strict=True) if not entry.taken and run.records]
     seconds = [run.records[-1].seconds for run in own]
-    return Comparison(_by_recipe(runs, done), failures, kept.plan, kept.floor, seconds)
+    named = _by_recipe(runs, done)
+    shown = [run for run, _ in named]
+    return Comparison(shown, failures, kept.plan, kept.floor, seconds, _budgets(named))
 
 
 def _place(folder: Path, entry: Entry) -> Path:
@@ -99,12 +122,34 @@ def _comparable(
     return runs
 
 
-def _by_recipe(runs: Sequence[Facts], entries: Sequence[Entry]) -> list[Facts]:
-    """Trainings of one recipe with several seeds stand as one run, with the means of theirs."""
-    grouped: dict[str, list[Facts]] = {}
+def _by_recipe(runs: Sequence[Facts], entries: Sequence[Entry]) -> list[tuple[Facts, Entry]]:
+    """Trainings of one recipe with several seeds stand as one run, with the means of theirs.
+
+    Returns:
+        each run with the first of its entries.
+    """
+    grouped: dict[str, list[tuple[Facts, Entry]]] = {}
     for run, entry in zip(runs, entries, strict=True):
-        grouped.setdefault(entry.folder if entry.taken else entry.name, []).append(run)
-    return [group[0] if len(group) == 1 else _mean(group) for group in grouped.values()]
+        grouped.setdefault(entry.folder if entry.taken else entry.name, []).append((run, entry))
+    return [
+        group[0] if len(group) == 1 else (_mean([run for run, _ in group]), group[0][1])
+        for group in grouped.values()
+    ]
+
+
+def _budgets(named: Sequence[tuple[Facts, Entry]]) -> list[Budget]:
+    """The budgets that runs were trained under, where the plan had several."""
+    found: dict[float, dict[str, Facts]] = {}
+    for run, entry in named:
+        if entry.minutes is not None:
+            found.setdefault(entry.minutes, {})[entry.family] = run
+    return [Budget(minutes, found[minutes]) for minutes in sorted(found)]
+
+
+def trained_for(run: Facts) -> float | None:
+    """Seconds of training, as the run recorded them; of several trainings their mean."""
+    each = [one.records[-1].seconds for one in run.trainings or [run] if one.records]
+    return statistics.fmean(each) if each else None
 
 
 def _mean(group: list[Facts]) -> Facts:

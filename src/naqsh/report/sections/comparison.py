@@ -80,8 +80,11 @@ def _point(
     return figures.Point(x, y, palette.colour(n), runs[n].label, sign, **how)
 
 
-def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None) -> Table:
-    """Everything that was measured, a row each; the runs stand side by side, real images last."""
+def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None, **under: Any) -> Table:
+    """Everything that was measured, a row each; the runs stand side by side, real images last.
+
+    Where a page has such a table for each budget, `under` has its ``number`` and ``time``.
+    """
     words = maker.words
     known = [_everything(run) for run in runs]
     told = [run.measured.followed for run in runs if run.measured and run.measured.followed]
@@ -109,9 +112,8 @@ def table(maker: Maker, runs: Sequence[Facts], floor: Floor | None) -> Table:
     }
     otherwise = [run for run in runs if run not in alike(runs)]
     notes = [words.text("tables.everything.otherwise", run=run.label) for run in otherwise]
-    return maker.beside(
-        "everything", head, columns, titles=titles, numeric=1, wide=True, notes=notes
-    )
+    how: dict[str, Any] = {"titles": titles, "numeric": 1, "wide": True, "notes": notes, **under}
+    return maker.beside("everything_under" if under else "everything", head, columns, **how)
 
 
 def _column(

@@ -21,6 +21,7 @@ from naqsh.io.foreign import plain_name, read_json
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import records
 from naqsh.runs.records import Entry, Plan
+from naqsh.runs.records.comparison import under
 from naqsh.runs.trained import open_trained
 from naqsh.studies.measure import POINTS
 from naqsh.training.asked import resolve
@@ -46,7 +47,7 @@ class Member:
         recipe: of the training, or of the run that is taken.
         run: the folder of a taken run.
         base: the name of the recipe that it is a variant or another seed of; all these are trained
-            for as many steps.
+            for as many steps under one budget.
     """
 
     entry: Entry
@@ -65,12 +66,15 @@ def members(plan: Plan, folder: Path) -> list[Member]:
     data = plan.data or (taken[0][1].data.name if taken else _shared(plan.recipes))
     names = plan.recipes or (() if plan.runs else families(data))
     seeds, found = range(plan.seed, plan.seed + plan.seeds), []
-    for name, changes, seed in itertools.product(names, ({}, *plan.variants), seeds):
+    budgets = plan.budgets if len(plan.budgets) > 1 else (None,)
+    each = itertools.product(budgets, names, ({}, *plan.variants), seeds)
+    for minutes, name, changes, seed in each:
         recipe = _recipe(name, data, seed, plan.reading)
         base = plain_name(recipe.name, "the recipe's name")
-        recipe = _variant(recipe, changes)
+        recipe = _under(minutes, _variant(recipe, changes))
         place = recipe.name if plan.seeds == 1 else f"{recipe.name}-seed-{seed}"
-        found.append(Member(Entry(recipe.name, place, seed), recipe, base=base))
+        entry = Entry(recipe.name, place, seed, minutes=minutes)
+        found.append(Member(entry, recipe, base=base))
     for path, recipe in taken:
         place = os.path.relpath(path, folder)
         entry = Entry(recipe.name, place, recipe.training.seed, taken=True)
@@ -110,6 +114,11 @@ def _variant(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     made = recipe.override({name: Text(value) for name, value in changes.items()})
     said = (f"{name.rpartition('.')[2]}-{value}" for name, value in changes.items())
     return replace(made, name=re.sub(r"[^\w.-]+", "-", "-".join([recipe.name, *said])))
+
+
+def _under(minutes: float | None, recipe: Recipe) -> Recipe:
+    """The recipe as it is called under one of several budgets: ``ddpm-mnist-15-minutes``."""
+    return recipe if minutes is None else replace(recipe, name=recipe.name + under(minutes))
 
 
 def read(folder: Path, plan: Plan) -> tuple[Plan, dict[str, Entry]] | None:

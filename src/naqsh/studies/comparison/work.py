@@ -158,12 +158,13 @@ class _Work:
         out = self.folder / entry.folder
         if entry.steps is None:
             # Every seed and variant of a recipe is trained for as long as the first one.
-            base = self.members[number].base
-            alike = [m.entry.steps for m in self.members if m.base == base]
+            base, minutes = self.members[number].base, entry.minutes
+            beside = [member for member in self.members if member.entry.minutes == minutes]
+            alike = [member.entry.steps for member in beside if member.base == base]
             steps = next(filter(None, alike), None)
             if steps is None:
-                own = sum(not member.run for member in self.members)
-                share = self.plan.minutes * 60 / own
+                own = sum(not member.run for member in beside)
+                share = (minutes or self.plan.budgets[0]) * 60 / own
                 steps = budget.steps(recipe, self.plan.pictures, share, self.device, self.home, out)
             self._note(number, steps=steps)
         train(
