@@ -61,8 +61,8 @@ def add(verbs: Any) -> None:
         type=numbers,
         action=Several,
         default=[3.5],
-        help="of training for all together; of several (5,15,45) every recipe is trained anew "
-        "under each (default 3.5)",
+        help="of training for all together; under each of several (5,15,45: 65 in all) every "
+        "recipe is trained anew (default 3.5)",
     )
     budget.add_argument(
         "--images", dest="pictures", type=int, help="that each recipe sees, instead of minutes"
