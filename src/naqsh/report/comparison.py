@@ -86,8 +86,8 @@ def _leads(words: Words, found: Comparison) -> list[Markup]:
 def _minutes(words: Words, minutes: Sequence[float], taken: Sequence[float]) -> Markup:
     """The budget of time, the shares, and what was really taken: a share is turned into steps."""
     if len(minutes) > 1:
-        times = words.listed(words.time(60 * budget) for budget in minutes)
-        return words.text("comparison.budgets", count=len(minutes), times=times)
+        listed = words.listed(words.time(60 * budget) for budget in minutes)
+        return words.text("comparison.budgets", count=len(minutes), times=listed)
     total = 60 * minutes[0]
     if not taken:
         return words.text("comparison.minutes", time=words.time(total))

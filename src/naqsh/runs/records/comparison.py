@@ -87,7 +87,7 @@ def _minutes(given: Any) -> tuple[float, ...] | float:
     several = isinstance(given, Sequence) and not isinstance(given, str)
     budgets = list(given) if several else [given]
     for budget in budgets:
-        if not isinstance(budget, numbers.Real) or not 0 < budget < math.inf:
+        if not isinstance(budget, numbers.Real) or not 0 < float(budget) < math.inf:
             raise NaqshError(f"{ABOVE}, got {short(budget)} minutes")
     found = sorted({float(budget) for budget in budgets})
     if not found:
