@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
         "Train one recipe of each family under one budget, measure all alike, write one report.",
         "  naqsh compare                                  digits, minutes on two cores\n"
         "  naqsh compare --data mnist --minutes 60 --n 10000\n"
-        "  naqsh compare --data mnist --minutes 5,15,45   distance against time, who wins when\n"
+        "  naqsh compare --data mnist --minutes 5,15,45   distance against minutes\n"
         "  naqsh compare --recipes vae-digits ddpm-digits --images 300000\n"
         "  naqsh compare --data mnist --recipes ddpm-mnist --runs runs/gan-mnist\n"
         "  naqsh compare --data photos.npz --data.range 0,1 --data.key images\n"
