@@ -165,6 +165,7 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     straight = trainer(short, data, folder / "straight")
     straight.run()
     halted = trainer(short, data, folder / "halted")
+    halted.encode_once()
     for _ in range(3):
         halted.step()
     halted.run = None  # type: ignore[assignment,method-assign]  # it never goes on

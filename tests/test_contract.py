@@ -53,7 +53,10 @@ def on_a_parent(recipe: Recipe) -> Recipe:
 @pytest.mark.usefixtures("small_grids")
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", [*recipes.all_recipes(), *PLUGINS])
-def test_contract(name: str, check: str, recipe: Recipe, tmp_path: Path) -> None:
+def test_contract(
+    name: str, check: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAQSH_CACHE", str(tmp_path / "cache"))
     channels = data.CATALOG[recipe.data.name].shape[0]
     CHECKS[check](tiny(recipe), data_for(recipe, channels), tmp_path)
 

@@ -167,6 +167,25 @@ class LooksFirst(Protocol):
 
 
 @runtime_checkable
+class LearnsLatents(Protocol):
+    """A method that sees images only through a frozen part of it.
+
+    Training may compute that once for each image, and then gives it along (`Batch.latents`).
+    """
+
+    def frozen_latents(self, images: Tensor) -> Tensor:
+        """What the frozen part makes of each image by itself, without chance, at any step alike.
+
+        Args:
+            images: float32 in the method's value range with shape (N, C, H, W).
+
+        Returns:
+            float32 with shape (N, C', H', W').
+        """
+        ...
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A method with more to see than samples, such as reconstructions or film strips."""
 

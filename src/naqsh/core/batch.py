@@ -23,6 +23,8 @@ class Batch:
             first; or None.
         surveyed: what the phase's `survey` found, averaged over all parts and ranks of a batch of
             which this is one part; None where the batch has one part.
+        latents: float32 with shape (N, ...), what the method's `frozen_latents` gives for `images`,
+            where that was computed once; or None.
     """
 
     images: Tensor
@@ -32,6 +34,7 @@ class Batch:
     mismatched: Tensor | None = None
     second: Tensor | None = None
     surveyed: Tensor | None = None
+    latents: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,9 +1,9 @@
-"""The user's cache: decoded images as memory maps, built once, never seen half-built.
+"""The user's cache: decoded images, and latents of images, as memory maps, built once.
 
 An entry is a folder with `images.npy`, `labels.npy` where there are labels, and `meta.json`. It is
-written under another name, synced and renamed, so a process that is killed leaves no entry, and of
-two that build at once the second finds the first one's. (A lock spares it the work; nothing depends
-on the lock.)
+written under another name, synced and renamed: it is never seen half-built, a process that is
+killed leaves none, and of two that build at once the second finds the first one's. (A lock spares
+it the work; nothing depends on the lock.)
 
 `meta.json` keeps the shape and the SHA-256 of what was stored. All of it is held against them when
 a process first opens an entry, at 0.8 gigabytes a second a core, so a bit that a disk or a copy has
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
@@ -43,21 +43,23 @@ class Content:
     Attributes:
         shape: (N, C, H, W).
         labels: int64 with shape (N,), or None.
-        chunks: uint8 arrays of shape (n, C, H, W), N images in all; consumed once.
+        chunks: arrays of shape (n, C, H, W), N images in all; consumed once.
         about: what JSON can hold and is kept beside them; may grow until `chunks` are consumed.
+        dtype: of the chunks: ``uint8``, or ``float32`` for latents.
     """
 
     shape: tuple[int, int, int, int]
     labels: NDArray[np.int64] | None
-    chunks: Iterable[NDArray[np.uint8]]
+    chunks: Iterable[NDArray[Any]]
     about: dict[str, Any] = field(default_factory=dict)
+    dtype: Literal["uint8", "float32"] = "uint8"
 
 
 @dataclass(frozen=True)
 class Stored:
     """What is in the cache: a read-only map, the labels, the fingerprint of both, and `about`."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64] | None
     fingerprint: str
     about: dict[str, Any] = field(default_factory=dict)
@@ -134,7 +136,8 @@ def _open(entry: Path) -> Stored:
     if meta.pop("seal") != key(meta):
         raise ValueError("other words than were stored")
     held = npy.arrays(entry / "images.npy")[""]
-    if isinstance(held, str) or held.dtype != np.uint8 or list(held.shape) != meta["shape"]:
+    dtype = meta.get("dtype", "uint8")  # older entries do not say it
+    if isinstance(held, str) or held.dtype != dtype or list(held.shape) != meta["shape"]:
         raise ValueError("other images than were stored")
     images, labels = held.mapped(), None
     if meta["labels"]:
@@ -155,7 +158,7 @@ _checked: set[tuple[object, ...]] = set()
 """The entries that this process has read to the end and found whole."""
 
 
-def _digest(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
+def _digest(images: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
     digest, rows = Fingerprint(images.shape), max(1, _PIECE // images[:1].nbytes)
     with progress("checking the cache", len(images), "images") as advance:
         for start in range(0, len(images), rows):
@@ -166,11 +169,13 @@ def _digest(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
 
 def _check_room(folder: Path, content: Content) -> None:
     """Refuse at once what the disk cannot hold, rather than when it is full."""
-    needed, free = math.prod(content.shape), shutil.disk_usage(folder).free
+    needed = math.prod(content.shape) * np.dtype(content.dtype).itemsize
+    free = shutil.disk_usage(folder).free
     if needed > free:
         count, channels, height, width = content.shape
+        what = "images" if content.dtype == "uint8" else "latents"
         raise NaqshError(
-            f"{count:,} images of {height}x{width}x{channels} take {needed / 1e9:,.1f} GB, and "
+            f"{count:,} {what} of {height}x{width}x{channels} take {needed / 1e9:,.1f} GB, and "
             f"the cache {folder} has room for {free / 1e9:,.1f} GB; give a smaller data.size, or "
             "set NAQSH_CACHE to a folder with more room"
         )
@@ -180,12 +185,14 @@ def _write(folder: Path, content: Content) -> None:
     # Plain writes, not a map opened for writing: on a full disk a write raises, a map crashes.
     digest = Fingerprint(content.shape)
     written = 0
-    header = {"descr": "|u1", "fortran_order": False, "shape": content.shape}
+    dtype = np.dtype(content.dtype)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": content.shape}
     with (folder / "images.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in content.chunks:
-            if chunk.dtype != np.uint8 or chunk.shape[1:] != content.shape[1:]:
-                raise ValueError(f"need uint8 {content.shape[1:]}, got {chunk.dtype} {chunk.shape}")
+            if chunk.dtype != dtype or chunk.shape[1:] != content.shape[1:]:
+                wanted = f"{dtype} {content.shape[1:]}"
+                raise ValueError(f"need {wanted}, got {chunk.dtype} {chunk.shape}")
             file.write(np.ascontiguousarray(chunk).data)
             digest.add(chunk)
             written += len(chunk)
@@ -200,6 +207,7 @@ def _write(folder: Path, content: Content) -> None:
         "sha256": digest.sha256(content.labels),
         "shape": content.shape,
         "labels": content.labels is not None,
+        "dtype": content.dtype,
         "about": content.about,
     }
     with (folder / "meta.json").open("w", encoding="utf-8") as text:

@@ -30,6 +30,7 @@ class Loader:
         seed: int,
         device: str | torch.device = "cpu",
         flip: bool = False,
+        both: bool = False,
     ):
         """Set up the stream; nothing is read yet unless the images go to an accelerator.
 
@@ -43,6 +44,8 @@ class Loader:
             seed: any whole number; fixes the order of every epoch and which images are mirrored.
             device: where batches are wanted.
             flip: mirror each image left to right with probability 1/2.
+            both: instead of mirroring image k, take image N / 2 + k; the stream is that of the
+                first half with `flip`. For latents of images and, after them, of mirrored ones.
         """
         if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or len(images) == 0:
             raise ValueError(f"need uint8 (N >= 1, C, H, W), got {images.dtype} {images.shape}")
@@ -50,7 +53,8 @@ class Loader:
             raise ValueError(f"{len(images)} images, but labels of shape {labels.shape}")
         self._seed = seed
         self._device = torch.device(device)
-        self._flip = flip
+        self._flip, self._both = flip and not both, both
+        self._size = len(images) // 2 if both else len(images)
         self._images = np.ascontiguousarray(images)
         self._labels = None if labels is None else np.ascontiguousarray(labels, dtype=np.int64)
         self._resident: Tensor | None = None
@@ -61,7 +65,7 @@ class Loader:
         self._mirrored = np.empty(0, dtype=np.bool_)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return self._size
 
     def take(self, start: int, count: int) -> tuple[Tensor, Tensor | None]:
         """The images at positions [start, start + count) of the stream.
@@ -78,6 +82,8 @@ class Loader:
         if start < 0 or count < 1:
             raise ValueError(f"need start >= 0 and count >= 1, got {start} and {count}")
         rows, mirrored = self._rows(start, count)
+        if self._both:
+            rows = rows + self._size * mirrored
         labels = None if self._labels is None else self._send(self._labels.take(rows))
         if self._resident is None:
             # Faster than torch's index_select, and no trouble with read-only maps.
@@ -106,7 +112,7 @@ class Loader:
 
     def _rows(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Rows of the data set behind the positions, and which of them are mirrored."""
-        size = len(self._images)
+        size = self._size
         orders, flips = [], []
         while count > 0:
             epoch, first = divmod(start, size)
@@ -129,9 +135,9 @@ class Loader:
         state = np.random.SeedSequence((abs(self._seed), epoch, *sign)).generate_state(1)
         generator = torch.Generator().manual_seed(int(state[0]))
         # The order is drawn first, so that it is the same with and without flips.
-        self._order = torch.randperm(len(self._images), generator=generator).numpy()
-        if self._flip:
-            coins = torch.randint(2, (len(self._images),), generator=generator, dtype=torch.bool)
+        self._order = torch.randperm(self._size, generator=generator).numpy()
+        if self._flip or self._both:
+            coins = torch.randint(2, (self._size,), generator=generator, dtype=torch.bool)
             self._mirrored = coins.numpy()
         self._epoch = epoch
 

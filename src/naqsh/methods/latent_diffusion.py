@@ -19,9 +19,8 @@ a linear map, or two with a SiLU between them, makes all tokens of it.
 
 There is no likelihood here: that of a latent is none of its image, for many images share it.
 
-Images are encoded anew in each batch, by the encoder alone and without gradient: 28 of the 101 ms
-of a step of ldm-mnist on one core (`benchmarks/latent_step.py`), against 422 ms of ddpm-mnist. That
-keeps flips and crops as they are; a cache of latents would have to know of them.
+Images are encoded once, by the encoder alone and without gradient, where training keeps what it
+gives (:mod:`naqsh.training.latents`), else anew in each batch.
 
 References:
     High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al., 2022),
@@ -150,7 +149,7 @@ class LatentDiffusion(Denoising):
         sums: list[Tensor] = []
         count = 0
         for part in images:
-            rows = self._parent.encode(part).double().transpose(0, 1).flatten(1)
+            rows = self.frozen_latents(part).double().transpose(0, 1).flatten(1)
             sums.append(torch.stack([rows.sum(1), rows.square().sum(1)]))
             count += rows.shape[1]
         first, second = torch.stack(sums).sum(0) / count
@@ -159,9 +158,17 @@ class LatentDiffusion(Denoising):
         self.deviation.copy_(torch.where(spread > LEAST, spread, 1.0).view_as(self.deviation))
 
     @torch.no_grad()
+    def frozen_latents(self, images: Tensor) -> Tensor:
+        """The means of the latents of images in [-1, 1], float32 (N, *space), as they are."""
+        return self._parent.encode(images)
+
+    @torch.no_grad()
     def clean(self, batch: Batch) -> Tensor:
         """The latents of a batch's images, brought to mean 0 and deviation 1 a channel."""
-        return (self._parent.encode(batch.images) - self.mean) / self.deviation
+        latents = batch.latents
+        if latents is None:
+            latents = self.frozen_latents(batch.images)
+        return (latents - self.mean) / self.deviation
 
     def visible(self, x: Tensor) -> Tensor:
         """What the decoder makes of latents: float32 in [0, 1]."""

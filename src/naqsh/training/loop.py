@@ -24,7 +24,7 @@ from naqsh.recipes import recipe as recipe_module
 from naqsh.recipes.recipe import Recipe
 from naqsh.runs import checkpoint, moments
 from naqsh.runs.folder import RunFolder
-from naqsh.training import changes, resuming, stages
+from naqsh.training import changes, latents, resuming, stages
 from naqsh.training.advice import advice
 from naqsh.training.diagnosis import DISTANCE, TOTAL, Said
 from naqsh.training.ema import Average
@@ -130,6 +130,7 @@ class Trainer:
             NaqshError: a loss is not finite; the last good checkpoint stands.
         """
         self.restore()
+        self.encode_once()
         self.display.start(self.recipe.name, self.state.step)
         self._saved_at = time.monotonic()
         self.journal.begin(self.state)
@@ -145,6 +146,18 @@ class Trainer:
             self.display.stop()
             if self.sink:
                 self.sink.close()
+
+    def encode_once(self) -> None:
+        """Compute once what a frozen part makes of the images, where that pays; it is training."""
+        if self.state.step >= self.plan.total:
+            return
+        began, batches = time.monotonic(), self.batches
+        seen = self.plan.total * batches.per_step
+        numbers = self.updates.dtype, self.world.device
+        kept = latents.kept(self.recipe, self.method, self.data, seen, batches.part, *numbers)
+        if kept is not None:
+            batches.keep(kept)
+        self.state.seconds += time.monotonic() - began
 
     def _advance(self) -> None:
         """One step and what is due after it."""

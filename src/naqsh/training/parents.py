@@ -35,7 +35,7 @@ def completed(wanted: Recipe, begun: Recipe | None) -> Recipe:
         NaqshError: a run that is named is not there or has no weights, or none is named.
     """
     method = wanted.method
-    for name, parent in _parents(wanted):
+    for name, parent in named(wanted):
         before = getattr(begun.method, name, None) if begun else None
         if isinstance(before, Parent) and _same_name(parent, before):
             method = dataclasses.replace(method, **{name: before})
@@ -65,7 +65,7 @@ def encoder(recipe: Recipe) -> TextEncoder | None:
         NaqshError: the recipe asks for another kind or size of embeddings than that run's.
     """
     ours = recipe.data
-    for _, parent in _parents(recipe):
+    for _, parent in named(recipe):
         if ours.text == "none" or parent.layout is None or not parent.layout.caption:
             continue
         trained = open_trained(parent.run)
@@ -97,7 +97,7 @@ def load(recipe: Recipe, method: Method) -> list[str]:
     said = []
     if recipe.training.init_from:
         said.append(_initialise(recipe, method))
-    for name, parent in _parents(recipe):
+    for name, parent in named(recipe):
         file = _file(parent.run, parent.weights)
         if sha256(file) != parent.sha256:
             raise NaqshError(f"the weights in {parent.run} changed while they were read; try again")
@@ -111,7 +111,8 @@ def load(recipe: Recipe, method: Method) -> list[str]:
     return said
 
 
-def _parents(recipe: Recipe) -> Iterator[tuple[str, Parent]]:
+def named(recipe: Recipe) -> Iterator[tuple[str, Parent]]:
+    """The runs that a recipe's method stands on, by the names of their fields."""
     for field in dataclasses.fields(recipe.method):
         value = getattr(recipe.method, field.name)
         if isinstance(value, Parent):

@@ -136,6 +136,7 @@ class Batches:
 
     Attributes:
         local: images of a batch that this rank sees.
+        part: of these, as many as it sees at once.
         per_step: images that all ranks see in a step.
     """
 
@@ -150,26 +151,33 @@ class Batches:
         training = recipe.training
         self.training, self.value_range, self.world = training, value_range, world
         self.local = world.share(training.batch, training.accumulate)
+        self.part = self.local // training.accumulate
         self.per_step = training.batch * repeats
-        self._data, order = data, derive(training.seed, "order")
+        self._data, self._order = data, derive(training.seed, "order")
         if recipe.data.crop and data.wide is None:
             raise ValueError("images are cut out of larger ones, and there are none")
-        self._crop = recipe.data.crop
+        self._crop, self._flip = recipe.data.crop, recipe.data.flip
         held = data.wide if data.wide is not None and self._crop else data
         self._loader = Loader(
-            held.images, data.labels, seed=order, device=world.device, flip=recipe.data.flip
+            held.images, data.labels, seed=self._order, device=world.device, flip=self._flip
         )
+        self._latents: Loader | None = None
         self._second: Loader | None = None
         if held.second is not None:
-            own = order if data.paired else derive(training.seed, "order of the second domain")
-            self._second = Loader(
-                held.second, None, seed=own, device=world.device, flip=recipe.data.flip
-            )
+            own = derive(training.seed, "order of the second domain")
+            own = self._order if data.paired else own
+            self._second = Loader(held.second, None, seed=own, device=world.device, flip=self._flip)
         self._others = Others(data) if data.captions is not None else None
+
+    def keep(self, latents: NDArray[np.float32]) -> None:
+        """From now on batches have latents, too, of :func:`naqsh.training.latents.kept`."""
+        self._latents = Loader(
+            latents, None, seed=self._order, device=self.world.device, both=self._flip
+        )
 
     def take(self, phase: str, step: int, repeat: int, part: int) -> Batch:
         """Images and noise for one part of one update."""
-        micro = self.local // self.training.accumulate
+        micro = self.part
         # The ranks share each part, so that batch normalisation sees what one rank would show it.
         first = (part * self.world.size + self.world.rank) * micro
         position = step * self.per_step + repeat * self.training.batch + first
@@ -180,7 +188,9 @@ class Batches:
         """The batch from a position of the stream on, one image for each of the noise's."""
         count = len(noise)
         images, labels = self._loader.take(position, count)
-        captions = mismatched = second = None
+        captions = mismatched = second = latents = None
+        if self._latents is not None:
+            latents, _ = self._latents.take(position, count)
         if self._data.captions is not None and self._others is not None:
             rows = self._loader.rows(position, count)
             captions = self._captions(rows, position, "caption")
@@ -198,6 +208,7 @@ class Batches:
             captions=captions,
             mismatched=mismatched,
             second=second,
+            latents=latents,
         )
 
     def _cut(self, images: Tensor, position: int, purpose: str) -> Tensor:
