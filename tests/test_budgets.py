@@ -42,6 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, asked: list[float]) -> Pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget, "steps", steps)
+        patch.setattr(budget, "more_steps", lambda *_: None)
         compare(PLAN, folder, device="cpu", quiet=True)
     return folder
 
@@ -102,6 +103,7 @@ def test_seeds_and_variants_of_a_recipe_share_the_steps_of_their_budget_alone(
         return round(share)
 
     monkeypatch.setattr(budget, "steps", steps)
+    monkeypatch.setattr(budget, "more_steps", lambda *_: None)
     monkeypatch.setattr(
         work, "train", lambda *_, overrides, **__: trained.append(overrides["training.steps"])
     )

@@ -445,6 +445,7 @@ def test_each_recipe_gets_its_equal_share_of_the_time(
         return 1
 
     monkeypatch.setattr(budget, "steps", noted)
+    monkeypatch.setattr(budget, "more_steps", lambda *_: None)
     plan = Plan(recipes=SMALL.recipes, minutes=3.0, n=20, features="pixels")
     compare(plan, tmp_path / "one", device="cpu", quiet=True)
     assert shares == [90.0, 90.0]

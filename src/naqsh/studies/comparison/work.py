@@ -3,6 +3,8 @@
 The budget is time or images seen, the same for every recipe. Time is turned into a number of
 steps before a recipe is trained, by a short trial of its speed on this machine: so a comparison
 that is stopped resumes as it began, and each of its runs can be trained again from its recipe.
+Where the trial fell on a busy moment, the training itself shows it, and is made anew with as many
+steps as it should have had.
 
 What a comparison did stands in ``comparison.json`` of its folder; the runs are folders beside it.
 """
@@ -20,6 +22,7 @@ from naqsh.core.machine import Machine
 from naqsh.core.printable import shown
 from naqsh.core.progress import silent
 from naqsh.core.world import join
+from naqsh.io import aside
 from naqsh.io.files import make_folder, write_text
 from naqsh.metrics.registry import get
 from naqsh.report.words import Words
@@ -154,27 +157,36 @@ class _Work:
         self.save()
 
     def _train(self, number: int) -> None:
-        recipe, entry = self.members[number].recipe, self.members[number].entry
-        out = self.folder / entry.folder
-        if entry.steps is None:
-            # Every seed and variant of a recipe is trained for as long as the first one.
-            base, minutes = self.members[number].base, entry.minutes
-            beside = [member for member in self.members if member.entry.minutes == minutes]
-            alike = [member.entry.steps for member in beside if member.base == base]
-            steps = next(filter(None, alike), None)
-            if steps is None:
-                own = sum(not member.run for member in beside)
-                share = (minutes or self.plan.budgets[0]) * 60 / own
-                steps = budget.steps(recipe, self.plan.pictures, share, self.device, self.home, out)
+        """Train a run, anew where many more steps than its trial had said fit in its time."""
+        member = self.members[number]
+        recipe, out = member.recipe, self.folder / member.entry.folder
+        minutes = member.entry.minutes
+        beside = [member for member in self.members if member.entry.minutes == minutes]
+        own = sum(not member.run for member in beside)
+        pictures, share = self.plan.pictures, (minutes or self.plan.budgets[0]) * 60 / own
+        # Every seed and variant of a recipe is trained for as long as the first one.
+        others = (m.entry.steps for m in beside if m is not member and m.base == member.base)
+        shared = next(filter(None, others), None)
+        steps = member.entry.steps or shared
+        if steps is None:
+            steps = budget.steps(recipe, pictures, share, self.device, self.home, out)
+        while steps is not None:
             self._note(number, steps=steps)
-        train(
-            recipe,
-            out=out,
-            overrides={"training.steps": self.members[number].entry.steps},
-            device=self.device,
-            data_home=self.home,
-            quiet=self.quiet,
-        )
+            train(
+                recipe,
+                out=out,
+                overrides={"training.steps": steps},
+                device=self.device,
+                data_home=self.home,
+                quiet=self.quiet,
+            )
+            if pictures is not None or shared is not None:
+                return
+            steps = budget.more_steps(RunFolder(out), share)
+            if steps is not None:
+                self.say(f"{out.name} was faster than its trial: anew with {steps:,} steps")
+                with aside.folder(out) as place:  # gone at once, also where this is killed
+                    out.rename(place / out.name)
 
     def _measure(self, member: Member) -> dict[str, Any]:
         """Measure a run, unless it is measured so already; what its measures are of."""
