@@ -132,6 +132,31 @@ def test_what_is_plotted_is_the_time_of_training_and_the_distance(page, folder):
     assert said[-1] in ("Real images", "تصویرهای واقعی")
 
 
+def test_the_figure_is_of_minutes_with_intervals_and_the_floor(folder, monkeypatch):
+    drawn = []
+
+    def joined(series, *axes, level, log_x, **how):
+        drawn.append((series, axes, level, log_x))
+        return "<svg></svg>"
+
+    monkeypatch.setattr(figures, "joined", joined)
+    comparison.build(comparison.read(folder), Words("en"))
+    ((series, axes, level, log_x),) = drawn
+    assert axes == ("minutes", "frechet")
+    assert log_x  # the distance's axis is logarithmic where nothing else is said
+    assert level.curve.values == [FLOOR]
+    assert level.dash == "--"
+    assert len({line.colour for line in series}) == len(DISTANCES)
+    for number, (line, values) in enumerate(zip(series, DISTANCES.values(), strict=True)):
+        seconds = [50 * (records + number) / 7 for records in BUDGETS.values()]
+        assert line.curve.epochs == pytest.approx([time / 60 for time in seconds])
+        assert line.curve.values == list(values)
+        expected = [(0.94 * value, 1.06 * value) for value in values]
+        assert [end for ends in line.intervals for end in ends] == pytest.approx(
+            [end for ends in expected for end in ends]
+        )
+
+
 def test_tables_and_ranks_are_of_one_budget(page):
     for number, distances in enumerate(zip(*DISTANCES.values(), strict=True), 1):
         rows = page.rows(f"table-everything_under-{number}")

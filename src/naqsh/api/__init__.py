@@ -95,8 +95,8 @@ def compare(
         data_home: where data sets are looked for first.
         language: of the page, ``en`` or ``fa``.
         quiet: show no progress.
-        plan: what else :class:`naqsh.studies.comparison.Plan` has, such as ``minutes`` or
-            ``runs``.
+        plan: what else :class:`naqsh.studies.comparison.Plan` has, such as ``runs`` or
+            ``minutes``, one budget of time or several: ``(5, 15, 45)``.
 
     Raises:
         NaqshError: what is asked for cannot be, which is said before the first step.

@@ -115,10 +115,9 @@ def _table(maker: Maker, name: str, known: Plotted) -> Table:
     for minutes, runs in known:
         ordered = _ordered(name, runs)
         times = [trained_for(run) or 0 for run in runs.values()]
-        low, high = words.time(min(times)), words.time(max(times))
         row = {
             "budget": words.data(minutes, words.time(60 * minutes)),
-            "took": words.text("tables.everything.interval", low=low, high=high),
+            "took": _between(words, min(times), max(times)),
             "winner": _named(words, name, ordered[0]),
             "second": _named(words, name, ordered[1]) if len(ordered) > 1 else None,
             **_verdict(words, _apart(name, runs)),
@@ -132,6 +131,14 @@ def _table(maker: Maker, name: str, known: Plotted) -> Table:
 def _distance(words: Words, name: str, runs: Sequence[Facts]) -> Markup:
     """What the distance is called by the features of these runs."""
     return words.known(f"axes.{called(name, runs)}", name)
+
+
+def _between(words: Words, low: float, high: float) -> Markup:
+    """Two times, or one where they read alike."""
+    ends = {"low": words.time(low), "high": words.time(high)}
+    if ends["low"] == ends["high"]:
+        return ends["low"]
+    return words.text("tables.everything.interval", **ends)
 
 
 def _named(words: Words, name: str, known: tuple[str, Facts]) -> Markup:
