@@ -106,7 +106,7 @@ def pictures(place: str, version: str, build: Callable[[], Content]) -> Stored:
     except OSError as error:
         raise NaqshError(
             f"the cache {folder} cannot be written ({error.strerror or error}); set NAQSH_CACHE to "
-            "a folder that can, with room for the decoded images"
+            "a folder that can, with room for images and latents"
         ) from error
 
 
