@@ -3,10 +3,18 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from naqsh.core.optimizers import Adam
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
+
+SHAPES = Data("shapes", size=32, text="tfidf", text_size=512)
+"""What the small recipes of all families are trained on, so that they can be compared.
+
+By 512 numbers a linear map tells the colour of the upper or left object of two for 0.89 of test
+captions, by 256 for 0.63; generators read their captions little better than that.
+"""
 
 
 def _penalised(steps: int) -> tuple[dict[str, Any], Training]:
@@ -30,8 +38,7 @@ def stackgan_shapes_1() -> Recipe:
     from naqsh.methods import stackgan
 
     told, training = _penalised(steps=28_000)
-    data = Data("shapes", size=32, text="tfidf", text_size=256)
-    return Recipe("", data, stackgan.Spec(width=16, critic_width=32, **told), training)
+    return Recipe("", SHAPES, stackgan.Spec(width=16, critic_width=32, **told), training)
 
 
 @recipe
@@ -40,7 +47,7 @@ def stackgan_shapes_2() -> Recipe:
     from naqsh.methods import stackgan2
 
     told, training = _penalised(steps=4_000)
-    data = Data("shapes", size=64, text="tfidf", text_size=256)
+    data = replace(SHAPES, size=64)
     spec = stackgan2.Spec(width=16, critic_width=16, blocks=2, **told)
     return Recipe("", data, spec, training)
 
@@ -108,9 +115,6 @@ TOLD = Training(
     epochs=10, batch=32, warmup=200, schedule="cosine", clip_norm=1.0, ema=0.999, validation=0.02
 )
 """As the small diffusion models of MNIST are trained, by smaller batches for more updates."""
-
-SHAPES = Data("shapes", size=32, text="tfidf", text_size=256)
-"""What the small recipes of all families are trained on, so that they can be compared."""
 
 
 @recipe

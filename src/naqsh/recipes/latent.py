@@ -6,6 +6,7 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 from dataclasses import replace
 
 from naqsh.core.optimizers import Adam
+from naqsh.recipes.captions import SHAPES
 from naqsh.recipes.diffusion import MNIST
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
@@ -97,8 +98,7 @@ def ldm_shapes() -> Recipe:
     from naqsh.methods import latent_diffusion
 
     spec = latent_diffusion.Spec(conditional="captions", attention=(8,), heads=4)
-    data = Data("shapes", size=32, text="tfidf", text_size=256)
-    return Recipe("", data, spec, LDM)
+    return Recipe("", SHAPES, spec, LDM)
 
 
 @recipe
