@@ -37,7 +37,7 @@ def stackgan_shapes_1() -> Recipe:
     """
     from naqsh.methods import stackgan
 
-    told, training = _penalised(steps=28_000)
+    told, training = _penalised(steps=30_000)
     return Recipe("", SHAPES, stackgan.Spec(width=16, critic_width=32, **told), training)
 
 
