@@ -148,7 +148,7 @@ def ranks(size: int, work: Callable[..., None], *arguments: Any) -> list[int | N
     """
     port = free_port()
     processes = [
-        CONTEXT.Process(target=_as_rank, args=(rank, size, port, work, arguments))
+        CONTEXT.Process(target=_as_rank, args=(rank, size, port, dict(os.environ), work, arguments))
         for rank in range(size)
     ]
     for process in processes:
@@ -157,8 +157,15 @@ def ranks(size: int, work: Callable[..., None], *arguments: Any) -> list[int | N
 
 
 def _as_rank(
-    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]
+    rank: int,
+    size: int,
+    port: int,
+    environment: dict[str, str],
+    work: Callable[..., None],
+    arguments: tuple[Any, ...],
 ) -> None:
+    # The server of forks has the environment of the first test that asked it, and so its cache.
+    os.environ |= environment
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),

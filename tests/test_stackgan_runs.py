@@ -199,6 +199,7 @@ def test_two_ranks_train_as_one(here: Path) -> None:
     for name, method in alone.items():
         both = weights(f"by-ranks-{name}")
         run = naqsh.open(f"by-ranks-{name}")
+        assert encoders.digest(run.encoder) == encoders.digest(naqsh.open(name).encoder)
         start = building.build(run.recipe, run.layout).state_dict()
         for key, value in method.state_dict().items():
             moved = (value - start[key]).double().norm()
