@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from naqsh.networks.attention import CrossAttention, TransformerBlock, attend
+from naqsh.networks.attend import SHORT, attend
+from naqsh.networks.attention import CrossAttention, TransformerBlock
 from naqsh.networks.unet import UNet
 from naqsh.networks.unet_blocks import SelfAttention
 
@@ -74,12 +75,20 @@ def test_what_is_around_the_block_is_diffusers():
     torch.testing.assert_close(ours(x, tokens), made)
 
 
-def test_the_formula_of_bfloat16_is_that_of_the_kernel():
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("rows", [7, SHORT + 1])
+def test_attention_in_bfloat16_is_that_of_double_precision(causal, rows):
     torch.manual_seed(0)
-    query, key, value = (torch.randn(2, 3, rows, 12).bfloat16() for rows in (7, 5, 5))
-    exact = attend(query.double(), key.double(), value.double())
+    query, key, value = (torch.randn(2, 3, rows, 12).bfloat16() for _ in range(3))
+    scores = query.double() @ key.double().transpose(-1, -2) / 12**0.5
+    if causal:
+        scores = scores + torch.full((rows, rows), -torch.inf).triu(1)
+    exact = scores.softmax(-1) @ value.double()
     # Scores below 8 are rounded to 2^-6, weights to a few hundredths of themselves.
-    torch.testing.assert_close(attend(query, key, value).double(), exact, rtol=0.05, atol=0.05)
+    given = attend(query, key, value, causal=causal).double()
+    torch.testing.assert_close(given, exact, rtol=0.05, atol=0.05)
+    wide = attend(query.double(), key.double(), value.double(), causal=causal)
+    torch.testing.assert_close(wide, exact)
 
 
 def test_it_begins_as_the_identity_and_never_goes_without_tokens():

@@ -19,7 +19,8 @@ References:
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+
+from naqsh.networks.attend import attend
 
 
 class Past:
@@ -68,7 +69,7 @@ class Layer(nn.Module):
         query, pair = qkv[0], qkv[1:]
         if past is not None:
             pair = past.with_next(pair)
-        mixed = scaled_dot_product_attention(query, pair[0], pair[1], is_causal=past is None)
+        mixed = attend(query, pair[0], pair[1], causal=past is None)
         h = h + self.mix(mixed.transpose(1, 2).reshape(count, tokens, width))
         out: Tensor = h + self.mlp(self.norm2(h))
         return out

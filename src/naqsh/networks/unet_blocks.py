@@ -20,7 +20,9 @@ References:
 import torch
 from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
-from torch.nn.functional import pad, scaled_dot_product_attention, silu
+from torch.nn.functional import pad, silu
+
+from naqsh.networks.attend import attend
 
 GROUPS = 32
 """Groups of channels that are normalised together, or the most that divide the channels."""
@@ -115,7 +117,7 @@ class SelfAttention(nn.Module):
         rows = self.norm(x).permute(0, 2, 3, 1).reshape(count, height * width, channels)
         qkv = self.qkv(rows).view(count, height * width, 3, self.heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         mixed = self.projection(mixed.transpose(1, 2).reshape(count, height * width, channels))
         out: Tensor = x + mixed.view(count, height, width, channels).permute(0, 3, 1, 2)
         return out
