@@ -11,7 +11,7 @@ from contract import CHECKS, data_for
 from naqsh import data, recipes
 from naqsh.core.frozen import Frozen
 from naqsh.core.spec import Layout, Parent
-from naqsh.methods import autoencoder, latent_diffusion, stackgan, stackgan2
+from naqsh.methods import autoencoder, latent_diffusion, latent_meanflow, stackgan, stackgan2
 from naqsh.recipes.recipe import REGISTRY, Recipe
 from naqsh.training.building import build
 from small import tiny, tiny_data
@@ -40,7 +40,7 @@ def on_a_parent(recipe: Recipe) -> Recipe:
     method, layout = recipes.by_name("gan-digits").method.tiny(), tiny_data(1).layout
     if isinstance(recipe.method, stackgan2.Spec):  # of half the size of the tiny sets
         method, layout = stackgan.Spec().tiny(), Layout((3, 8, 8), layout.classes, 4)
-    if isinstance(recipe.method, latent_diffusion.Spec):
+    if isinstance(recipe.method, latent_diffusion.Spec | latent_meanflow.Spec):
         channels = data.CATALOG[recipe.data.name].shape[0]
         method, layout = autoencoder.Spec().tiny(), tiny_data(channels).layout
     known = Parent("first", sha256="0" * 64, method=method, layout=layout)

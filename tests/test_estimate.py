@@ -93,6 +93,7 @@ def standing(recipe):
     field, name = {
         "stackgan2": ("first", recipe.name.removesuffix("2") + "1"),
         "latent_diffusion": ("autoencoder", recipe.name.replace("ldm", "autoencoder")),
+        "latent_meanflow": ("autoencoder", recipe.name.replace("meanflow-latent", "autoencoder")),
     }.get(recipe.method.kind, ("", ""))
     if not field:
         return recipe

@@ -95,7 +95,7 @@ class Spec(DenoisingSpec):
         Raises:
             ValueError: no autoencoder of such images, or a condition that these images have not.
         """
-        space = _space(self.autoencoder, layout)
+        space = space_of(self.autoencoder, layout)
         if self.conditional == "captions":
             return CaptionedLatents(self, layout.shape, space, require_captions(layout).caption)
         classes = len(layout.classes)
@@ -104,8 +104,12 @@ class Spec(DenoisingSpec):
         return LatentDiffusion(self, layout.shape, space, classes if self.conditional else 0)
 
 
-def _space(parent: Parent, layout: Layout) -> Shape:
-    """(C, H, W) of the latents of an autoencoder, which must be one of such images."""
+def space_of(parent: Parent, layout: Layout) -> Shape:
+    """(C, H, W) of the latents of an autoencoder.
+
+    Raises:
+        ValueError: no run is named, or one that is no autoencoder of such images.
+    """
     if parent.method is None or parent.layout is None:
         raise ValueError("it stands on another run, and none is named")
     if not isinstance(parent.method, AutoencoderSpec):
@@ -122,20 +126,17 @@ def _space(parent: Parent, layout: Layout) -> Shape:
     return parent.method.space(layout.shape)
 
 
-class LatentDiffusion(Denoising):
-    """A denoiser of an autoencoder's latents, of labels or of nothing."""
+class InLatents(Denoising):
+    """A denoiser whose x0 is what a frozen autoencoder makes of an image; see `stand_on`."""
 
-    spec: Spec
     mean: Tensor
     deviation: Tensor
 
-    def __init__(
-        self, spec: Spec, shape: Shape, space: Shape, classes: int, captions: int = 0
-    ) -> None:
-        super().__init__(spec, shape, space, classes, captions)
-        self.autoencoder = Frozen(spec.autoencoder.build())
-        self.register_buffer("mean", torch.zeros(space[0], 1, 1))
-        self.register_buffer("deviation", torch.ones(space[0], 1, 1))
+    def stand_on(self, parent: Parent) -> None:
+        """Take the autoencoder of that run; what its latents are brought to is still to be seen."""
+        self.autoencoder = Frozen(parent.build())
+        self.register_buffer("mean", torch.zeros(self.space[0], 1, 1))
+        self.register_buffer("deviation", torch.ones(self.space[0], 1, 1))
 
     @property
     def _parent(self) -> Autoencoder:
@@ -173,6 +174,18 @@ class LatentDiffusion(Denoising):
     def visible(self, x: Tensor) -> Tensor:
         """What the decoder makes of latents: float32 in [0, 1]."""
         return self._parent.decode(x * self.deviation + self.mean)
+
+
+class LatentDiffusion(InLatents):
+    """A denoiser of an autoencoder's latents, of labels or of nothing."""
+
+    spec: Spec
+
+    def __init__(
+        self, spec: Spec, shape: Shape, space: Shape, classes: int, captions: int = 0
+    ) -> None:
+        super().__init__(spec, shape, space, classes, captions)
+        self.stand_on(spec.autoencoder)
 
 
 class CaptionedLatents(Following, LatentDiffusion):

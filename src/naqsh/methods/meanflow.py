@@ -115,7 +115,11 @@ class Spec(MethodSpec):
             raise ValueError("a conditional model needs labels, and these images have none")
         if self.guided and not self.conditional:
             raise ValueError("guidance and mixing need labels; give conditional true")
-        return MeanFlow(self, layout.shape, classes if self.conditional else 0)
+        return self.on(layout, classes if self.conditional else 0)
+
+    def on(self, layout: Layout, classes: int) -> "MeanFlow":
+        """The method on these images, told `classes` labels."""
+        return MeanFlow(self, layout.shape, layout.shape, classes)
 
     def tiny(self) -> Self:
         """The same with small networks, for tests and quick looks."""
@@ -154,11 +158,12 @@ class MeanFlow(Denoising):
     Args:
         spec: its hyperparameters.
         shape: (C, H, W) of the images.
+        space: (C, H, W) of x0.
         classes: how many labels the network is conditioned on; 0 for none.
     """
 
-    def __init__(self, spec: Spec, shape: Shape, classes: int) -> None:
-        super().__init__(spec.flow_matching(), shape, shape, classes)
+    def __init__(self, spec: Spec, shape: Shape, space: Shape, classes: int) -> None:
+        super().__init__(spec.flow_matching(), shape, space, classes)
         self.mean_flow = spec
         self.denoiser = averaging(self.denoiser.network)
 
