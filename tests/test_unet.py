@@ -106,6 +106,29 @@ def test_the_output_depends_on_time_class_and_every_pixel() -> None:
     assert bool((x.grad != 0).all())  # by attention, also the far corner
 
 
+def test_a_map_of_places_is_zero_at_first_and_is_added_behind_the_first_layer() -> None:
+    torch.manual_seed(0)
+    fresh = UNet((2, 8, 8), 8, (1, 2), places=True)
+    assert fresh.places is not None
+    assert fresh.places.shape == (8, 8, 8)
+    assert torch.count_nonzero(fresh.places) == 0
+    network = small(places=True).eval()
+    assert network.places is not None
+    # A constant of each channel is what the first layer's bias may be, too.
+    plain = small(places=True).eval()
+    assert plain.places is not None
+    with torch.no_grad():
+        constant = torch.randn(8)
+        network.places.copy_(constant[:, None, None].expand(8, 8, 8))
+        plain.places.zero_()
+        plain.first.bias += constant
+    x, time = seen()
+    torch.testing.assert_close(network(x, time), plain(x, time))
+    with torch.no_grad():
+        network.places[:, 0, 0] += 1
+    assert not torch.allclose(network(x, time), plain(x, time), atol=1e-4)
+
+
 def test_no_label_is_the_class_none() -> None:
     network = small(classes=3).eval()
     x, time = seen()

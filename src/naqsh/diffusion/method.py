@@ -60,6 +60,8 @@ class DenoisingSpec(MethodSpec):
         attention: sides of the levels with self-attention; the middle always has it.
         heads: heads of each attention.
         dropout: chance of dropping a channel's value in each residual block.
+        places: whether the U-Net learns a map of places, which helps where captions say what
+            stands where.
         conditional: whether the network is conditioned on labels, so that a class can be asked for,
             or on captions.
         label_dropout: how often a label or caption is hidden from the network in training, for
@@ -81,6 +83,7 @@ class DenoisingSpec(MethodSpec):
     attention: tuple[int, ...] = ()
     heads: int = 1
     dropout: float = 0.0
+    places: bool = False
     conditional: bool | Literal["captions"] = False
     label_dropout: float = 0.1
     sampler: SamplerName = "dpm-solver++"
@@ -128,6 +131,7 @@ class DenoisingSpec(MethodSpec):
             outputs=outputs,
             captions=captions,
             tokens=self.told_by,
+            places=self.places,
         )
 
     def samplers(self, clip: bool) -> Mapping[str, Sampler]:

@@ -7,6 +7,9 @@ embedding (:func:`naqsh.networks.conditional.embedding`). At chosen resolutions
 and in the middle a block is followed by self-attention over positions. The network's last
 convolution begins at zero, and so does its output.
 
+Convolutions and attention know places by the image's edge alone. Where a network is told what
+stands where, a map that is learnt, zero at first, may be added to what the first layer gives.
+
 A class or a caption may be told by tokens instead: then nothing of it is added to the time, and
 every attention is a transformer block with cross-attention to them
 (:mod:`naqsh.networks.attention`).
@@ -60,6 +63,7 @@ class UNet(nn.Module):
         outputs: channels that come out; by default those that go in.
         captions: numbers in the embeddings of captions that it may be conditioned on; 0 for none.
         tokens: that it is told a class or a caption by; 0 adds it to the time.
+        places: whether a learnt number for each place and channel is added to the first features.
 
     Raises:
         ValueError: sizes that do not fit, with what would.
@@ -78,6 +82,7 @@ class UNet(nn.Module):
         outputs: int | None = None,
         captions: int = 0,
         tokens: int = 0,
+        places: bool = False,
     ) -> None:
         super().__init__()
         channels, height, side = shape
@@ -103,6 +108,7 @@ class UNet(nn.Module):
 
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         initialise(self.first)
+        self.places = nn.Parameter(torch.zeros(width, height, side)) if places else None
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         left, now = [width], width
         sizes = [height >> level for level in range(len(multipliers))]
@@ -163,6 +169,8 @@ class UNet(nn.Module):
         # Every block begins by the same SiLU of the same vector.
         embedding = silu(embedding)
         h = self.first(x.contiguous(memory_format=torch.channels_last))
+        if self.places is not None:
+            h = h + self.places
         left = [h]
         for part in self.down:
             h = part(h) if isinstance(part, Down) else part(h, embedding, *told)

@@ -129,10 +129,12 @@ def ldm_shapes() -> Recipe:
     spec = latent_diffusion.Spec(
         conditional="captions",
         tokens=0,
+        places=True,
         schedule=EDM(mean=0.0, deviation=0.9),
         parameterisation="edm",
         width=64,
         heads=4,
+        optimizer=Adam(2e-3),
     )
     return Recipe("", SHAPES, spec, LDM)
 
