@@ -1,8 +1,8 @@
 r"""The arithmetic of attention, :math:`\mathrm{softmax}(q k^\top / \sqrt{d})\, v`.
 
 Of short rows in bfloat16 on a CPU, PyTorch's kernel takes longer than the formula: there and back,
-of 49 to 64 rows in four heads, four to seven times as long, of 256 rows 1.2 times. In float32, and
-of longer rows, it is the faster one and keeps no table of all pairs.
+of 49 to 64 rows three to seven times as long (`benchmarks/attention.py`), of 256 about as long. In
+float32, and of more rows, it is the faster one and keeps no table of all pairs.
 
 References:
     Attention Is All You Need (Vaswani et al., 2017), arXiv:1706.03762, equation 1.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-SHORT = 256
+SHORT = 200
 """Rows up to which the formula is used."""
 
 
