@@ -24,7 +24,7 @@ from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.precision import autocast, autocast_dtype
-from naqsh.core.spec import MethodSpec, Precision, Shape
+from naqsh.core.spec import MethodSpec, Precision, Shape, later
 from naqsh.diffusion import strips
 from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
 from naqsh.diffusion.guidance import Guided, Interval, drop
@@ -83,7 +83,7 @@ class DenoisingSpec(MethodSpec):
     attention: tuple[int, ...] = ()
     heads: int = 1
     dropout: float = 0.0
-    places: bool = False
+    places: bool = later(False)
     conditional: bool | Literal["captions"] = False
     label_dropout: float = 0.1
     sampler: SamplerName = "dpm-solver++"
