@@ -95,6 +95,43 @@ def test_which_is_red_is_known_of_pairs_never_seen():
         assert colours[linear.predict(asked)[0]] == upper.split()[0]
 
 
+def test_without_words_in_a_row_a_pair_never_seen_is_made_of_known_words():
+    assert set(tfidf.terms_of("a b c d", longest=1)) == {
+        *("a", "b", "c", "d"),
+        *("a … c", "a … d", "b … d"),
+    }
+    colours, things = ("red", "blue", "green"), ("circle", "square", "star")
+    texts = [
+        [f"a small {colour} {thing} on a {ground} ground"]
+        for colour, thing in itertools.product(colours, things)
+        for ground in ("black", "white", "grey")
+        if (colour, thing) != ("red", "star")
+    ]
+    off = {}
+    for kind in ("tfidf-words", "tfidf"):
+        encoder = encoders.fit(kind, 9, texts, no_images)
+        never, same, other, thing = encoder.encode(
+            [
+                f"a small {pair} on a black ground"
+                for pair in ("red star", "red circle", "blue circle", "blue star")
+            ]
+        )
+        step = same + thing - other  # what a linear map of colour and thing would expect
+        off[kind] = np.linalg.norm(never - step) / np.linalg.norm(never)
+    # Not 0, for captions are brought to one length and rare words weigh more.
+    assert off["tfidf-words"] < 0.1 < 1 < off["tfidf"]
+
+
+def test_the_kind_without_words_in_a_row_is_kept(tmp_path):
+    words = encoders.fit("tfidf-words", 4, TEXTS, no_images)
+    assert not any(" " in term.replace(tfidf.APART, "") for term in words.state().plain["terms"])
+    encoders.write(tmp_path / "words.safetensors", words)
+    again = encoders.read(tmp_path / "words.safetensors")
+    assert again.kind == "tfidf-words"
+    asked = ["a red star above a circle"]
+    assert np.array_equal(again.encode(asked), words.encode(asked))
+
+
 def test_an_encoder_without_terms_apart_reads_as_before():
     """Of a run that was trained before there were any: its terms are words in a row."""
     terms, components = ["a", "a b", "b"], np.eye(3, dtype=np.float32)

@@ -23,6 +23,7 @@ from naqsh.io.values import MISFIT, from_json
 
 MODULES = {
     "tfidf": "tfidf",
+    "tfidf-words": "tfidf_words",
     "char-cnn-rnn": "char_cnn_rnn",
     "sentence-transformers": "pretrained",
 }

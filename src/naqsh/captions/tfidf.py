@@ -15,6 +15,7 @@ References:
     scikit-learn's `TfidfVectorizer` and `TruncatedSVD`, by which it is fitted.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -152,12 +153,12 @@ class TfIdf:
         return State(arrays, {"terms": list(self._place)})
 
 
-def terms_of(text: str) -> list[str]:
-    """The words of a sentence, two and three in a row, and two with others between them."""
+def terms_of(text: str, longest: int = LONGEST) -> list[str]:
+    """The words of a sentence, up to `longest` in a row, and two with others between them."""
     words = sentences.words(text)
     in_a_row = [
         " ".join(words[start : start + length])
-        for length in range(1, LONGEST + 1)
+        for length in range(1, longest + 1)
         for start in range(len(words) + 1 - length)
     ]
     apart = [
@@ -173,9 +174,9 @@ def _words(term: str) -> list[str]:
     return term.replace(APART, " ").split(" ")
 
 
-def _kept(texts: Sequence[str]) -> list[str]:
+def _kept(texts: Sequence[str], longest: int) -> list[str]:
     """The terms of sentences that are kept, in order."""
-    counts = Counter(term for text in texts for term in terms_of(text))
+    counts = Counter(term for text in texts for term in terms_of(text, longest))
     kept: list[str] = []
     for apart, most in ((False, TERMS), (True, PAIRS)):
         some = [(-count, term) for term, count in counts.items() if (APART in term) is apart]
@@ -183,10 +184,21 @@ def _kept(texts: Sequence[str]) -> list[str]:
     return sorted(kept)
 
 
-def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfIdf:
+def fit(
+    size: int,
+    texts: Sequence[Sequence[str]],
+    images: object = None,
+    longest: int = LONGEST,
+    made: type[TfIdf] = TfIdf,
+) -> TfIdf:
     """An encoder of `size` dimensions, fitted on the different ones among the captions.
 
-    Of images it knows nothing.
+    Args:
+        size: numbers in an embedding.
+        texts: the captions of each image.
+        images: of these it knows nothing.
+        longest: words in a row that are a term, at most.
+        made: what is made of it.
 
     Raises:
         NaqshError: there are too few different captions or terms for so many dimensions.
@@ -196,8 +208,9 @@ def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfI
 
     different = list(dict.fromkeys(text for several in texts for text in several))
     different = different[:: len(different) // SENTENCES + 1]
-    terms, most = _kept(different), len(different)
-    vectorizer = TfidfVectorizer(analyzer=terms_of, vocabulary=terms, dtype=np.float32)
+    terms, most = _kept(different, longest), len(different)
+    analyzer = functools.partial(terms_of, longest=longest)
+    vectorizer = TfidfVectorizer(analyzer=analyzer, vocabulary=terms, dtype=np.float32)
     if terms:
         table = vectorizer.fit_transform(different)
         most = min(table.shape)
@@ -209,7 +222,7 @@ def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfI
     svd = TruncatedSVD(size, n_iter=7, random_state=0).fit(table)
     rows = table @ svd.components_.T
     scale = rows.std(axis=0)
-    return TfIdf(
+    return made(
         list(map(str, vectorizer.get_feature_names_out())),
         np.asarray(vectorizer.idf_, np.float32),
         np.ascontiguousarray(svd.components_.T, np.float32),
@@ -218,7 +231,7 @@ def fit(size: int, texts: Sequence[Sequence[str]], images: object = None) -> TfI
     )
 
 
-def restore(state: State) -> TfIdf:
+def restore(state: State, made: type[TfIdf] = TfIdf) -> TfIdf:
     """The encoder that a state describes; raises ValueError, TypeError or LookupError."""
     arrays, terms = dict(state.arrays), state.plain["terms"]
     if not all(isinstance(term, str) for term in terms) or len(set(terms)) != len(terms):
@@ -228,4 +241,4 @@ def restore(state: State) -> TfIdf:
     if arrays["components"].ndim != 2:
         raise ValueError("its components are no table")
     names = ("idf", "components", "mean", "scale")
-    return TfIdf(terms, *(arrays[name] for name in names))
+    return made(terms, *(arrays[name] for name in names))

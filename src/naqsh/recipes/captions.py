@@ -9,11 +9,11 @@ from typing import Any
 from naqsh.core.optimizers import Adam
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
-SHAPES = Data("shapes", size=32, text="tfidf", text_size=512)
+SHAPES = Data("shapes", size=32, text="tfidf-words", text_size=1024)
 """What the small recipes of all families are trained on, so that they can be compared.
 
-By 512 numbers a linear map tells the colour of the upper or left object of two for 0.89 of test
-captions, by 256 for 0.63; generators read their captions little better than that.
+By these 1,024 numbers a small network reads colours and shapes of two objects off every caption,
+also of held-out pairs; by 512, with words in a row, off 0.75 to 0.95 of those of held-out pairs.
 """
 
 

@@ -83,7 +83,9 @@ class Data:
     crop: bool = False
     paired: Literal["none", "names", "side-by-side"] = "none"
     second: Literal["none", "inverted", "coloured", "edges"] = "none"
-    text: Literal["none", "tfidf", "char-cnn-rnn", "published", "sentence-transformers"] = "none"
+    text: Literal[
+        "none", "tfidf", "tfidf-words", "char-cnn-rnn", "published", "sentence-transformers"
+    ] = "none"
     text_size: int = 64
     text_model: str = ""
 
