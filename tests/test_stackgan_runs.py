@@ -135,7 +135,7 @@ def options(changes: dict[str, object]) -> list[str]:
         ("2", {"method.first.run": "nowhere"}, "nowhere"),
         ("2", {"data.size": 8}, "stage I makes images of 8x8x3, and these have 8x8x3"),
         ("2", {"data.channels": 1}, "stage I makes images of 8x8x3, and these have 16x16x1"),
-        ("2", {"data.text_size": 5}, "was told captions by data.text tfidf-words and data.text_size 6"),
+        ("2", {"data.text_size": 5}, "by data.text tfidf-words and data.text_size 6"),
         ("1", {"data.size": 12}, "sides must be equal and 8, 16, 32, 64, …, got 12x12"),
     ],
 )
