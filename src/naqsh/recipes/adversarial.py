@@ -20,15 +20,15 @@ def _wasserstein_clipped(width: int = 1) -> MethodSpec:
     )
 
 
-def _wasserstein_penalised(width: int = 1) -> MethodSpec:
-    """Gulrajani et al., 2017, algorithm 1."""
+def _wasserstein_penalised(width: int = 1, rate: float = 1e-4, n_critic: int = 5) -> MethodSpec:
+    """Gulrajani et al., 2017, algorithm 1, or at another rate, with fewer critic updates."""
     from naqsh.methods import gan
 
-    adam = Adam(1e-4, (0.0, 0.9))
+    adam = Adam(rate, (0.0, 0.9))
     return gan.Spec(
         objective="wasserstein",
         width=width,
-        n_critic=5,
+        n_critic=n_critic,
         gradient_penalty=10.0,
         generator=adam,
         critic=adam,
@@ -99,8 +99,13 @@ def wgan_digits() -> Recipe:
 
 @recipe
 def wgan_gp_digits() -> Recipe:
-    """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits."""
-    return Recipe("", Data("digits"), _wasserstein_penalised(), Training(epochs=300, batch=50))
+    """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits.
+
+    For minutes of a laptop: five times the paper's rate, two updates of the critic to one of the
+    generator, and averaged weights (docs/experiments.md).
+    """
+    spec = _wasserstein_penalised(rate=5e-4, n_critic=2)
+    return Recipe("", Data("digits"), spec, Training(epochs=300, batch=50, ema=0.99))
 
 
 @recipe

@@ -63,15 +63,19 @@ def ddpm_digits() -> Recipe:
 
     The schedule is the cosine of Nichol and Dhariwal, 2021, which loses small images less quickly
     in noise. It ends in 20,000 times as much noise as signal, where x0 from epsilon is rounding and
-    little else; so the network predicts v (Salimans and Ho, 2022). After 900 steps of 16, 300
-    samples of 20 evaluations had a Frechet distance (features digits) of 2.2; with epsilon 3.3, and
-    a third of them were farther from every training image than any held-out one, against 8 %.
+    little else; so the network predicts v (Salimans and Ho, 2022). Weights by min(SNR, 5) (Hang et
+    al., 2023) leave those times out where no more than the mean digit can be told: after 1,000
+    steps of 16 the Frechet distance (features digits) is 1.4 with them, 1.9 without.
     """
     from naqsh.diffusion.schedule import Cosine
     from naqsh.methods import diffusion
 
     spec = diffusion.Spec(
-        Cosine(), parameterisation="v", multipliers=(1, 2, 4), optimizer=Adam(2e-3)
+        Cosine(),
+        parameterisation="v",
+        weighting="min-snr",
+        multipliers=(1, 2, 4),
+        optimizer=Adam(2e-3),
     )
     return Recipe("", Data("digits"), spec, DIGITS)
 
