@@ -101,10 +101,10 @@ def wgan_digits() -> Recipe:
 def wgan_gp_digits() -> Recipe:
     """The Wasserstein GAN with gradient penalty of wgan-gp-mnist on the small digits.
 
-    For minutes of a laptop: five times the paper's rate, two updates of the critic to one of the
+    For minutes of a laptop: ten times the paper's rate, two updates of the critic to one of the
     generator, and averaged weights (docs/experiments.md).
     """
-    spec = _wasserstein_penalised(rate=5e-4, n_critic=2)
+    spec = _wasserstein_penalised(rate=1e-3, n_critic=2)
     return Recipe("", Data("digits"), spec, Training(epochs=300, batch=50, ema=0.99))
 
 
