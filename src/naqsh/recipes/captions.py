@@ -34,7 +34,7 @@ def stackgan_shapes_1() -> Recipe:
     """StackGAN's stage I on rendered shapes, 32x32; needs no download (Zhang et al., 2017).
 
     An eighth as wide as published, and with a penalty on the discriminator's gradient. A step took
-    0.12 s of one core (bfloat16); what came of it stands in docs/systems/stackgan.md.
+    0.14 s of one core (bfloat16); what came of it stands in docs/systems/stackgan.md.
     """
     from naqsh.methods import stackgan
 
@@ -47,7 +47,7 @@ def stackgan_shapes_2() -> Recipe:
     """StackGAN's stage II on rendered shapes, 64x64, on a run of stackgan-shapes-1."""
     from naqsh.methods import stackgan2
 
-    told, training = _penalised(steps=3_600)
+    told, training = _penalised(steps=5_000)
     data = replace(SHAPES, size=64)
     spec = stackgan2.Spec(text=256, width=16, critic_width=32, blocks=2, **told)
     return Recipe("", data, spec, training)
