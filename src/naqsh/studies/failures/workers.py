@@ -63,7 +63,9 @@ def each(
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()
-            process.join()
+            # The pool's own thread waits for it too: who comes second learns nothing at first.
+            while process.is_alive():
+                process.join(LOOK)
 
 
 def _begin(shares: Any) -> None:
