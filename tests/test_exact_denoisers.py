@@ -122,7 +122,8 @@ def test_what_the_network_predicts_changes_rounding_alone(
         for d, x in ((denoiser, start), (exact, start.double()))
     )
     # Float32's 6e-8 of numbers up to 4, divided by the signal where x0 comes from the noise; the
-    # step keeps of x0 what its own signal is, below 0.2 where the divisor is below 1/200.
+    # step keeps of x0 what its own signal is, below 0.2 where the divisor is below 1/200. It is
+    # rounded at each evaluation, of which these two take two a step.
     amplified = 0.2 / least if by_noise else 1.0
     evaluations = 24 if name in ("heun", "predictor-corrector") else 12
     bound = evaluations * 4 * 6e-8 * (4 + amplified)
