@@ -14,6 +14,7 @@ import torch
 
 from naqsh.core.abilities import DrawsLabels
 from naqsh.core.errors import NaqshError
+from naqsh.core.memory import keep_freed
 from naqsh.core.method import Method
 from naqsh.core.printable import short
 from naqsh.core.readable import readable_bytes
@@ -103,6 +104,7 @@ def load(path: Path) -> tuple[Method, Header]:
         NaqshError: as :func:`read_header`; or the tensors in the file are not those of its recipe,
             or there is no memory for them.
     """
+    keep_freed()  # whoever loads a network runs it
     header = read_header(path)
     shapes = tensors.shapes(path)
     numbers = sum(math.prod(shape) for shape in shapes.values())

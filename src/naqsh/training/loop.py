@@ -13,10 +13,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-import torch
-
 from naqsh.core.abilities import DrawsLabels, FollowsCaptions, Validates
 from naqsh.core.errors import Interrupted, NaqshError
+from naqsh.core.memory import keep_freed
 from naqsh.core.method import Method
 from naqsh.core.world import World, synchronise_batch_norm
 from naqsh.data import DataSet
@@ -73,9 +72,7 @@ class Trainer:
         notes: Sequence[Said] = (),
         shown: DataSet | None = None,
     ) -> None:
-        # The C library gives large blocks back at once and faults them in anew at each step, until
-        # a freed block of just under 32 MiB has taught it to keep them (mallopt(3)): 4 % of a step.
-        torch.empty(31 << 20, dtype=torch.uint8)
+        keep_freed()
         training = recipe.training
         self.recipe, self.training, self.folder, self.world = recipe, training, folder, world
         self.method = method.to(world.device)
