@@ -40,8 +40,12 @@ def train(
     data_home: Path | str | None = None,
     tracking: str | None = None,
     quiet: bool = False,
+    shows: bool = True,
 ) -> Trained:
     """Train a recipe, or resume an interrupted training of it; see :func:`naqsh.api.train`.
+
+    Args:
+        shows: whether its stages show anything; a trial of its speed need not.
 
     Returns:
         the finished run, for what measures it.
@@ -52,7 +56,7 @@ def train(
         raise not_trained_further(folder.path)
     with distributed.join(device) as world, contextlib.ExitStack() as held:
         world.leading(lambda: held.enter_context(folder.locked()))
-        _train(wanted, folder, world, data_home, tracking, quiet)
+        _train(wanted, folder, world, data_home, tracking, quiet, shows)
     # Of several machines, one that does not see the run's folder has its recipe alone.
     return Trained(folder, recipe=None if folder.exists() else wanted)
 
@@ -64,6 +68,7 @@ def _train(
     data_home: Path | str | None,
     tracking: str | None,
     quiet: bool,
+    shows: bool,
 ) -> None:
     wanted, there, resumed = _settled(wanted, folder, world)
     restored = there is not None and not folder.recipe.exists()
@@ -91,8 +96,9 @@ def _train(
     if not resumed:
         world.leading(lambda: said.extend(parents.load(wanted, method)))
     notes = changes.of_machine(about.environment_before(folder), now) if world.leads else []
+    sink = sinks[0] if sinks else None
     trainer = Trainer(
-        wanted, method, pictures, folder, world, quiet, sinks[0] if sinks else None, notes, shown
+        wanted, method, pictures, folder, world, quiet, sink, notes, shown, shows=shows
     )
 
     def begin() -> None:

@@ -58,6 +58,7 @@ class Trainer:
         sink: where the logged numbers are copied to.
         notes: what to note where the run goes on from a checkpoint.
         shown: the images that a stage shows what becomes of; the training images by default.
+        shows: whether stages show anything; a trial of its speed need not.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Trainer:
         sink: Sink | None = None,
         notes: Sequence[Said] = (),
         shown: DataSet | None = None,
+        shows: bool = True,
     ) -> None:
         keep_freed()
         training = recipe.training
@@ -90,7 +92,7 @@ class Trainer:
             synchronise_batch_norm(self.method)
         self.average = Average(self.method, training.ema) if training.ema else None
         self.phases = self.method.phases()
-        self.shown = self.data if shown is None else shown
+        self.shown, self.shows = self.data if shown is None else shown, shows
         repeats = max(phase.repeats for phase in self.phases)
         self.batches = Batches(recipe, self.data, method.value_range, repeats, world)
         self.plan = stages.plan(training, self.data.epoch, self.batches.per_step)
@@ -172,7 +174,8 @@ class Trainer:
             self._measure()
         if step in self.plan.stages:
             self._check()
-            self._show()
+            if self.shows:
+                self._show()
         elapsed = time.monotonic() - self._saved_at
         stop = self._told_to_stop()
         late = due and self.world.any(elapsed > CHECKPOINT_SECONDS)

@@ -17,8 +17,8 @@ from naqsh.training.launch import train
 from naqsh.training.loop import LOG_EVERY
 
 TRIAL_STEPS = 150
-"""Steps by which a recipe's speed is found: three records, of which the fastest counts. A cold
-start slows the first, images drawn at a stage another."""
+"""Steps by which a recipe's speed is found: three records, of which the fastest counts; a cold
+start slows the first."""
 
 TRIAL_PART = 0.05
 """Part of a recipe's time that a second trial takes, where that is much longer: the first seconds
@@ -47,7 +47,13 @@ def steps(
         changes = {"training.steps": steps}
         with aside.folder(out) as trial:
             made = train(
-                recipe, out=trial, overrides=changes, device=device, data_home=home, quiet=True
+                recipe,
+                out=trial,
+                overrides=changes,
+                device=device,
+                data_home=home,
+                quiet=True,
+                shows=False,
             )
             return _speed(made.folder)
 

@@ -28,10 +28,11 @@ from naqsh.training.asked import resolve
 
 FILE = "comparison.json"
 
-FAMILIES = (("vae",), ("gan",), ("wgan-gp",), ("tarflow", "maf"), ("ddpm",))
+FAMILIES = (("vae",), ("gan",), ("wgan-gp",), ("tarflow", "maf"), ("ddpm-min-snr", "ddpm"))
 """The recipes that are compared unless others are named, one of each family, by their first words.
 
-Where a family has several, the first that there is: points have no patches for TarFlow.
+Where a family has several, the first that a data set has one of: points have no patches for
+TarFlow.
 """
 
 N = 2000
@@ -92,7 +93,7 @@ def families(name: str) -> list[str]:
     """One recipe of each family for a data set: its own, or MNIST's; of points another set's."""
     known = recipes.all_recipes()
     others = POINTS if name in POINTS else ["mnist"]
-    made = [[f"{word}-{of}" for word in words for of in (name, *others)] for words in FAMILIES]
+    made = [[f"{word}-{of}" for of in (name, *others) for word in words] for words in FAMILIES]
     return [own for names in made if (own := next((n for n in names if n in known), None))]
 
 
