@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naqsh.core.errors import NaqshError
-from naqsh.core.optimizers import SGD, Adam, Optimizer, RMSprop
+from naqsh.core.optimizers import SGD, Adam, Muon, Optimizer, RMSprop
 from naqsh.core.printable import is_text
 from naqsh.io import codec
 from naqsh.io.codec import Text, decode, encode
@@ -48,6 +48,7 @@ positive = st.floats(min_value=1e-12, max_value=1e12)
 below_one = st.floats(0, 0.999999)
 optimizers = st.one_of(
     st.builds(Adam, lr=positive, betas=st.tuples(below_one, below_one), weight_decay=positive),
+    st.builds(Muon, lr=positive, momentum=below_one),
     st.builds(RMSprop, lr=positive, alpha=below_one),
     st.builds(SGD, lr=positive, momentum=positive),
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.errors import NaqshError
-from naqsh.core.optimizers import SGD, Adam, RMSprop
+from naqsh.core.optimizers import SGD, Adam, Muon, RMSprop
 from naqsh.core.printable import is_text
 from naqsh.io.codec import Text
 from naqsh.io.files import flat
@@ -129,6 +129,7 @@ positive = st.floats(min_value=1e-9, max_value=1e9)
 below_one = st.floats(0, 0.999999)
 optimizers = st.one_of(
     st.builds(Adam, lr=positive, betas=st.tuples(below_one, below_one)),
+    st.builds(Muon, lr=positive, momentum=below_one),
     st.builds(RMSprop, lr=positive, alpha=below_one),
     st.builds(SGD, lr=positive, momentum=below_one),
 )

@@ -120,6 +120,7 @@ def _step(
         return _sgd(optimizer, rate, weight, gradient, state)
     if isinstance(optimizer, RMSprop):
         return _rmsprop(optimizer, rate, weight, gradient, state)
+    assert isinstance(optimizer, Adam), "refused when it was built"
     return _adam(optimizer, rate, weight, gradient, state)
 
 

@@ -56,6 +56,42 @@ class Adam:
 
 
 @dataclass(frozen=True)
+class Muon:
+    """Matrices by orthogonalised momentum, the rest by Adam: :mod:`naqsh.core.muon`.
+
+    Attributes:
+        lr: learning rate.
+        momentum: decay a step of the average of a matrix's gradient.
+        betas: Adam's, for the rest.
+        weight_decay: part of each weight that is taken off a step, times the learning rate.
+    """
+
+    lr: float = 1e-2
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "lr")
+        _not_negative(self, "weight_decay")
+        if not all(0 <= beta < 1 for beta in (self.momentum, *self.betas)):
+            raise ValueError(
+                f"momentum and betas must lie in [0, 1), got {self.momentum} and {self.betas}"
+            )
+
+    @property
+    def copies(self) -> int:
+        """Values that the optimiser keeps for each weight, at most: of a matrix it is one."""
+        return 2
+
+    def build(self, parameters: Iterable["Tensor"]) -> "torch.optim.Optimizer":
+        """The optimiser over `parameters`."""
+        from naqsh.core import muon
+
+        return muon.Muon(parameters, self.lr, self.momentum, self.betas, self.weight_decay)
+
+
+@dataclass(frozen=True)
 class RMSprop:
     """RMSprop (Tieleman and Hinton, 2012, lecture 6.5 of a Coursera course).
 
@@ -121,4 +157,4 @@ class SGD:
         )
 
 
-Optimizer = Adam | RMSprop | SGD
+Optimizer = Adam | Muon | RMSprop | SGD

@@ -34,7 +34,7 @@ from naqsh.core.batch import Batch
 from naqsh.core.labels import Labels
 from naqsh.core.method import Losses, Method, Phase
 from naqsh.core.noise import Noise
-from naqsh.core.optimizers import Adam, Optimizer
+from naqsh.core.optimizers import Adam, Muon, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape, later
 from naqsh.networks import convnets, points
 from naqsh.networks.heads import Judged, headed, judged
@@ -127,6 +127,11 @@ class Spec(MethodSpec):
         for one, others, why in EXCLUDED:
             if one in on and (found := sorted(on & others)):
                 raise ValueError(f"{why}; leave {one} out, or {' and '.join(found)}")
+        if self.unroll and isinstance(self.critic, Muon):
+            raise ValueError(
+                "unroll looks ahead through the optimiser, which it cannot through muon; take "
+                "another for the critic, such as adam, or leave unroll out"
+            )
         if self.generators == 1:
             return
         if self.several == "mad-gan" and self.objective != "non-saturating":

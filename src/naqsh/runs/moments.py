@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from naqsh.core.errors import NaqshError
+from naqsh.core.muon import Muon, is_matrix
 from naqsh.core.printable import short, shown
 from naqsh.core.world import World
 from naqsh.io.foreign import require_file
@@ -29,8 +30,10 @@ COUNT = "step"
 """What is kept as one number of a parameter; everything else has the parameter's shape."""
 
 
-def kept(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """The names of what an optimiser keeps of each parameter."""
+def kept(optimizer: torch.optim.Optimizer, parameter: Tensor) -> tuple[str, ...]:
+    """The names of what an optimiser keeps of a parameter."""
+    if isinstance(optimizer, Muon) and is_matrix(parameter):
+        return (COUNT, "exp_avg")
     if isinstance(optimizer, torch.optim.AdamW):
         return (COUNT, "exp_avg", "exp_avg_sq")
     if isinstance(optimizer, torch.optim.RMSprop):
@@ -92,7 +95,7 @@ def _fill(optimizers: Optimizers, found: Mapping[str, Tensor]) -> None:
         for number, parameter in enumerate(_parameters(optimizer)):
             state[number] = {
                 key: _laid_as(parameter, key, found[f"{phase}/{number}/{key}"])
-                for key in kept(optimizer)
+                for key in kept(optimizer, parameter)
             }
         optimizer.load_state_dict({"state": state, "param_groups": own})
 
@@ -125,7 +128,7 @@ def _slots(optimizers: Optimizers) -> Iterator[tuple[str, Tensor, torch.optim.Op
     """Every tensor that is kept: its name, its parameter, its optimiser and its key there."""
     for phase, optimizer in optimizers.items():
         for number, parameter in enumerate(_parameters(optimizer)):
-            for key in kept(optimizer):
+            for key in kept(optimizer, parameter):
                 yield f"{phase}/{number}/{key}", parameter, optimizer, key
 
 
@@ -145,8 +148,8 @@ def _read_old(path: Path, due: Mapping[str, Tensor], optimizers: Optimizers) -> 
         found = {
             f"{phase}/{number}/{key}": states[phase][number][key]
             for phase, optimizer in optimizers.items()
-            for number, _ in enumerate(_parameters(optimizer))
-            for key in kept(optimizer)
+            for number, parameter in enumerate(_parameters(optimizer))
+            for key in kept(optimizer, parameter)
         }
         if any(set(s) != set(range(len(_parameters(optimizers[p])))) for p, s in states.items()):
             raise ValueError("it has other parameters")
