@@ -12,12 +12,6 @@ from naqsh.methods import gan
 RATE, MOMENTUM, DECAY = 0.02, 0.9, 0.1
 
 
-@pytest.fixture
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orthogonalisation in float32 on every processor."""
-    monkeypatch.setattr(muon, "autocast_dtype", lambda *_: torch.float32)
-
-
 def weights(*shapes: tuple[int, ...], seed: int = 0) -> list[Tensor]:
     torch.manual_seed(seed)
     return [torch.randn(shape).requires_grad_() for shape in shapes]
@@ -46,8 +40,10 @@ def stepped(optimizer: torch.optim.Optimizer, parameters: list[Tensor], steps: i
 def test_orthogonalised_has_singular_values_by_the_polynomial(shape: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
     x = torch.randn(shape)
-    # Five steps enlarge a rounding error by up to 485, and products of up to 30 terms round.
-    most = 485 * 30 * torch.finfo(torch.float32).eps
+    # Products of up to 30 terms round what is 1 at most; that moves a singular value s, by its
+    # square, by the error over 2 s, and five steps enlarge it by up to 485.
+    least = torch.linalg.svdvals(x.double()).amin() / torch.linalg.matrix_norm(x).amax()
+    most = 485 * 30 * torch.finfo(torch.float32).eps / (2 * float(least))
     assert (muon.orthogonalised(x).double() - polynomial(x)).abs().max() < most
 
 
@@ -57,12 +53,11 @@ def test_singular_values_come_near_one() -> None:
     right, _ = torch.linalg.qr(torch.randn(40, 12))
     x = left @ torch.diag(torch.logspace(-1.5, 0, 12)) @ right.T
     values = torch.linalg.svdvals(muon.orthogonalised(x[None])[0])
-    assert 0.68 < values.min() < values.max() < 1.14
+    assert 0.68 < values.min() < values.max() < 1.21
     assert torch.linalg.svdvals(x).max() / torch.linalg.svdvals(x).min() > 30
 
 
-def test_steps_equal_those_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(muon, "autocast_dtype", lambda *_: torch.bfloat16)  # as theirs is
+def test_steps_equal_those_of_pytorch() -> None:
     shapes = [(12, 20), (30, 9)]
     ours, theirs, start = weights(*shapes), weights(*shapes), weights(*shapes)
     stepped(Muon(RATE, MOMENTUM, weight_decay=DECAY).build(ours), ours)
@@ -71,14 +66,13 @@ def test_steps_equal_those_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     stepped(reference, theirs)
     for mine, other, before in zip(ours, theirs, start, strict=True):
-        # Four updates whose entries are at most 0.2 * sqrt(30) * 1.14 times the rate; bfloat16
-        # rounds each product of the five steps by 2^-9, and 16 such errors may meet.
-        most = 4 * RATE * 0.2 * 30**0.5 * 1.14 * 16 * 2.0**-9
+        # Four updates whose entries are at most 0.2 * sqrt(30) * 1.21 times the rate; theirs are
+        # of bfloat16, which rounds each product of the five steps by 2^-9: 16 errors may meet.
+        most = 4 * RATE * 0.2 * 30**0.5 * 1.21 * 16 * 2.0**-9
         assert (mine - other).abs().max() < most
         assert (mine - before).abs().max() > 4 * most
 
 
-@pytest.mark.usefixtures("exact")
 def test_one_step_is_the_formula() -> None:
     (weight,) = weights((10, 16))
     before, gradient = weight.detach().double(), torch.randn(10, 16)
@@ -88,7 +82,7 @@ def test_one_step_is_the_formula() -> None:
     mean = (1 - MOMENTUM) * gradient.double()
     ahead = MOMENTUM * mean + (1 - MOMENTUM) * gradient.double()
     right = (1 - RATE * DECAY) * before - RATE * 0.2 * 4 * polynomial(ahead)
-    most = 485 * 30 * torch.finfo(torch.float32).eps * RATE * 0.8 + 1e-6
+    most = 485 * 30 * torch.finfo(torch.float32).eps * RATE * 0.8 / (2 * 0.05) + 1e-6
     assert (weight.detach().double() - right).abs().max() < most
     assert set(optimizer.state[weight]) == {"step", "exp_avg"}
 
@@ -102,7 +96,6 @@ def test_what_is_no_matrix_is_trained_by_adam() -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_a_convolution_is_the_matrix_of_its_rows(layout: torch.memory_format) -> None:
     (kernel,), (matrix,) = weights((8, 4, 3, 3)), weights((8, 36))
@@ -118,7 +111,6 @@ def test_a_convolution_is_the_matrix_of_its_rows(layout: torch.memory_format) ->
     assert torch.allclose(kernel.detach().flatten(1), matrix.detach(), atol=1e-5)
 
 
-@pytest.mark.usefixtures("exact")
 def test_matrices_of_one_size_are_updated_each_for_itself() -> None:
     together, alone = weights((9, 12), (9, 12), (12, 9)), weights((9, 12), (9, 12), (12, 9))
     stepped(Muon(RATE).build(together), together)
