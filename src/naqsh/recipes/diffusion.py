@@ -5,7 +5,7 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 
 from dataclasses import replace
 
-from naqsh.core.optimizers import Adam
+from naqsh.core.optimizers import Adam, Muon
 from naqsh.core.spec import MethodSpec
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
@@ -49,7 +49,7 @@ def ddpm_min_snr_mnist() -> Recipe:
     from naqsh.diffusion.schedule import Cosine
     from naqsh.methods import diffusion
 
-    spec = diffusion.Spec(Cosine(), parameterisation="v", weighting="min-snr")
+    spec = diffusion.Spec(Cosine(), parameterisation="v", weighting="min-snr", optimizer=Muon())
     return Recipe("", Data("mnist"), spec, replace(MNIST, warmup=100))
 
 
@@ -71,7 +71,11 @@ def flow_matching_mnist() -> Recipe:
     from naqsh.methods import diffusion
 
     spec = diffusion.Spec(
-        schedule=FlowMatching(), parameterisation="velocity", sampler="heun", steps=10
+        FlowMatching(),
+        parameterisation="velocity",
+        weighting="min-snr",
+        sampler="heun",
+        steps=10,
     )
     return Recipe("", Data("mnist"), spec, MNIST)
 

@@ -3,9 +3,8 @@
 Methods import PyTorch, which listing recipes must not: each function imports what it needs.
 """
 
-from naqsh.core.optimizers import Adam
-from naqsh.recipes.diffusion import MNIST
-from naqsh.recipes.recipe import Data, Recipe, Training, recipe
+from naqsh.recipes.diffusion import DIGITS, DIGITS_RATE, MNIST
+from naqsh.recipes.recipe import Data, Recipe, recipe
 
 
 @recipe
@@ -13,9 +12,8 @@ def meanflow_digits() -> Recipe:
     """MeanFlow on scikit-learn's small digits, 16x16, in one evaluation; needs no download."""
     from naqsh.methods import meanflow
 
-    spec = meanflow.Spec(multipliers=(1, 2, 4), optimizer=Adam(2e-3))
-    training = Training(epochs=25, batch=16, warmup=100, schedule="cosine", clip_norm=1.0, ema=0.99)
-    return Recipe("", Data("digits"), spec, training)
+    spec = meanflow.Spec(multipliers=(1, 2, 4), optimizer=DIGITS_RATE)
+    return Recipe("", Data("digits"), spec, DIGITS)
 
 
 @recipe
