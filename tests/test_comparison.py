@@ -19,8 +19,10 @@ from naqsh.core.spec import Layout
 from naqsh.io.files import append_line
 from naqsh.runs import kept as stored
 from naqsh.runs.folder import RunFolder
+from naqsh.runs.trained import Trained
 from naqsh.studies import comparison
 from naqsh.studies.comparison import Plan, budget, compare, work
+from naqsh.training import launch
 
 pytestmark = pytest.mark.usefixtures("small_grids")
 
@@ -225,6 +227,22 @@ def test_much_time_is_divided_by_the_speed_that_lasts(
     recipe = recipes.by_name("gan-digits")
     assert budget.steps(recipe, None, 1000.0, "cpu", None, tmp_path / "gan") == 5000
     assert asked == [150, 500]
+
+
+def test_a_trial_of_speed_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Trained] = []
+
+    def train(*of: Any, **how: Any) -> Trained:
+        made.append(launch.train(*of, **how))
+        assert made[-1].folder.steps()[-1] == 2
+        assert not list(made[-1].folder.path.rglob("*.png"))
+        return made[-1]
+
+    monkeypatch.setattr(budget, "TRIAL_STEPS", 2)
+    monkeypatch.setattr(budget, "train", train)
+    recipe = recipes.by_name("vae-digits").override({"training.batch": 4})
+    assert budget.steps(recipe, None, 1e-6, "cpu", None, tmp_path / "run") == 1
+    assert len(made) == 1
 
 
 def test_every_family_trains_under_a_budget_of_time(
