@@ -18,7 +18,7 @@ from PIL import Image
 
 from naqsh.core.errors import NaqshError
 from naqsh.data import CATALOG, DataSet, digits, load
-from naqsh.data.catalog import Entry
+from naqsh.data.entry import Entry
 from naqsh.data.fingerprint import fingerprint_of
 
 

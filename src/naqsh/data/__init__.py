@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from naqsh.data.catalog import CATALOG as CATALOG
-    from naqsh.data.catalog import Entry as Entry
     from naqsh.data.dataset import DataSet as DataSet
+    from naqsh.data.entry import Entry as Entry
     from naqsh.data.loader import Loader as Loader
     from naqsh.data.loader import to_float as to_float
     from naqsh.data.sources import load as load
 
 _HOME_OF = {
     "CATALOG": "catalog",
-    "Entry": "catalog",
+    "Entry": "entry",
     "DataSet": "dataset",
     "Loader": "loader",
     "to_float": "loader",

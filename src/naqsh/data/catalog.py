@@ -1,6 +1,5 @@
 """The named data sets: what they are, whose terms they are under, and where their files are.
 
-Plain records, imported without NumPy or PyTorch, because ``naqsh list data`` should answer at once.
 The checksums are the ones the authors (CIFAR-10, Fashion-MNIST) publish or, for MNIST, whose first
 home no longer serves the files, the ones every mirror is checked against.
 
@@ -22,107 +21,8 @@ References:
     Points: the sets of PacGAN and VEEGAN, see :mod:`naqsh.data.points`.
 """
 
-from dataclasses import dataclass
-
+from naqsh.data.entry import Entry, idx_files, points, two_domains
 from naqsh.io.download import File
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One named data set.
-
-    Attributes:
-        name: what the user types.
-        shape: (C, H, W) of an image when no other size is asked for.
-        train: number of training images.
-        test: number of test images, none of which is a training image.
-        classes: names of the labels, in their order.
-        licence: the terms of use, in a few words.
-        how: how it is had, in one line.
-        reader: the module of `naqsh.data.sets` that reads it.
-        files: what is downloaded; empty where nothing is.
-        domains: the names of its two domains; empty where it has one. Then `train` and `test` are
-            of the first.
-        second: training and test images of the second.
-        extent: of points, see :class:`naqsh.data.DataSet`; 0 for images.
-        captions: sentences of each image; 0 where there are none.
-        cut: with `data.crop`, the side of the images that training images are cut out of, and
-            theirs, as the literature on the set has it; None is as for any set.
-    """
-
-    name: str
-    shape: tuple[int, int, int]
-    train: int
-    test: int
-    classes: tuple[str, ...]
-    licence: str
-    how: str
-    reader: str
-    files: tuple[File, ...] = ()
-    domains: tuple[str, ...] = ()
-    second: tuple[int, int] = (0, 0)
-    extent: float = 0.0
-    captions: int = 0
-    cut: tuple[int, int] | None = None
-
-
-def _idx_files(
-    bases: tuple[str, ...], checksums: tuple[str, str, str, str], sizes: tuple[int, int, int, int]
-) -> tuple[File, ...]:
-    names = (
-        "train-images-idx3-ubyte.gz",
-        "train-labels-idx1-ubyte.gz",
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
-    )
-    return tuple(
-        File(name, tuple(base + name for base in bases), "md5:" + checksum, size)
-        for name, checksum, size in zip(names, checksums, sizes, strict=True)
-    )
-
-
-def _two_domains(
-    name: str,
-    first: tuple[int, int],
-    second: tuple[int, int],
-    file: tuple[str, str, int],
-) -> Entry:
-    """An entry for a set of CycleGAN's paper; `file` is its archive: stem, SHA-256 and size."""
-    stem, checksum, size = file
-    bases = (
-        "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/",
-        "https://people.eecs.berkeley.edu/~taesung_park/CycleGAN/datasets/",
-    )
-    urls = tuple(f"{base}{stem}.zip" for base in bases)
-    return Entry(
-        name=name,
-        reader="cyclegan",
-        shape=(3, 256, 256),
-        train=first[0],
-        test=first[1],
-        classes=(),
-        licence="for research; no licence is stated by its authors",
-        how=f"downloaded at first use, {size / 1e6:.0f} MB",
-        files=(File(f"{stem}.zip", urls, f"sha256:{checksum}", size),),
-        domains=tuple(name.split("2")),
-        second=second,
-    )
-
-
-def _points(name: str, extent: float, what: str, classes: tuple[str, ...] = ()) -> Entry:
-    """An entry for points in the plane."""
-    return Entry(
-        name=name,
-        reader="points",
-        shape=(2, 1, 1),
-        train=100_000,
-        test=10_000,
-        classes=classes,
-        licence="made by Naqsh: none needed",
-        how=f"{what}; made from a fixed seed, no download",
-        extent=extent,
-    )
-
 
 _DIGITS = tuple("0123456789")
 
@@ -146,7 +46,7 @@ _ENTRIES = (
         classes=_DIGITS,
         licence="CC BY-SA 3.0",
         how="downloaded at first use, 12 MB",
-        files=_idx_files(
+        files=idx_files(
             (
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -180,7 +80,7 @@ _ENTRIES = (
         ),
         licence="MIT",
         how="downloaded at first use, 31 MB",
-        files=_idx_files(
+        files=idx_files(
             (
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -304,7 +204,7 @@ _ENTRIES = (
         captions=10,
         cut=(76, 64),
     ),
-    _two_domains(
+    two_domains(
         "horse2zebra",
         (1067, 120),
         (1334, 140),
@@ -314,7 +214,7 @@ _ENTRIES = (
             116_867_962,
         ),
     ),
-    _two_domains(
+    two_domains(
         "apple2orange",
         (995, 266),
         (1019, 248),
@@ -324,7 +224,7 @@ _ENTRIES = (
             78_456_409,
         ),
     ),
-    _two_domains(
+    two_domains(
         "summer2winter",
         (1231, 309),
         (962, 238),
@@ -334,7 +234,7 @@ _ENTRIES = (
             132_640_856,
         ),
     ),
-    _two_domains(
+    two_domains(
         "monet2photo",
         (1072, 121),
         (6287, 751),
@@ -354,10 +254,10 @@ _ENTRIES = (
         licence="CC BY-SA 3.0",
         how="three digits of MNIST as channels, 1,000 modes; made of its files from a fixed seed",
     ),
-    _points("ring", 1.5, "8 Gaussians on a circle, sigma 0.01", _DIGITS[:8]),
-    _points("grid", 6.0, "25 Gaussians on a square grid, sigma 0.05", tuple(map(str, range(25)))),
-    _points("swiss-roll", 2.0, "a spiral, sigma 0.05"),
-    _points("moons", 3.0, "two half circles, sigma 0.05", ("upper", "lower")),
+    points("ring", 1.5, "8 Gaussians on a circle, sigma 0.01", _DIGITS[:8]),
+    points("grid", 6.0, "25 Gaussians on a square grid, sigma 0.05", tuple(map(str, range(25)))),
+    points("swiss-roll", 2.0, "a spiral, sigma 0.05"),
+    points("moons", 3.0, "two half circles, sigma 0.05", ("upper", "lower")),
 )
 
 CATALOG: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naqsh.core.errors import NaqshError
-from naqsh.data.catalog import Entry
 from naqsh.data.dataset import Split
+from naqsh.data.entry import Entry
 from naqsh.io import download, places
 
 

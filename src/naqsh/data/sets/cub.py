@@ -22,10 +22,10 @@ import numpy as np
 from naqsh.core.errors import NaqshError
 from naqsh.core.printable import short
 from naqsh.data import decoding, folders, published, told
-from naqsh.data.catalog import Entry
 from naqsh.data.dataset import DataSet
 from naqsh.data.decoding import Box
 from naqsh.data.embeddings import PUBLISHED
+from naqsh.data.entry import Entry
 from naqsh.data.finding import Wanted, homes
 from naqsh.data.listing import Listing
 from naqsh.io import foreign

@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from naqsh.core.errors import NaqshError
 from naqsh.data import archives, decoding, domain_folders, domains, folders
-from naqsh.data.catalog import Entry
 from naqsh.data.dataset import DataSet
 from naqsh.data.domain_folders import Domains
+from naqsh.data.entry import Entry
 from naqsh.data.finding import Wanted, homes
 from naqsh.io import aside
 

@@ -4,9 +4,9 @@ import functools
 from dataclasses import replace
 
 from naqsh.data import digits
-from naqsh.data.catalog import Entry
 from naqsh.data.conversion import brought_to
 from naqsh.data.dataset import DataSet, Split
+from naqsh.data.entry import Entry
 from naqsh.data.finding import Wanted
 
 _REMEMBERED = 32
