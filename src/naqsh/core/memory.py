@@ -3,8 +3,8 @@
 The C library of most Linux systems gives freed memory back to the system where it ends the heap,
 and large blocks at once. Each step then faults the same pages in anew, one by one, which the kernel
 clears first: with two threads a tenth of a training step of a small U-Net, and more of a pass of
-its network alone. Kept, they are there for the next step, and a process is as large as its largest
-step made it either way.
+its network alone. Kept, they are there for the next step. The most that a process ever takes is the
+same either way.
 """
 
 import ctypes

@@ -43,8 +43,8 @@ def ddpm_mnist() -> Recipe:
 def ddpm_min_snr_mnist() -> Recipe:
     """DDPM on MNIST for minutes: v, weights by min(SNR, 5) (Hang et al., 2023), cosine schedule.
 
-    The network and its updates are those of ddpm-mnist; after 1,000 steps the Frechet distance
-    (features mnist) is 1.4, that of ddpm-mnist was 17 after about as many (docs/experiments.md).
+    The network is that of ddpm-mnist, trained by Muon; after 1,000 steps the Frechet distance
+    (features mnist) is 0.75, by Adam 1.4 (docs/experiments.md).
     """
     from naqsh.diffusion.schedule import Cosine
     from naqsh.methods import diffusion
@@ -108,7 +108,7 @@ def edm_digits() -> Recipe:
     """EDM on scikit-learn's small digits (Karras et al., 2022) by the network of ddpm-digits.
 
     Noise is drawn where so small images are decided, about as much of it as of signal: after 1,000
-    steps the Frechet distance (features digits) is 1.3, by the paper's -1.2 and 1.2 it is 2.2.
+    steps of 16 the Frechet distance (features digits) is 1.3, by the paper's -1.2 and 1.2 2.2.
     """
     from naqsh.diffusion.schedule import EDM
     from naqsh.methods import diffusion
