@@ -26,6 +26,7 @@ import numpy as np
 
 import naqsh
 from naqsh import recipes, report
+from naqsh.core import memory
 from naqsh.core.errors import NaqshError
 from naqsh.io import png
 from naqsh.io.files import append_line
@@ -785,7 +786,7 @@ def _tree(world: World) -> list[tuple[str, int]]:
 def _answered(act: Callable[[], Any], strict: bool = False) -> str:
     """What is wrong with one answer; nothing where it is a success or one line."""
     told = io.StringIO()
-    stood = _peak(reset=True)
+    stood = memory.reset_peak() or 0
     why = ""
     try:
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
@@ -803,7 +804,7 @@ def _answered(act: Callable[[], Any], strict: bool = False) -> str:
         why = f"{type(error).__name__} at {place}: {str(error)[:200]}"
     if not why and any(unicodedata.category(c) == "Cc" for c in told.getvalue() if c not in "\n\r"):
         why = f"control characters were printed: {told.getvalue()!r:.200}"
-    if not why and (taken := _peak() - stood) > ROOM:
+    if not why and (taken := (memory.peak() or 0) - stood) > ROOM:
         why = f"{taken >> 20} MiB were taken"
     return why
 
@@ -816,15 +817,3 @@ def _line(said: str) -> str:
     if len(said) > 2000:
         return f"a message has {len(said)} characters: {said[:200]}"
     return ""
-
-
-def _peak(reset: bool = False) -> int:
-    """The most memory that this process had since it was reset, in bytes; 0 where it is unknown."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) << 10 if found else 0

@@ -1,14 +1,13 @@
 """What sampling costs: images per second, network evaluations, parameters and memory."""
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from naqsh.core import memory
 from naqsh.core.errors import NaqshError
 from naqsh.core.measured import Speed as Speed
 
@@ -66,20 +65,8 @@ def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        # 5 sets the high-water mark back to what is resident now (proc(5)); where that is not
-        # allowed the mark is the life of the process, an upper bound.
-        try:
-            with Path("/proc/self/clear_refs").open("r+") as file:
-                file.write("5")
-        except OSError:
-            return
+        memory.reset_peak()
 
 
 def _peak(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():
-        mark = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
-        return int(mark[1]) * 1024 if mark else None
-    return None
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else memory.peak()
