@@ -5,7 +5,8 @@ import re
 import pytest
 
 from naqsh import lessons
-from naqsh.lessons.text import CHECK, named, read, sections
+from naqsh.lessons.filling import CHECK
+from naqsh.lessons.text import named, read, sections
 from naqsh.report.words import LANGUAGES, Words
 
 SHORT = {"en": "**In short.**", "fa": "**به طور خلاصه.**"}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -18,12 +17,22 @@ from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.lessons import translators
 from naqsh.lessons.circle_to_square import AROUND, SQUARE, translated
+from naqsh.lessons.cycles import (
+    POOL,
+    SIGMA,
+    Points,
+    ages,
+    gaussians,
+    growth,
+    least_moved,
+    return_error,
+    trade,
+    turning,
+)
 from naqsh.lessons.lesson import Check, Lesson
 from naqsh.lessons.plots import Figure, Plot, Said
 from naqsh.methods import cyclegan
-from naqsh.metrics.frechet import frechet_distance
 from naqsh.networks import patchgan, pix2pix_unet, resnet
-from naqsh.networks.pool import Pool
 from naqsh.report.draw import palette
 from naqsh.report.words import Words
 
@@ -43,23 +52,9 @@ LESSON = Lesson(
     ),
 )
 
-Points = NDArray[np.float64]
 
 LEAST_SQUARES = OBJECTIVES["least-squares"]
 ROUNDING = 1e-10
-
-
-def gaussians() -> tuple[Points, Points, Points, Points]:
-    """Means and Cholesky factors of two Gaussians in the plane, of domain A and of B."""
-    first, second = np.array([[1.0, 0.0], [0.6, 0.5]]), np.array([[0.4, 0.0], [-0.3, 1.2]])
-    return np.array([0.0, 1.0]), first, np.array([2.0, -0.5]), second
-
-
-def turning(angle: float, mirrored: bool = False) -> Points:
-    """A rotation of the plane, or a reflection."""
-    c, s = math.cos(angle), math.sin(angle)
-    sign = -1.0 if mirrored else 1.0
-    return np.array([[c, -s * sign], [s, c * sign]])
 
 
 @LESSON.check
@@ -159,15 +154,6 @@ def best_scores() -> Check:
     return Check(float(loss().detach()), 1 / 4 - delta / 8, 1e-9)
 
 
-SIGMA = 0.02
-"""Of what is added to a translation: about three of the 256 steps of an image file."""
-
-
-def return_error(epsilon: float, sigma: float = SIGMA) -> float:
-    """The least mean square of what is lost, if it is hidden with size epsilon under noise."""
-    return sigma**2 / (epsilon**2 + sigma**2)
-
-
 @LESSON.check
 def hidden() -> Check:
     """What least squares recovers of a hidden message, for three sizes, against the formula."""
@@ -178,12 +164,6 @@ def hidden() -> Check:
         seen = epsilon * message + SIGMA * disturbance
         errors.append((message - seen * (seen @ message) / (seen @ seen)) ** 2)
     return Check.of_mean(np.stack(errors, 1), np.array([return_error(e) for e in sizes]))
-
-
-def trade(epsilon: float, weight: float) -> float:
-    """Frechet distance of images with the message to those without, and the cycle's part."""
-    none, size = np.zeros(1), np.array([[epsilon**2]])
-    return frechet_distance(none, size, none, np.zeros((1, 1))) + weight * return_error(epsilon)
 
 
 @LESSON.check
@@ -216,31 +196,6 @@ def inverted() -> Check:
         losses.append([float(made[name]) for name in ("to_b", "to_a", "cycle")])
     # Means of hundreds of numbers in float32, summed in another order.
     return Check(np.array(losses[0]), np.array(losses[1]), 1e-5)
-
-
-@functools.cache
-def least_moved() -> tuple[float, float, float]:
-    """E|G(a) - a|^2 of the best and of the worst turn inside of G, and the Frechet distance."""
-    mean_a, factor_a, mean_b, factor_b = gaussians()
-
-    def moved(angle: float, mirrored: bool, sign: float = 1.0) -> float:
-        linear = factor_b @ turning(angle, mirrored) @ np.linalg.inv(factor_a) - np.eye(2)
-        spread = float(((linear @ factor_a) ** 2).sum())
-        return sign * (float(((mean_b - mean_a) ** 2).sum()) + spread)
-
-    found = []
-    for sign in (1.0, -1.0):
-        # Over a whole turn it is a cosine, and a constant: one dip in each half turn's window.
-        turns = [
-            minimize_scalar(
-                moved, bounds=(low, low + math.pi), args=(m, sign), method="bounded"
-            ).fun
-            for m in (False, True)
-            for low in (-math.pi, -math.pi / 2, 0.0, math.pi / 2)
-        ]
-        found.append(sign * min(turns))
-    ours = frechet_distance(mean_a, factor_a @ factor_a.T, mean_b, factor_b @ factor_b.T)
-    return found[0], found[1], ours
 
 
 @LESSON.check
@@ -298,34 +253,12 @@ def patch_by_patch() -> Check:
     return Check(whole.numpy(), torch.cat(alone).numpy(), 1e-12)
 
 
-POOL = 50
-
-
-@functools.cache
-def ages(queries: int = 6000) -> Points:
-    """How many images ago each image was made that Naqsh's pool gave back, once it was in use."""
-    pool, numbers = Pool(POOL, (1, 1, 1)), torch.arange(float(queries))
-    given = pool(numbers.view(-1, 1, 1, 1), Noise(9, queries)).flatten()
-    past: Points = (numbers - given)[1000:].double().numpy()
-    return past
-
-
 @LESSON.check
 def shown_ages() -> Check:
     """Shares of what the pool shows that is 1, 50, 100, 200 images old or older: the formula."""
     old = np.array([1, 50, 100, 200])
     said = (1 - 1 / (2 * POOL)) ** (old - 1) / 2
     return Check.of_mean((ages()[:, None] >= old).astype(float), said)
-
-
-def growth(memory: float) -> float:
-    """How fast a linear game grows whose critic half sees the newest fake, half past ones.
-
-    The fake is theta, the critic's slope psi, the average m with a memory of so much time:
-    theta' = -psi, psi' = (theta + m) / 2, m' = (theta - m) / memory.
-    """
-    field = np.array([[0, -1, 0], [0.5, 0, 0.5], [1 / memory, 0, -1 / memory]])
-    return float(np.linalg.eigvals(field).real.max())
 
 
 MEMORIES = (0.1, 1.0, 10.0)

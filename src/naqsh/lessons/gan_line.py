@@ -1,29 +1,33 @@
 """WGAN, PG-GAN, BigGAN, StyleGAN: which problem each found, and what its mechanism does to it."""
 
-import functools
 import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
 from naqsh.adversarial.diversity import variance
 from naqsh.adversarial.objectives import OBJECTIVES
 from naqsh.core.noise import Noise
+from naqsh.lessons.generators_of_digits import (
+    BOUNDS,
+    digits,
+    made_digits,
+    spreads,
+    traded,
+    truncated,
+    truncated_variance,
+)
 from naqsh.lessons.lesson import Check, Lesson
 from naqsh.lessons.plots import Figure, Plot, Said
 from naqsh.lessons.styles import mixed, modulated
-from naqsh.metrics.manifold import PrecisionRecall, precision_recall
 from naqsh.networks import conditional, heads
 from naqsh.networks.instance import InstanceNorm
 from naqsh.report.words import Words
 
 LESSON = Lesson("gan-line", number=6, questions=("line", "wgan", "pggan", "biggan", "stylegan"))
 
-Numbers = NDArray[np.float64]
 
 SHIFTS = (0.25, 0.5, 1.0, 2.0)
 
@@ -53,13 +57,6 @@ def slope_of_one() -> Check:
     x = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     found = [-float(OBJECTIVES["wasserstein"].critic(-x, -(x + shift))) for shift in SHIFTS]
     return Check(np.array(found), np.array(SHIFTS), 1e-12)
-
-
-@functools.cache
-def digits() -> tuple[Tensor, Tensor]:
-    """Digits of 8x8 pixels in [0, 1], (1797, 1, 8, 8), and which digit each is."""
-    loaded = load_digits()
-    return torch.from_numpy(loaded.images)[:, None] / 16, torch.from_numpy(loaded.target)
 
 
 def faded(images: Tensor, alpha: float) -> Tensor:
@@ -106,21 +103,6 @@ def spread_of_digits() -> Check:
     rows = Noise(6, 2000).integers(len(images), 16)
     found = [float(variance(images[few])) for few in rows]
     return Check.of_mean(found, float(images.flatten(1).var(0, correction=0).sum()))
-
-
-@functools.cache
-def spreads() -> dict[str, Numbers]:
-    """The number of minibatch standard deviation of 500 batches of 16, of three generators."""
-    images, labels = digits()
-    every, one = torch.arange(len(images)), torch.nonzero(labels == 3)[:, 0]
-    found = {}
-    for seed, (name, from_one) in enumerate((("real", 0), ("half", 8), ("one", 16))):
-        noise, count = Noise(10 + seed, 500), len(one)
-        rows = every[noise.integers(len(images), 16)]
-        rows[:, :from_one] = one[noise.integers(count, 16)][:, :from_one]
-        deviation = (images[rows].var(1, correction=0) + 1e-8).sqrt()
-        found[name] = deviation.flatten(1).mean(1).numpy()
-    return found
 
 
 RATE = 1e-3
@@ -198,47 +180,12 @@ def orthogonal() -> Check:
     return Check(slope.numpy(), said.detach().numpy(), 1e-10)
 
 
-def truncated(bound: float, seed: int, count: int, size: int) -> Tensor:
-    """Standard normal numbers on the condition that they lie in [-bound, bound], (count, size)."""
-    inside = math.erf(bound / math.sqrt(2))
-    share = Noise(seed, count).uniform(size).double()
-    drawn: Tensor = torch.special.ndtri((1 - inside) / 2 + inside * share)
-    return drawn
-
-
-def truncated_variance(bound: float) -> float:
-    """Their variance."""
-    inside = math.erf(bound / math.sqrt(2))
-    return 1 - 2 * bound * math.exp(-(bound**2) / 2) / math.sqrt(2 * math.pi) / inside
-
-
-BOUNDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
-
-
 @LESSON.check
 def truncation() -> Check:
     """The variance of truncated normal numbers, three bounds, against its formula."""
     bounds = (0.5, 1.0, 2.0)
     squares = [truncated(b, 15, 100_000, 1)[:, 0].square().numpy() for b in bounds]
     return Check.of_mean(np.stack(squares, 1), np.array([truncated_variance(b) for b in bounds]))
-
-
-@functools.cache
-def made_digits(bound: float, count: int = 600) -> Tensor:
-    """Digits of a linear generator, their mean and 20 principal components, (count, 64)."""
-    real = digits()[0].flatten(1)
-    mean = real.mean(0)
-    _, sizes, ways = torch.linalg.svd(real - mean, full_matrices=False)
-    deviations = sizes[:20] / math.sqrt(len(real))
-    made: Tensor = mean + truncated(bound, 16, count, 20) * deviations @ ways[:20]
-    return made
-
-
-@functools.cache
-def traded() -> list[PrecisionRecall]:
-    """Precision and recall of the linear generator's digits for each bound."""
-    real = digits()[0].flatten(1)[::3]
-    return [precision_recall(real, made_digits(bound)) for bound in BOUNDS]
 
 
 @LESSON.check

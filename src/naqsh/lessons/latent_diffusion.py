@@ -2,7 +2,6 @@
 
 import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,21 +14,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from naqsh import recipes
 from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
-from naqsh.core.spec import Layout, Parent, Shape
+from naqsh.core.spec import Shape
 from naqsh.data import digits
 from naqsh.diffusion.method import DenoisingSpec
 from naqsh.diffusion.mixture import Mixture
 from naqsh.diffusion.schedule import Linear
 from naqsh.lessons.lesson import Check, Lesson
 from naqsh.lessons.plots import Figure, Plot
-from naqsh.methods import autoencoder
-from naqsh.methods import latent_diffusion as latents
+from naqsh.lessons.small_latents import COUNT, SPEC, decoded, images, information, trained
 from naqsh.metrics import frechet_distance_features
 from naqsh.metrics.classifier import shipped
 from naqsh.networks.attention import Attention, CrossAttention
 from naqsh.networks.unet_blocks import ResidualBlock, SelfAttention
 from naqsh.report.words import Words
-from naqsh.studies.segmentation.updates import updates
 
 LESSON = Lesson("latent-diffusion", number=16, questions=("cost", "autoencoder", "attention"))
 
@@ -77,12 +74,6 @@ def of_recipe(name: str, space: Shape) -> int:
 
 
 @functools.cache
-def images(split: str = "train") -> Tensor:
-    """scikit-learn's digits as published, (N, 1, 8, 8) in [-1, 1]."""
-    return torch.from_numpy(digits.read(split)[0]).float() / 127.5 - 1
-
-
-@functools.cache
 def components() -> tuple[Tensor, Tensor, Tensor]:
     """Centred digits (N, 64), the variances along their principal axes, falling, and the axes."""
     table = images().flatten(1).double()
@@ -100,44 +91,6 @@ def left_out() -> Check:
         for k in range(65)
     ]
     return Check(errors, [float(values[k:].sum()) for k in range(65)], 1e-9)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An autoencoder of 8x8 digits, and diffusion of its latents that is told labels."""
-
-    autoencoder: autoencoder.Autoencoder
-    diffusion: latents.LatentDiffusion
-
-
-SPEC = autoencoder.Spec(latent=2, width=16, multipliers=(1, 2))
-LAYOUT = Layout((1, 8, 8), tuple("0123456789"))
-
-
-@functools.cache
-def trained() -> Trained:
-    """Naqsh's two methods, one after the other, as the trainer would: the first stays as it is."""
-    labels = torch.from_numpy(digits.read("train")[1])
-
-    def learn(method: autoencoder.Autoencoder | latents.LatentDiffusion, steps: int) -> None:
-        (phase,) = method.phases()
-        chosen = Noise(0, steps).integers(len(labels), 32)
-        for step in updates(method, steps, 6e-3):
-            rows = chosen[step]
-            batch = Batch(images()[rows], labels[rows], Noise(step + 1, 32))
-            phase.loss(batch, step)["total"].backward()
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        first = SPEC.build(LAYOUT)
-        parent = Parent("first", sha256="0" * 64, method=SPEC, layout=LAYOUT)
-        spec = latents.Spec(autoencoder=parent, conditional=True, tokens=4, width=24)
-        second = spec.build(LAYOUT)
-    learn(first, 120)
-    second.autoencoder.module.load_state_dict(first.state_dict())
-    second.look_first([images()])
-    learn(second, 180)
-    return Trained(first.requires_grad_(False), second.requires_grad_(False))
 
 
 @LESSON.check
@@ -268,46 +221,9 @@ def nothing_at_first() -> Check:
         return Check(CrossAttention(8, 6, 2)(x, tokens).numpy(), x.numpy(), 0)
 
 
-COUNT = 200
-
-
-@functools.cache
-def decoded() -> dict[str, Tensor]:
-    """Images in [0, 1], (COUNT, 1, 8, 8), of latents from several sources; labels go round."""
-    first, second = trained().autoencoder, trained().diffusion
-    z = Noise(3, COUNT).normal(*first.space)
-    codes = first.encode(images()).flatten(1).double()
-    mean, factor = codes.mean(0), torch.linalg.cholesky(torch.cov(codes.T))
-    alike = (mean + z.flatten(1).double() @ factor.T).float().view_as(z)
-    labels = torch.arange(COUNT) % 10
-    return {
-        "real": images("test")[:COUNT].add(1).div(2),
-        "again": first.reconstruct(images("test")[:COUNT]),
-        "prior": first.decode(z),
-        "channels": second.visible(z),
-        "normal": first.decode(alike),
-        "diffusion": second.denoise(Noise(5, COUNT), labels, None, "float32"),
-        "guided": second.denoise(Noise(5, COUNT), labels, None, "float32", guidance=2.0),
-    }
-
-
 def levels(x: Tensor) -> Tensor:
     """Images (N, 1, 8, 8) in [0, 1] as the package's classifier of 16x16 digits takes them."""
     return interpolate(x, size=16, mode="bilinear").mul(255).round().to(torch.uint8)
-
-
-def information() -> tuple[float, float]:
-    """Of the trained latents: the mean KL, and what of it the dependence of numbers costs.
-
-    The latter is that of a normal distribution with their covariance, in nats an image.
-    """
-    mean, log_variance = trained().autoencoder.posterior(images())
-    assert log_variance is not None
-    kl = (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1).mean() / 2
-    covariance = torch.cov(mean.flatten(1).double().T)
-    covariance += log_variance.exp().double().flatten(1).mean(0).diag()
-    dependence = covariance.diagonal().log().sum() - torch.linalg.slogdet(covariance).logabsdet
-    return float(kl), float(dependence / 2)
 
 
 @LESSON.numbers

@@ -17,30 +17,20 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
-from mdit_py_plugins.container import container_plugin
-from mdit_py_plugins.deflist import deflist_plugin
-from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-from naqsh.lessons.course import names
+from naqsh.lessons import parsing
+from naqsh.lessons.filling import CHECK, CHECKED, VALUE, Filling
 from naqsh.lessons.lesson import Lesson
-from naqsh.lessons.mathml import mathml
 from naqsh.report.document import Block, Figure, Prose, Row, Table
 from naqsh.report.words import Words
 
-VALUE = re.compile(r"<<([^:<>]+)(?::([^<>]*))?>>")
-CHECK = re.compile(r"^\[\[(\w+)\]\][ \t]*$", re.MULTILINE)
 HEADING = re.compile(r"^## (.+?)\s*\{#([a-z0-9-]+)\}\s*$")
-CAPTION = re.compile(r"Table:\s*(.+?)(?:\s*\{#([a-z0-9-]+)\})?\s*", re.DOTALL)
-PLACE = re.compile("\ue000(\\d+)\ue001")
-CHECKED = re.compile("<p>\ue002(\\w+)\ue003</p>")
 
 
 @dataclass(frozen=True)
@@ -111,80 +101,20 @@ def read(lesson: Lesson, words: Words, markdown: str) -> Text:
 class _Reader:
     def __init__(self, lesson: Lesson, words: Words, markdown: str) -> None:
         self.lesson, self.words = lesson, words
-        self.values: list[tuple[str, str]] = []
-        self.markdown = CHECK.sub("\ue002\\1\ue003", VALUE.sub(self._keep, markdown))
-        self.parser = _parser(self)
-        self.tokens = self.parser.parse(self.markdown)
+        self.filling = Filling(lesson, words, markdown)
+        self.parser = parsing.parser(self.filling)
+        self.tokens = self.parser.parse(self.filling.markdown)
         self.labels = self._numbered()
-
-    def _keep(self, found: re.Match[str]) -> str:
-        """A sign in the place of a value, which Markdown leaves alone."""
-        path, form = found[1].strip(), found[2] or ""
-        self.values.append((path, form))
-        return f"\ue000{len(self.values) - 1}\ue001"
-
-    def _written(self, number: str) -> tuple[float, str]:
-        path, form = self.values[int(number)]
-        value = self.lesson.value(path)
-        return value, f"{value + 0.0:{form or '.4g'}}"
-
-    def filled(self, html: str) -> Markup:
-        """HTML with the values and checks in their places."""
-
-        def value(found: re.Match[str]) -> str:
-            exact, text = self._written(found[1])
-            return str(self.words.data(exact, self.words.scientific(text)))
-
-        return Markup(CHECKED.sub(self._checked, PLACE.sub(value, html)))
-
-    def _checked(self, found: re.Match[str]) -> str:
-        name = found[1]
-        code = Markup('<pre tabindex="0"><code>{}</code></pre>').format(self.lesson.source(name))
-        said = checked(self.lesson, name, self.words)
-        how = Markup('<details class="check"><summary>{}</summary>{}</details>')
-        return str(how.format(said, code))
-
-    def latex(self, formula: str) -> str:
-        """A formula with the values in their places."""
-
-        def value(found: re.Match[str]) -> str:
-            _, text = self._written(found[1])
-            return re.sub(r"e([+-])0*(\d+)$", _power, text)
-
-        return PLACE.sub(value, formula)
-
-    def _plain(self, lines: str) -> str:
-        """Markdown for a notebook."""
-
-        def outside(found: re.Match[str]) -> str:
-            _, text = self._written(found[1])
-            latex = re.sub(r"e([+-])0*(\d+)$", _power, text)
-            return f"${latex}$" if latex != text else self.words.local(text)
-
-        def label(found: re.Match[str]) -> str:
-            return str(self.labels.get(found[1], ""))
-
-        pieces = re.split(r"(\$\$.+?\$\$|\$[^$\n]+\$)", lines, flags=re.DOTALL)
-        pieces[1::2] = [self.latex(piece) for piece in pieces[1::2]]
-        pieces[::2] = [PLACE.sub(outside, piece) for piece in pieces[::2]]
-        text = re.sub(r"\[\]\(#([a-z0-9-]+)\)", label, "".join(pieces))
-        text = re.sub(r"\[([^\[\]]+)\]\(lesson:[a-z-]+\)", r"\1", text)
-        answer = f"<details><summary>{self.words.plain('lesson.answer')}</summary>\n"
-        text = re.sub(r"^::: *answer *$", answer, text, flags=re.MULTILINE)
-        text = re.sub(r"^::: *$", "\n</details>", text, flags=re.MULTILINE)
-        text = re.sub("\ue002(\\w+)\ue003", self._told, text)
-        return re.sub(r"^Table:", f"**{self.words.plain('lesson.table')}**", text).strip()
-
-    def _told(self, found: re.Match[str]) -> str:
-        return str(checked(self.lesson, found[1], self.words).striptags())
 
     def html(self, tokens: Sequence[Token]) -> Markup:
         """Some tokens as HTML."""
-        return self.filled(self.parser.renderer.render(tokens, self.parser.options, self._env))
+        return self.filling.html(
+            self.parser.renderer.render(tokens, self.parser.options, self._env)
+        )
 
     def inline(self, markdown: str) -> Markup:
         """A line of Markdown as HTML."""
-        return self.filled(self.parser.renderInline(markdown, self._env))
+        return self.filling.html(self.parser.renderInline(markdown, self._env))
 
     @property
     def _env(self) -> dict[str, Any]:
@@ -194,18 +124,21 @@ class _Reader:
         """The label of each figure and table by its id, numbered in their order."""
         labels: dict[str, Markup] = {}
         figures = tables = 0
-        for group in _groups(self.tokens):
-            if name := _figure(group):
+        for group in parsing.blocks(self.tokens):
+            if name := parsing.figure(group):
                 figures += 1
                 labels[f"figure-{name}"] = self.words.text("figure", number=figures)
             elif group[0].type == "table_open":
                 tables += 1
                 labels[f"table-{tables}"] = self.words.text("table", number=tables)
-            elif caption := _caption(group):
+            elif caption := parsing.caption(group):
                 labels[f"table-{caption[2] or tables + 1}"] = self.words.text(
                     "table", number=tables + 1
                 )
         return labels
+
+    def _plain(self, lines: str) -> str:
+        return self.filling.plain(lines, self.labels)
 
     def text(self) -> Text:
         head: Markup | None = None
@@ -213,7 +146,7 @@ class _Reader:
         chapters: list[Chapter] = []
         caption: re.Match[str] | None = None
         tables = 0
-        for group in _groups(self.tokens):
+        for group in parsing.blocks(self.tokens):
             kind = group[0].type
             if kind == "heading_open" and group[0].tag == "h1":
                 head = self.inline(group[1].content)
@@ -224,9 +157,9 @@ class _Reader:
                 chapters.append(Chapter(found[2], self.inline(found[1]), self._plain(found[1])))
             elif not chapters:
                 leads.append(self.inline(group[1].content))
-            elif name := _figure(group):
+            elif name := parsing.figure(group):
                 chapters[-1].parts.append(Part(self._figure_block(name, group)))
-            elif said := _caption(group):
+            elif said := parsing.caption(group):
                 caption = said
             elif kind == "table_open":
                 if caption is None:
@@ -240,17 +173,17 @@ class _Reader:
             else:
                 self._refuse_inner(group)
                 html = self.html(group)
-                check = re.fullmatch("\ue002(\\w+)\ue003", group[1].content) if group[1:] else None
+                check = CHECKED.fullmatch(group[1].content) if group[1:] else None
                 part = Part(Prose(html), self._plain(self._lines(group)), check[1] if check else "")
                 chapters[-1].parts.append(part)
         if head is None:
             raise ValueError(f"{self.lesson}: the text begins with its title, '# …'")
-        source = self._plain(self.markdown.partition("\n## ")[0])
+        source = self._plain(self.filling.markdown.partition("\n## ")[0])
         return Text(head, leads, source, chapters)
 
     def _lines(self, group: Sequence[Token]) -> str:
         begin, end = group[0].map or [0, 0]
-        return "\n".join(self.markdown.splitlines()[begin:end])
+        return "\n".join(self.filling.markdown.splitlines()[begin:end])
 
     def _refuse_inner(self, group: Sequence[Token]) -> None:
         for token in group:
@@ -286,103 +219,3 @@ class _Reader:
         return Table(
             place, label, self.inline(caption[1]), Markup(""), rows[0], body, max(numeric, 1)
         )
-
-
-def checked(lesson: Lesson, name: str, words: Words) -> Markup:
-    """The sentence that says what a check came to."""
-    check = lesson.checks[name]
-    gap, allowed = check.worst
-    called = Markup('<code dir="ltr">{}</code>').format(name)
-    verdict = words.text("lesson.holds" if check.holds else "lesson.fails")
-    values: dict[str, Any] = {
-        "verdict": verdict,
-        "gap": _number(words, gap),
-        "allowed": _number(words, allowed),
-    }
-    if check.gap.ndim:
-        values["count"] = check.gap.size
-        return words.text("lesson.checked_many", name=called, **values)
-    left, right = (_number(words, float(side), 6) for side in (check.left, check.right))
-    return words.text("lesson.checked", name=called, left=left, right=right, **values)
-
-
-def _number(words: Words, value: float, digits: int = 2) -> Markup:
-    return words.data(value, words.scientific(f"{value + 0.0:.{digits}g}"))
-
-
-def _power(found: re.Match[str]) -> str:
-    sign = "-" if found[1] == "-" else ""
-    return rf"\times 10^{{{sign}{found[2]}}}"
-
-
-def _groups(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
-    """The tokens of each block at the top level."""
-    begin = depth = 0
-    for place, token in enumerate(tokens):
-        depth += token.nesting
-        if depth == 0:
-            yield tokens[begin : place + 1]
-            begin = place + 1
-
-
-def _figure(group: Sequence[Token]) -> str:
-    """The name of the figure that a paragraph is, if it is one."""
-    if group[0].type != "paragraph_open":
-        return ""
-    children = group[1].children or []
-    if len(children) != 1 or children[0].type != "image":
-        return ""
-    kind, _, name = str(children[0].attrGet("src")).partition(":")
-    return name if kind == "figure" else ""
-
-
-def _caption(group: Sequence[Token]) -> re.Match[str] | None:
-    return CAPTION.fullmatch(group[1].content) if group[0].type == "paragraph_open" else None
-
-
-def _parser(reader: _Reader) -> MarkdownIt:
-    def formula(
-        self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: Any
-    ) -> str:
-        block = tokens[place].type != "math_inline"
-        made = mathml(reader.latex(tokens[place].content), reader.words, block=block)
-        return f'<div class="formula" tabindex="0">{made}</div>\n' if block else made
-
-    def answer(
-        self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: Any
-    ) -> str:
-        if tokens[place].nesting < 0:
-            return "</details>\n"
-        return f"<details><summary>{reader.words.text('lesson.answer')}</summary>\n"
-
-    def code(
-        self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: Any
-    ) -> str:
-        return str(Markup('<code dir="ltr">{}</code>').format(tokens[place].content))
-
-    def link(
-        self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: Any
-    ) -> str:
-        token = tokens[place]
-        target = str(token.attrGet("href"))
-        if target.startswith("lesson:"):
-            other = target.removeprefix("lesson:")
-            token.attrs.pop("href")
-            if other in names():  # a lesson that is not yet written is named, not linked to
-                token.attrSet("href", f"{other}.html")
-        label = ""
-        if target.startswith("#") and tokens[place + 1].type == "link_close":
-            labels = env["labels"]
-            if target[1:] not in labels:
-                raise ValueError(f"{reader.lesson}: nothing is called {target}")
-            label = str(labels[target[1:]])
-        return self.renderToken(tokens, place, options, env) + label
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.use(dollarmath_plugin, allow_labels=False, double_inline=False)
-    parser.use(container_plugin, "answer", render=answer).use(deflist_plugin)
-    parser.add_render_rule("math_inline", formula)
-    parser.add_render_rule("math_block", formula)
-    parser.add_render_rule("code_inline", code)
-    parser.add_render_rule("link_open", link)
-    return parser
