@@ -44,7 +44,7 @@ def ddpm_min_snr_mnist() -> Recipe:
     """DDPM on MNIST for minutes: v, weights by min(SNR, 5) (Hang et al., 2023), cosine schedule.
 
     The network is that of ddpm-mnist, trained by Muon; after 1,000 steps the Frechet distance
-    (features mnist) is 0.75 to 0.84, by Adam 1.4 (docs/experiments.md).
+    (features mnist) is 0.75 to 0.84, by Adam 1.4 to 1.5 (docs/experiments.md).
     """
     from naqsh.diffusion.schedule import Cosine
     from naqsh.methods import diffusion
