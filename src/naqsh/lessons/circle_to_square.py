@@ -79,3 +79,20 @@ def translated() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     with torch.no_grad():
         to_b = there(a.repeat_interleave(len(VARIANTS), 0))
         return a, which, to_b.view(800, -1, 2), back(to_b).view(800, -1, 2)
+
+
+def measured() -> dict[str, float]:
+    """How far each model's points come back, whether to their own Gaussian, fit and move."""
+    a, which, to_b, back = translated()
+    found: dict[str, float] = {}
+    for name, there, again in zip(
+        ("none", "one", "ten", "same"), to_b.unbind(1), back.unbind(1), strict=True
+    ):
+        nearest = torch.cdist(again, AROUND).argmin(1)
+        found |= {
+            f"{name}_cycle": float((again - a).abs().mean()),
+            f"{name}_home": float((nearest == which).float().mean()),
+            f"{name}_fits": float((torch.cdist(there, SQUARE).amin(1) < 0.24).float().mean()),
+            f"{name}_moved": float((there - a).norm(dim=1).mean()),
+        }
+    return found

@@ -1,6 +1,5 @@
 """CycleGAN: what a cycle forbids and what it leaves open, patches, the pool, and large changes."""
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -8,20 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from naqsh.adversarial.objectives import OBJECTIVES
-from naqsh.core.batch import Batch
 from naqsh.core.noise import Noise
-from naqsh.core.spec import Layout
 from naqsh.lessons import translators
-from naqsh.lessons.circle_to_square import AROUND, SQUARE, translated
+from naqsh.lessons.circle_to_square import measured, translated
 from naqsh.lessons.cycles import (
     POOL,
     SIGMA,
-    Points,
     ages,
+    digits,
     gaussians,
     growth,
     least_moved,
@@ -31,7 +27,6 @@ from naqsh.lessons.cycles import (
 )
 from naqsh.lessons.lesson import Check, Lesson
 from naqsh.lessons.plots import Figure, Plot, Said
-from naqsh.methods import cyclegan
 from naqsh.networks import patchgan, pix2pix_unet, resnet
 from naqsh.report.draw import palette
 from naqsh.report.words import Words
@@ -93,25 +88,10 @@ def folded() -> Check:
     return Check.of_mean(np.stack(errors, 1), np.array(said))
 
 
-def pair(identity: float = 0.5) -> cyclegan.CycleGAN:
-    """Naqsh's CycleGAN on grey images of 8x8, with narrow networks of fixed weights."""
-    spec = cyclegan.Spec(width=4, critic_width=4, blocks=1, pool=0, identity=identity)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return spec.build(Layout((1, 8, 8), second=(1, 8, 8)))
-
-
-def batch(symmetric: bool = False) -> Batch:
-    """Eight random images of each domain; those of B, if asked for, with their negatives."""
-    noise = Noise(6, 8)
-    a, b = (noise.uniform(1, 8, 8) * 2 - 1 for _ in range(2))
-    return Batch(a, None, noise, second=torch.cat([b[:4], -b[:4]]) if symmetric else b)
-
-
 @LESSON.check
 def whole_loss() -> Check:
     """Naqsh's losses of both phases against the formulas, written out."""
-    model, seen = pair(), batch()
+    model, seen = translators.pair(), translators.batch()
     a, b = seen.images, seen.second
     to_b, to_a, critic_a, critic_b = (
         *(model.generators[name] for name in "ba"),
@@ -186,7 +166,7 @@ def inverted() -> Check:
     """All losses but the identity's, before and after both networks invert what is B's."""
     losses = []
     for sign in (1.0, -1.0):
-        model, seen = pair(), batch(symmetric=True)
+        model, seen = translators.pair(), translators.batch(symmetric=True)
         last = list(model.generators["b"].children())[-2]  # tanh after it is odd
         first = [list(model.generators["a"].children())[1], next(model.critics["b"].children())]
         with torch.no_grad():
@@ -284,29 +264,11 @@ def shifts() -> Check:
     return Check.of_mean(apart, 2 / math.sqrt(math.pi) * np.sqrt(1 - correlation**far))
 
 
-@functools.cache
-def digits() -> tuple[Points, float]:
-    """L1 of digits moved by 0 to 4 pixels, and of an image of medians in the place of each."""
-    images = np.pad(load_digits().images / 16, ((0, 0), (0, 0), (4, 4)))
-    moved = [np.abs(np.roll(images, d, 2) - images).mean() for d in range(5)]
-    return np.array(moved), float(np.abs(images - np.median(images, 0)).mean())
-
-
 @LESSON.numbers
 def numbers() -> dict[str, float]:
     """Of the four models, of the message, of what networks see and of the pool."""
     found: dict[str, float] = {"sigma": SIGMA, "pool": POOL}
-    a, which, to_b, back = translated()
-    for name, there, again in zip(
-        ("none", "one", "ten", "same"), to_b.unbind(1), back.unbind(1), strict=True
-    ):
-        nearest = torch.cdist(again, AROUND).argmin(1)
-        found |= {
-            f"{name}_cycle": float((again - a).abs().mean()),
-            f"{name}_home": float((nearest == which).float().mean()),
-            f"{name}_fits": float((torch.cdist(there, SQUARE).amin(1) < 0.24).float().mean()),
-            f"{name}_moved": float((there - a).norm(dim=1).mean()),
-        }
+    found |= measured()
     for name, weight in (("low", 0.1), ("high", 10.0)):
         size = math.sqrt(SIGMA * math.sqrt(weight) - SIGMA**2)
         found |= {f"{name}_size": size, f"{name}_lost": return_error(size)}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from sklearn.datasets import load_digits
 
 from naqsh.core.noise import Noise
 from naqsh.metrics.frechet import frechet_distance
@@ -91,3 +92,11 @@ def growth(memory: float) -> float:
     """
     field = np.array([[0, -1, 0], [0.5, 0, 0.5], [1 / memory, 0, -1 / memory]])
     return float(np.linalg.eigvals(field).real.max())
+
+
+@functools.cache
+def digits() -> tuple[Points, float]:
+    """L1 of digits moved by 0 to 4 pixels, and of an image of medians in the place of each."""
+    images = np.pad(load_digits().images / 16, ((0, 0), (0, 0), (4, 4)))
+    moved = [np.abs(np.roll(images, d, 2) - images).mean() for d in range(5)]
+    return np.array(moved), float(np.abs(images - np.median(images, 0)).mean())

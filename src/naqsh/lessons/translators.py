@@ -1,4 +1,4 @@
-"""Networks that translate images: their weights by formulas, and what their numbers see."""
+"""Networks that translate images: a small CycleGAN, weights by formulas, what numbers see."""
 
 import itertools
 import math
@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from naqsh.core.batch import Batch
+from naqsh.core.noise import Noise
+from naqsh.core.spec import Layout
+from naqsh.methods import cyclegan
 from naqsh.networks import patchgan
 
 
@@ -86,3 +90,18 @@ def unpadded(network: nn.Sequential, images: Tensor) -> Tensor:
             else layer(images)
         )
     return images
+
+
+def pair() -> cyclegan.CycleGAN:
+    """Naqsh's CycleGAN on grey images of 8x8, with narrow networks of fixed weights."""
+    spec = cyclegan.Spec(width=4, critic_width=4, blocks=1, pool=0, identity=0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return spec.build(Layout((1, 8, 8), second=(1, 8, 8)))
+
+
+def batch(symmetric: bool = False) -> Batch:
+    """Eight random images of each domain; those of B, if asked for, with their negatives."""
+    noise = Noise(6, 8)
+    a, b = (noise.uniform(1, 8, 8) * 2 - 1 for _ in range(2))
+    return Batch(a, None, noise, second=torch.cat([b[:4], -b[:4]]) if symmetric else b)
