@@ -1,4 +1,5 @@
-# The two commands of the README. Each makes its own virtual environment at first use.
+# The two commands of the README. Each makes its own virtual environment at first use; what is never
+# imported of it need not be compiled, which takes half of the time.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -9,7 +10,7 @@ demo: .venv/demo
 	@echo "open runs/demo/report.html"
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 # Files of tests that compute, run once more with the instructions of a plainer processor and two
 # threads: equal to the bit are only runs of the same shapes on the same machine.
@@ -26,18 +27,18 @@ lint: .venv/test
 	$(BIN)/mypy
 
 docs: .venv/demo
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -W -q docs docs/_build
 	$(BIN)/python -m sphinx -W -q docs/fa docs/_build/fa
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e .
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,parity]'
-	$(BIN)/python -m pip install --quiet --no-deps pytorch-fid torch-fidelity
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[test,parity]'
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps pytorch-fid torch-fidelity
 	touch $@
 
 clean:

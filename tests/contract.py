@@ -1,5 +1,6 @@
 """The contract that every method keeps, whatever it is: `CHECKS`, each run on a tiny recipe."""
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,7 +161,10 @@ class Watched(Batch):
 
 
 def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
-    """2N steps and N steps, a new process's worth of objects, N more: equal to the bit."""
+    """2N steps and N steps, a new process's worth of objects, N more: equal to the bit.
+
+    And what a finished training had goes with its trainer, at once.
+    """
     short = recipe.override({"training.ema": 0.9})
     straight = trainer(short, data, folder / "straight")
     straight.run()
@@ -179,6 +183,9 @@ def check_resume(recipe: Recipe, data: DataSet, folder: Path) -> None:
     assert not differences(state(resumed.average.method), state(straight.average.method))
     fresh = state(build(short, data.layout))
     assert differences(state(straight.method), fresh)
+    held = [weakref.ref(one) for one in (straight, straight.method, straight.average.method)]
+    del straight
+    assert [one() for one in held] == [None] * 3, "it refers to itself"
 
 
 def check_sampling(recipe: Recipe, data: DataSet, _: Path) -> None:

@@ -126,24 +126,6 @@ def test_matrices_of_one_size_are_updated_each_for_itself() -> None:
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_a_run_resumes_to_the_bit(tmp_path) -> None:
-    changes = {
-        "method.optimizer.kind": "muon",
-        "method.width": 8,
-        "method.multipliers": (1, 2),
-        "training.batch": 8,
-        "training.steps": 6,
-        "training.schedule": "constant",  # one that falls depends on the number of steps
-    }
-    naqsh.train("ddpm-digits", out=tmp_path / "a", overrides=changes, quiet=True)
-    naqsh.train(
-        "ddpm-digits", out=tmp_path / "b", overrides=changes | {"training.steps": 4}, quiet=True
-    )
-    naqsh.train("ddpm-digits", out=tmp_path / "b", overrides=changes, quiet=True)
-    a, b = (naqsh.open(tmp_path / name).method.state_dict() for name in ("a", "b"))
-    assert all(torch.equal(a[name], b[name]) for name in a)
-
-
 @pytest.mark.parametrize(
     ("build", "line"),
     [

@@ -92,6 +92,8 @@ class Noise:
         draw, self.draws = self.draws, self.draws + 1
         if self.device.type == "cpu":
             return _bits(np.array(numbers), self.seed, draw, blocks)
+        if self.device.type == "meta":  # shapes alone, for which PyTorch's rules in Python are slow
+            return torch.empty(self.count, 4 * blocks, dtype=torch.int64, device="meta")
         picture = torch.arange(numbers.start, numbers.stop, device=self.device)
         picture = picture.repeat_interleave(blocks)
         block = torch.arange(blocks, device=self.device).repeat(self.count)

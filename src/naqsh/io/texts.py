@@ -6,6 +6,7 @@ They stand in ``naqsh/texts/<language>.yaml`` under dotted names.
 import functools
 from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -13,12 +14,14 @@ from naqsh.io.files import flat
 
 LANGUAGES = ("en", "fa")
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+
 
 @functools.cache
 def texts(language: str = "en") -> Mapping[str, str]:
     """Every text of one of :data:`LANGUAGES` by its dotted name."""
     file = resources.files("naqsh") / "texts" / f"{language}.yaml"
-    return flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return flat(yaml.load(file.read_text(encoding="utf-8"), _LOADER))
 
 
 def readable_time(seconds: float, language: str = "en") -> str:

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from naqsh.core.thinning import evenly
 
@@ -43,7 +44,7 @@ UNLIKELY = 0.05
 WORK = 1e11
 """Products, at most, for one set's distances; of more training images some are taken evenly."""
 
-MEMORY = 1 << 26
+MEMORY = 1 << 24
 """Numbers of training images that are held at once."""
 
 
@@ -174,17 +175,22 @@ def nearest(
     Returns:
         root mean square differences of pixels in [0, 1], and the nearest ones' numbers: each (N,).
     """
-    mine = torch.from_numpy(np.array(wanted)).flatten(1).float() / 255
+    # Squares of differences of whole numbers by their products, in float64, which has no rounding
+    # below 2^53: a copy's distance is 0 to the bit.
+    mine = _numbers(wanted)
     chunk = chunk or max(1, min(4000, MEMORY // mine.shape[1]))
-    best = torch.full((len(mine),), torch.inf)
+    best = torch.full((len(mine),), torch.inf, dtype=torch.float64)
     number = torch.zeros(len(mine), dtype=torch.int64)
     for first in range(0, len(among), chunk):
-        part = torch.from_numpy(np.array(among[first : first + chunk])).flatten(1).float() / 255
-        # By differences: a copy's distance is 0 to the bit, which the product's rounding is not.
-        distance, place = torch.cdist(mine, part, compute_mode="donot_use_mm_for_euclid_dist").min(
-            1
-        )
-        nearer = distance < best
-        best = torch.where(nearer, distance, best)
+        part = _numbers(among[first : first + chunk])
+        squares = torch.addmm(part.square().sum(1), mine, part.T, alpha=-2)
+        square, place = squares.min(1)
+        nearer = square < best
+        best = torch.where(nearer, square, best)
         number = torch.where(nearer, place + first, number)
-    return (best / mine.shape[1] ** 0.5).numpy(), number.numpy()
+    squares = best + mine.square().sum(1)
+    return (squares.sqrt() / (255 * mine.shape[1] ** 0.5)).float().numpy(), number.numpy()
+
+
+def _numbers(images: Pixels) -> Tensor:
+    return torch.from_numpy(np.array(images)).flatten(1).double()

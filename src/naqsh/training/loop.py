@@ -109,7 +109,7 @@ class Trainer:
         self.signals = Signals(self.display.say, 2.0 if world.size > 1 else 0.0)
         self.pending = Pending()
         self.updates = Updates(
-            training, self.method, self.phases, self.batches, self.pending, world, self._told
+            training, self.method, self.phases, self.batches, self.pending, world, self.signals.came
         )
         self.optimizers = self.updates.optimizers
 
@@ -184,10 +184,6 @@ class Trainer:
         if stop and step < self.plan.total:
             raise Interrupted(self.signals.number or signal.SIGTERM, step)
 
-    def _told(self) -> bool:
-        """Whether a signal came to this rank."""
-        return self.signals.number is not None
-
     def _told_to_stop(self) -> bool:
         """Whether a signal came, to any rank; ranks may only leave the loop together.
 
@@ -195,7 +191,7 @@ class Trainer:
         to wait for it.
         """
         if self.world.size == 1:
-            return self._told()
+            return self.signals.came()
         if self.world.device.type != "cpu" and self.state.step % ASK_EVERY:
             return False
         return self.updates.stop is not None and bool(self.updates.stop > 0)

@@ -43,6 +43,10 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def came(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.number is not None:
