@@ -1,6 +1,5 @@
 """What sampling costs: images per second, network evaluations, parameters and memory."""
 
-import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +65,6 @@ def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        gc.collect()  # a training refers to itself: it stays until then, with its images
         memory.reset_peak()
 
 
