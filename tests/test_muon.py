@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import naqsh
 from naqsh.core import muon
 from naqsh.core.optimizers import Adam, Muon
 from naqsh.methods import gan
