@@ -54,7 +54,8 @@ def conditional_ddpm_mnist() -> Recipe:
     """DDPM on MNIST conditioned on labels, for guidance (Ho and Salimans, 2022).
 
     `naqsh sample RUN --label 3 --guidance 2` draws threes. It is ddpm-min-snr-mnist told labels:
-    after 1,000 steps the Frechet distance (features mnist) is 0.30, where that has 0.75 to 0.84.
+    after 1,500 steps, 8.8 minutes of one core, the Frechet distance (features mnist) is 0.23, and
+    under guidance of 2 where noise over signal lies in (0.3, 5] 0.063 (docs/editing.md).
     """
     return _for_minutes(conditional=True)
 
