@@ -28,7 +28,13 @@ from naqsh.training.asked import resolve
 
 FILE = "comparison.json"
 
-FAMILIES = (("vae",), ("gan",), ("wgan-gp",), ("tarflow", "maf"), ("ddpm-min-snr", "ddpm"))
+FAMILIES = (
+    ("vae",),
+    ("gan-r1", "gan"),
+    ("wgan-gp",),
+    ("tarflow", "maf"),
+    ("ddpm-min-snr", "ddpm"),
+)
 """The recipes that are compared unless others are named, one of each family, by their first words.
 
 Where a family has several, the first that a data set has one of: points have no patches for
