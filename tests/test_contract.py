@@ -51,16 +51,20 @@ def on_a_parent(recipe: Recipe) -> Recipe:
 
 
 LONG = ("learns", "resume", "columns")
-"""Checks that train for longer: of recipes that differ in numbers alone the first is enough."""
+"""Checks that train for longer: of recipes that differ in numbers alone the first is enough.
+
+In numbers other than 0, which switches something off.
+"""
 
 
 def kind(value: object) -> object:
-    """A method's settings without the numbers."""
+    """Settings without their numbers and tuples, but for whether there are any."""
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         return type(value), *((f.name, kind(getattr(value, f.name))) for f in fields)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "a number" if is_number else type(value) if isinstance(value, tuple) else value
+    if isinstance(value, bool) or not isinstance(value, int | float | tuple):
+        return value
+    return isinstance(value, tuple), bool(value)
 
 
 def cases() -> list[tuple[str, str]]:
@@ -69,7 +73,8 @@ def cases() -> list[tuple[str, str]]:
     seen = set()
     for name in recipes.all_recipes():
         recipe = tiny(recipes.by_name(name))
-        which = kind(recipe.method), bool(data.CATALOG[recipe.data.name].extent)
+        are_points = bool(data.CATALOG[recipe.data.name].extent)
+        which = kind(recipe.method), kind(recipe.training), are_points
         found += [(name, c) for c in CHECKS if which not in seen or c not in LONG]
         seen.add(which)
     return found

@@ -53,7 +53,7 @@ while asked:
         codes.append(error.code)
 sys.exit(sum(codes))
 """
-"""Several commands one after the other, in one process: each begins with PyTorch's import."""
+"""Commands one after the other in one process, where each alone would import PyTorch anew."""
 
 
 def run(folder: Path, locale: str, *commands: str) -> subprocess.CompletedProcess[bytes]:

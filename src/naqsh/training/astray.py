@@ -35,7 +35,7 @@ RISE = 4.0
 """Standard errors that the mean distance must have risen by before samples are called worse."""
 
 WORK = 5e8
-"""Products, at most, of one look: about a tenth of a second on one core."""
+"""Products, at most, of one look: less than a tenth of a second on one core."""
 
 SIDE = 32
 """Pixels of a side that are looked at: every second, third ... of larger images."""
