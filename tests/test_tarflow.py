@@ -1,18 +1,18 @@
 """TarFlow: patches, causality, Jacobians, inversion with kept keys, noise and its removal."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor
 
 from naqsh.core.batch import Batch
-from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
 from naqsh.core.spec import Layout
 from naqsh.flows.affine import Affine
 from naqsh.flows.change_of_variables import log_abs_det_jacobian
-from naqsh.flows.patches import Patches
+from naqsh.flows.patches import HEAT, Patches
 from naqsh.methods import tarflow
 from naqsh.methods.tarflow import TarFlow
 
@@ -98,17 +98,42 @@ def test_patches_are_cut_row_by_row_and_joined_again() -> None:
     assert torch.equal(layer.join(tokens), x)
 
 
+def guided(layer: Patches, x: Tensor, poor: Tensor, clear: Tensor, by: float) -> Tensor:
+    """The z of x by parameters that lie `by` times as far from the poor ones as the clear ones."""
+    parameters = poor + by * (clear - poor)
+    z = layer.affine.forward(layer.cut(x), parameters.unflatten(-1, (-1, 2)))[0]
+    return layer.join(z)
+
+
 def test_guidance_exaggerates_both_parameters_of_every_patch() -> None:
     layer, z = a_map(classes=2), vectors(2)
     labels, none = torch.tensor([0, 1]), torch.full((2,), 2)
     x = layer.inverse(z, labels, guidance=2.5)
     torch.testing.assert_close(x, layer.inverse(z, labels, guidance=2.5, naive=True))
-    tokens = layer.cut(x)
-    told, plain = (layer.network(tokens, some) for some in (labels, none))
-    parameters = plain + 2.5 * (told - plain)
-    back = layer.affine.forward(tokens, parameters.unflatten(-1, (-1, 2)))[0]
-    torch.testing.assert_close(layer.join(back), z)
+    told, plain = (layer.network(layer.cut(x), some) for some in (labels, none))
+    torch.testing.assert_close(guided(layer, x, plain, told, 2.5), z)
     torch.testing.assert_close(layer.inverse(z, labels, guidance=0.0), layer.inverse(z))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_guidance_without_labels_leads_away_from_attention_at_a_higher_temperature(
+    reverse: bool,
+) -> None:
+    """Which is attention by queries that are as much smaller."""
+    layer, z = a_map(reverse), vectors(2)
+    x = layer.inverse(z, guidance=2.5)
+    torch.testing.assert_close(x, layer.inverse(z, guidance=2.5, naive=True))
+    warm = deepcopy(layer)
+    with torch.no_grad():
+        for part in warm.network.layers:
+            queries = part.get_submodule("qkv").get_parameter("weight").chunk(3)[0]
+            queries /= HEAT
+            part.get_submodule("qkv").get_parameter("bias").chunk(3)[0].div_(HEAT)
+    tokens = layer.cut(x)
+    poor, clear = warm.network(tokens), layer.network(tokens)
+    assert (poor - clear).abs().max() > 0.01
+    torch.testing.assert_close(guided(layer, x, poor, clear, 2.5), z)
+    torch.testing.assert_close(layer.inverse(z, guidance=0.0), warm.inverse(z))
 
 
 def test_the_likelihood_is_the_change_of_variables_of_values_without_noise() -> None:
@@ -162,8 +187,9 @@ def test_denoising_is_the_posterior_mean_of_a_normal() -> None:
     torch.testing.assert_close(found, 0.5 + kept * (values - 0.5))
 
 
-def test_both_ways_of_sampling_make_the_same_images() -> None:
-    flow = method(conditional=True).float()
+@pytest.mark.parametrize("conditional", [True, False])
+def test_both_ways_of_sampling_make_the_same_images(conditional: bool) -> None:
+    flow = method(conditional=conditional).float()
     with torch.no_grad():
         one = flow.sample(Noise(3, 4), guidance=2.0)
         naive = flow.sample(Noise(3, 4), "naive", guidance=2.0)
@@ -175,8 +201,16 @@ def test_both_ways_of_sampling_make_the_same_images() -> None:
     torch.testing.assert_close(one, naive, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(part, one[2:], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(one, raw, atol=1e-3)
-    with pytest.raises(NaqshError, match="guidance needs labels"):
-        method().sample(Noise(3, 4), guidance=2.0)
+
+
+def test_samples_are_guided_as_the_recipe_has_it() -> None:
+    with torch.no_grad():
+        own = method(guidance=2.0).float().sample(Noise(3, 4))
+        asked = method().float().sample(Noise(3, 4), guidance=2.0)
+        plain = method(guidance=2.0).float().sample(Noise(3, 4), guidance=1.0)
+        torch.testing.assert_close(own, asked)
+        torch.testing.assert_close(plain, method().float().sample(Noise(3, 4)))
+    assert not torch.allclose(own, plain, atol=1e-3)
 
 
 def test_labels_change_the_density_and_none_is_asked_for_a_likelihood() -> None:

@@ -9,12 +9,19 @@ by what a transformer (:mod:`naqsh.networks.transformer`) makes of the patches b
 with bounded log-scales (:mod:`naqsh.flows.affine`). Within a patch nothing depends on the rest of
 it: that is left to the next map, which goes from the last patch to the first.
 
-From x to z it is one pass, from z to x T steps of one token each. There guidance by a label may
-exaggerate what it adds to both parameters; the map then is another one of the same kind.
+From x to z it is one pass, from z to x T steps of one token each. There guidance may exaggerate by
+w what lies between what is asked and something poorer, of both parameters,
+
+.. math:: \tilde\mu_i = \mu^-_i + w\, (\mu_i - \mu^-_i), \qquad
+   \tilde\alpha_i = \alpha^-_i + w\, (\alpha_i - \alpha^-_i),
+
+and the map then is another one of the same kind. Poorer is the network without the label, or, where
+there is none, with attention at a higher temperature, which sees the patches before less clearly.
 
 References:
     Normalizing Flows are Capable Generative Models (Zhai et al., 2024), arXiv:2412.06329,
-    equations 6 to 8; section 3.5: guidance. There the first patch is left as it is.
+    equations 6 to 8; section 3.5: guidance with labels and without. There the first patch is left
+    as it is.
     Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017), arXiv:1705.07057.
 """
 
@@ -25,6 +32,9 @@ from naqsh.core.spec import Shape
 from naqsh.flows.affine import Affine
 from naqsh.flows.bijection import Bijection
 from naqsh.networks.transformer import CausalTransformer
+
+HEAT = 1.5
+"""The temperature of the poorer attention; how it was chosen: docs/experiments.md."""
 
 
 class Patches(Bijection):
@@ -91,23 +101,26 @@ class Patches(Bijection):
         Args:
             z: shape (N, D).
             labels: int64 with shape (N,), or None for no class.
-            guidance: how far a label's part is exaggerated; above or below 1 it is another map's x.
+            guidance: w, how far the label's part is exaggerated, or without one that of clear
+                attention; above or below 1 it is another map's x.
             naive: by one pass of the whole network a patch, instead of one token's.
         """
-        asked, copies = labels, 1
-        if labels is not None and guidance != 1:
-            asked, copies = torch.cat([labels, torch.full_like(labels, self.network.classes)]), 2
+        asked, heat, copies = labels, None, 1 if guidance == 1 else 2
+        if guidance != 1 and labels is not None:
+            asked = torch.cat([labels, torch.full_like(labels, self.network.classes)])
+        elif guidance != 1:
+            heat = z.new_tensor([1.0, HEAT]).repeat_interleave(len(z))
         z = self.cut(z)
         x, past = torch.zeros_like(z), self.network.past()
         for place in range(z.shape[1]):
             if naive:
-                told = self.network(x.repeat(copies, 1, 1), asked)[:, place]
+                told = self.network(x.repeat(copies, 1, 1), asked, heat)[:, place]
             else:
                 before = x[:, place - 1].repeat(copies, 1)
-                told = self.network.step(before, place, past, asked)
+                told = self.network.step(before, place, past, asked, heat)
             if copies == 2:
-                of_label, of_none = told.chunk(2)
-                told = torch.lerp(of_none, of_label, guidance)
+                clear, poor = told.chunk(2)
+                told = torch.lerp(poor, clear, guidance)
             shift, raw = told.unflatten(-1, (-1, 2)).unbind(-1)
             x[:, place] = self.affine.inverse(z[:, place], shift, raw)
         return self.join(x)

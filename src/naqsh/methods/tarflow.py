@@ -16,7 +16,8 @@ A likelihood is always that of dequantised images without the noise, so that it 
 of other flows; what sigma costs of it, it shows.
 
 Without the noise it is a better density and a worse sampler. Labels make it conditional; what is
-unlikely is asked without them.
+unlikely is asked without them. Guidance makes samples clearer, with labels and without
+(:mod:`naqsh.flows.patches`); what is drawn then is no longer what the likelihood is of.
 
 References:
     Normalizing Flows are Capable Generative Models (Zhai et al., 2024), arXiv:2412.06329:
@@ -33,13 +34,12 @@ import torch
 from torch import Tensor
 
 from naqsh.core.batch import Batch
-from naqsh.core.errors import NaqshError
 from naqsh.core.labels import Labels
 from naqsh.core.method import Losses
 from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.precision import full_precision
-from naqsh.core.spec import Layout, MethodSpec
+from naqsh.core.spec import Layout, MethodSpec, later
 from naqsh.diffusion.guidance import drop
 from naqsh.flows.affine import Affine
 from naqsh.flows.bijection import Bijection
@@ -66,6 +66,7 @@ class Spec(MethodSpec):
             none beside dequantisation.
         conditional: whether the maps are conditioned on labels, so that a class can be asked for.
         label_dropout: how often a label is hidden in training, for guidance and likelihood.
+        guidance: of samples unless another is asked for; 1 is none.
         optimizer: how all of it is trained.
     """
 
@@ -78,6 +79,7 @@ class Spec(MethodSpec):
     noise: float = 0.1
     conditional: bool = False
     label_dropout: float = 0.1
+    guidance: float = later(1.0)
     optimizer: Optimizer = Adam(lr=2e-3, betas=(0.9, 0.95))
 
     def __post_init__(self) -> None:
@@ -201,7 +203,7 @@ class TarFlow(FlowMethod):
         sampler: Sampler = "fast",
         temperature: float = 1.0,
         label: int | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
         denoise: bool = True,
     ) -> Tensor:
         """Images in [0, 1] with shape (N, C, H, W), one for each stream of the noise.
@@ -214,11 +216,11 @@ class TarFlow(FlowMethod):
             temperature: standard deviation of the latents; below 1 images are more usual.
             label: the class of all images; None lets a conditional model draw one for each, as
                 often as the training images have it.
-            guidance: how far a label's part is exaggerated; 1 is not at all, at half the cost.
+            guidance: how far a label's part is exaggerated, or that of clear attention where there
+                are no labels; 1 is not at all, at half the cost. None is the recipe's.
             denoise: whether the noise that training images had is taken off.
         """
-        if guidance != 1 and not self.classes:
-            raise NaqshError("guidance needs labels; train with --method.conditional true")
+        guidance = self.spec.guidance if guidance is None else guidance
         codes = temperature * noise.normal(self.dimensions)
         labels = self.labels.draw(noise, label)
         with full_precision(codes):

@@ -62,13 +62,21 @@ class Layer(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, h: Tensor, past: Past | None = None) -> Tensor:
-        """Tokens (N, T, width) to tokens; with a `past`, the one that follows it, T = 1."""
+    def forward(self, h: Tensor, past: Past | None = None, heat: Tensor | None = None) -> Tensor:
+        """Tokens (N, T, width) to tokens; with a `past`, the one that follows it, T = 1.
+
+        Args:
+            h: tokens.
+            past: what has been seen of the tokens before it.
+            heat: temperature of each row's attention, shape (N,); None is 1.
+        """
         count, tokens, width = h.shape
         qkv = self.qkv(self.norm1(h)).view(count, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, pair = qkv[0], qkv[1:]
         if past is not None:
             pair = past.with_next(pair)
+        if heat is not None:
+            query = query / heat.view(-1, 1, 1, 1)
         mixed = attend(query, pair[0], pair[1], causal=past is None)
         h = h + self.mix(mixed.transpose(1, 2).reshape(count, tokens, width))
         out: Tensor = h + self.mlp(self.norm2(h))
@@ -108,12 +116,16 @@ class CausalTransformer(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, labels: Tensor | None = None, heat: Tensor | None = None
+    ) -> Tensor:
         """What is said of each token by those before it.
 
         Args:
             x: tokens with shape (N, T, features).
             labels: int64 with shape (N,), `classes` for no class; None where no row has one.
+            heat: what each row's products of queries and keys are divided by, shape (N,): above 1
+                attention is nearer to the mean of what was seen. None is 1.
 
         Returns:
             shape (N, T, outputs).
@@ -121,7 +133,7 @@ class CausalTransformer(nn.Module):
         before = nn.functional.pad(self.first(x[:, :-1]), (0, 0, 1, 0))
         h = before + self._told(len(x), self.places, labels)
         for layer in self.layers:
-            h = layer(h)
+            h = layer(h, heat=heat)
         out: Tensor = self.last(self.norm(h))
         return out
 
@@ -130,7 +142,12 @@ class CausalTransformer(nn.Module):
         return [Past(self.tokens) for _ in self.layers]
 
     def step(
-        self, before: Tensor, place: int, past: list[Past], labels: Tensor | None = None
+        self,
+        before: Tensor,
+        place: int,
+        past: list[Past],
+        labels: Tensor | None = None,
+        heat: Tensor | None = None,
     ) -> Tensor:
         """What is said of the token at `place`, after the same for all places before it.
 
@@ -139,6 +156,7 @@ class CausalTransformer(nn.Module):
             place: from 0.
             past: see :meth:`past`.
             labels: as in :meth:`forward`.
+            heat: as in :meth:`forward`.
 
         Returns:
             shape (N, outputs).
@@ -147,7 +165,7 @@ class CausalTransformer(nn.Module):
         if place:
             h = h + self.first(before)[:, None]
         for layer, seen in zip(self.layers, past, strict=True):
-            h = layer(h, seen)
+            h = layer(h, seen, heat)
         out: Tensor = self.last(self.norm(h))[:, 0]
         return out
 
