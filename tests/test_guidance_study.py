@@ -118,6 +118,25 @@ def test_what_has_no_guidance_is_refused(finished: Path, tmp_path: Path) -> None
     plain = trained(tmp_path / "plain", **{"method.conditional": False})
     with pytest.raises(NaqshError, match="guidance needs labels"):
         guidance.study(plain, **FEW)
+    # Whether labels would ever have been hidden is no matter where none are told.
+    plain = trained(tmp_path / "bare", **{"method.conditional": False, "method.label_dropout": 0.0})
+    with pytest.raises(NaqshError, match="guidance needs labels"):
+        guidance.study(plain, **FEW)
     whole = trained(tmp_path / "whole", **{"method.label_dropout": 0.0})
     with pytest.raises(NaqshError, match=r"trained with every label.*label_dropout 0\.1"):
         guidance.study(whole, **FEW)
+
+
+def test_a_flow_is_guided_without_labels(tmp_path: Path) -> None:
+    changes = {"training.steps": 20, "training.batch": 8, "training.ema": 0.1}
+    run = naqsh.train(
+        "tarflow-digits",
+        out=tmp_path / "flow",
+        overrides=changes | {"method.width": 16, "method.label_dropout": 0.0},
+        device="cpu",
+        quiet=True,
+    )
+    found = guidance.study(run, [1.0, 2.0], features="pixels", n=8)
+    plain, guided = found["points"]
+    assert plain["guidance"] == 1.0
+    assert _values(plain) != _values(guided)

@@ -33,7 +33,7 @@ from naqsh.flows.affine import Affine
 from naqsh.flows.bijection import Bijection
 from naqsh.networks.transformer import CausalTransformer
 
-HEAT = 1.5
+HEAT = 2.0
 """The temperature of the poorer attention; how it was chosen: docs/experiments.md."""
 
 

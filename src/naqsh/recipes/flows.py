@@ -99,7 +99,7 @@ def tarflow_digits() -> Recipe:
     from naqsh.methods import tarflow
 
     training = Training(epochs=60, batch=32, warmup=100, schedule="cosine", ema=0.99)
-    return Recipe("", Data("digits"), tarflow.Spec(optimizer=_MUON), training)
+    return Recipe("", Data("digits"), tarflow.Spec(guidance=2.0, optimizer=_MUON), training)
 
 
 @recipe
@@ -113,7 +113,7 @@ def tarflow_mnist() -> Recipe:
     training = Training(
         epochs=10, batch=64, warmup=200, schedule="cosine", ema=0.999, validation=0.02
     )
-    return Recipe("", Data("mnist"), tarflow.Spec(optimizer=_MUON), training)
+    return Recipe("", Data("mnist"), tarflow.Spec(guidance=1.5, optimizer=_MUON), training)
 
 
 @recipe

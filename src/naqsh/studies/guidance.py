@@ -1,4 +1,4 @@
-"""One conditional model under several scales of guidance: distance, precision and recall.
+"""One model under several scales of guidance: distance, precision and recall.
 
 Guidance trades diversity for images that are typical of their label: precision rises with the
 scale, recall falls, and the distance, which sees both, is least somewhere between. Every scale
@@ -52,7 +52,7 @@ def study(
     """Measure a run's samples by scales of guidance; ``guidance.json`` in its folder grows.
 
     Args:
-        run: of a conditional diffusion model, trained with dropped labels.
+        run: of a method that takes guidance; by labels it is trained with some of them hidden.
         scales: of guidance; 1 is none.
         machine: where images are drawn and measured, and of which seed they are.
         features: by which features; by default those of the run's data set.
@@ -99,7 +99,8 @@ def _options(run: Trained, most: float, sampling: Mapping[str, Any]) -> dict[str
         )
     if "guidance" in sampling:
         raise NaqshError("a study of guidance sets guidance itself; leave it out")
-    if getattr(run.recipe.method, "label_dropout", None) == 0:
+    spec = run.recipe.method
+    if getattr(spec, "conditional", True) and getattr(spec, "label_dropout", None) == 0:
         raise NaqshError(
             f"{run.recipe.name} was trained with every label, so it does not know what images are "
             "without one; train with --method.label_dropout 0.1"
