@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from naqsh.diffusion.denoiser import Parameterisation, Prediction, combine, form
+from naqsh.diffusion.denoiser import Prediction
+from naqsh.diffusion.parameterisation import Parameterisation, combine, form
 from naqsh.diffusion.process import posterior, spread
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.schedule import EDM, FlowMatching, Schedule

@@ -8,7 +8,8 @@ from torch import nn
 from analytic import Waves
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.denoiser import Denoiser, combine, form
+from naqsh.diffusion.denoiser import Denoiser
+from naqsh.diffusion.parameterisation import combine, form
 from naqsh.diffusion.process import posterior, q_sample
 from naqsh.diffusion.reverse import step_nats
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Geometric, Linear

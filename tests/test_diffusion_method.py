@@ -107,10 +107,10 @@ def test_quarters_sum_to_the_total_whatever_the_batch(count: int) -> None:
 )
 def test_quarters_are_drawn_alike(schedule: AnySchedule) -> None:
     """Of 4,000 other times 1,000 lie in each, by a standard error of 1.4 % of a quarter or 39."""
-    t = schedule.draw(Noise(9, 4000))
-    shares = [float(pair[1]) for pair in by_noise(torch.ones(4000), t, schedule).values()]
+    t, between = schedule.draw(Noise(9, 4000)), ends(schedule.draw)
+    shares = [float(pair[1]) for pair in by_noise(torch.ones(4000), t, between).values()]
     assert shares == pytest.approx([0.25] * 4, abs=0.05)
-    order = [float(t[t < end].max()) for end in ends(schedule)]
+    order = [float(t[t < end].max()) for end in between]
     assert order == sorted(order)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from analytic import Gaussian, Learnt, Mixture
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
-from naqsh.diffusion.denoiser import Denoiser, Parameterisation, Prediction
+from naqsh.diffusion.denoiser import Denoiser, Prediction
+from naqsh.diffusion.parameterisation import Parameterisation
 from naqsh.diffusion.process import posterior
 from naqsh.diffusion.samplers import SAMPLERS, Ancestral, Ddim, Heun, SamplerName
 from naqsh.diffusion.schedule import (

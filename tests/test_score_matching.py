@@ -9,9 +9,11 @@ from torch.distributions import Normal
 
 from analytic import Mixture, Waves
 from naqsh.core.noise import Noise
-from naqsh.diffusion.denoiser import Denoiser, Parameterisation, Weighting
+from naqsh.diffusion.denoiser import Denoiser
+from naqsh.diffusion.parameterisation import Parameterisation
 from naqsh.diffusion.process import q_sample, spread
 from naqsh.diffusion.schedule import EDM, Cosine, FlowMatching, Geometric, Linear, Schedule
+from naqsh.diffusion.weighting import Weighting
 
 SCHEDULES = [Linear(50), Cosine(50), Geometric(), EDM(), FlowMatching()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)

@@ -66,6 +66,14 @@ class Schedule:
         """A time for each image to be trained at, shape (N,)."""
 
     @abstractmethod
+    def quantile(self, share: Tensor) -> Tensor:
+        """The time below which a share of all that :meth:`draw` draws lies, both shape (N,).
+
+        Args:
+            share: float64 in (0, 1).
+        """
+
+    @abstractmethod
     def condition(self, t: Tensor | float) -> Tensor:
         """The number that a network embeds for time `t`, float32 with its shape."""
 
@@ -121,6 +129,10 @@ class Whole(Schedule):
     def draw(self, noise: Noise) -> Tensor:
         """Whole times evenly from 1 to the last, int64 with shape (N,)."""
         return noise.integers(self.levels) + 1
+
+    def quantile(self, share: Tensor) -> Tensor:
+        """The level in which a share of all evenly drawn ones ends, int64."""
+        return (share * self.levels).long().clamp(max=self.levels - 1) + 1
 
     def condition(self, t: Tensor | float) -> Tensor:
         """t - 1, for networks count the levels of noise from 0."""

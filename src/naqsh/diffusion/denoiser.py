@@ -1,32 +1,9 @@
 r"""Denoisers: a network, what it is asked to predict, and its loss.
 
-At time t a network sees :math:`x_t = \alpha x_0 + \sigma \epsilon` and gives F. What F stands for
-is the parameterisation; each is one linear map from :math:`(x_0, \epsilon)` to the target, and one
-from :math:`(x_t, F)` back. With :math:`s` the standard deviation of the data and :math:`p =
-\alpha^2 s^2 + \sigma^2` the variance of :math:`x_t`:
+At time t a network sees :math:`x_t = \alpha x_0 + \sigma \epsilon` and gives F, which stands for
+one of several things (:mod:`naqsh.diffusion.parameterisation`). Of an image with D numbers the loss
+is :math:`w(t) \|F - F^\star\|^2 / D`, weighted over time (:mod:`naqsh.diffusion.weighting`), or
 
-======== ======================================================= ===================================
-kind     target                                                  predicted :math:`x_0`
-======== ======================================================= ===================================
-epsilon  :math:`\epsilon`                                        :math:`(x_t - \sigma F)/\alpha`
-x0       :math:`x_0`                                             :math:`F`
-v        :math:`\alpha \epsilon - \sigma x_0`                    :math:`(\alpha x_t - \sigma F) /
-                                                                 (\alpha^2 + \sigma^2)`
-velocity :math:`\epsilon - x_0`                                  :math:`(x_t - \sigma F) /
-                                                                 (\alpha + \sigma)`
-score    :math:`-\epsilon/\sigma`                                 :math:`(x_t + \sigma^2 F)/\alpha`
-edm      :math:`(\sigma x_0 - \alpha s^2 \epsilon)/(s \sqrt p)`  :math:`(\alpha s^2 x_t + \sigma s
-                                                                 \sqrt p\, F)/p`
-======== ======================================================= ===================================
-
-The last also divides the network's input by :math:`\sqrt p`. Of an image with D numbers the loss
-is :math:`w(t) \|F - F^\star\|^2 / D`, with
-
-* ``simple``: w = 1. This is DDPM's simple loss for epsilon, EDM's weights
-  :math:`(\sigma^2 + s^2)/(\sigma s)^2` for edm, flow matching's loss for velocity;
-* ``noise``: what makes it the squared error of epsilon whatever F stands for; for the score this is
-  NCSN's :math:`\sigma^2`;
-* ``min-snr``: :math:`\min(\mathrm{SNR}, \gamma)` times the squared error of :math:`x_0`;
 * ``vlb``: no such square but T times the step's term of the variational bound in nats a number, so
   that its mean over the times is the bound but for the prior's term. It needs a schedule of whole
   steps, and images of 256 grey levels in [-1, 1].
@@ -50,91 +27,25 @@ References:
     Denoising Diffusion Probabilistic Models (Ho et al., 2020), arXiv:2006.11239, equations 12, 14.
     Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021),
     arXiv:2102.09672, equations 15 and 16.
-    Progressive Distillation (Salimans and Ho, 2022), arXiv:2202.00512, section 4: v.
-    Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022),
-    arXiv:2206.00364, table 1.
-    Efficient Diffusion Training via Min-SNR Weighting Strategy (Hang et al., 2023),
-    arXiv:2303.09556, equation 8.
-    Flow Matching for Generative Modeling (Lipman et al., 2023), arXiv:2210.02747, equation 23.
-    Generative Modeling by Estimating Gradients of the Data Distribution (Song and Ermon, 2019),
-    arXiv:1907.05600, equations 5 and 6: the score, and weights sigma^2.
-    A Connection Between Score Matching and Denoising Autoencoders (Vincent, 2011),
-    doi:10.1162/NECO_a_00142.
 """
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from naqsh.core.errors import NaqshError
 from naqsh.core.noise import Noise
+from naqsh.diffusion.parameterisation import Form, Parameterisation, combine, form, form_once
 from naqsh.diffusion.process import q_sample, spread
 from naqsh.diffusion.reverse import Variance, step_nats
 from naqsh.diffusion.schedule import Schedule
-
-Parameterisation = Literal["epsilon", "x0", "v", "velocity", "score", "edm"]
-Weighting = Literal["simple", "noise", "min-snr", "vlb"]
+from naqsh.diffusion.weighting import Weighting, Weights
 
 HYBRID = 0.001
 """Weight of the bound beside the simple loss, where the variance is learnt."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """A parameterisation at some times: every map in it is linear. All have the times' shape.
-
-    Attributes:
-        x0: multiplies (x_t, F); the sum is the clean image.
-        epsilon: multiplies (x_t, F); the sum is the noise.
-        target: multiplies (x_0, epsilon); the sum is what F should be.
-        scale: multiplies what the network sees, or None for 1.
-    """
-
-    x0: tuple[Tensor, Tensor]
-    epsilon: tuple[Tensor, Tensor]
-    target: tuple[Tensor, Tensor]
-    scale: Tensor | None = None
-
-
-def form(kind: Parameterisation, alpha: Tensor, sigma: Tensor, sigma_data: float = 0.5) -> Form:
-    """The maps of a parameterisation where signal and noise are `alpha` and `sigma`."""
-    one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
-    if kind == "epsilon":
-        return Form((1 / alpha, -sigma / alpha), (zero, one), (zero, one))
-    if kind == "x0":
-        return Form((zero, one), (1 / sigma, -alpha / sigma), (one, zero))
-    if kind == "v":
-        p = alpha**2 + sigma**2
-        return Form((alpha / p, -sigma / p), (sigma / p, alpha / p), (-sigma, alpha))
-    if kind == "velocity":
-        p = alpha + sigma
-        return Form((1 / p, -sigma / p), (1 / p, alpha / p), (-one, one))
-    if kind == "score":
-        return Form((1 / alpha, sigma**2 / alpha), (zero, -sigma), (zero, -1 / sigma))
-    s = sigma_data
-    p = alpha**2 * s**2 + sigma**2
-    root = p.sqrt()
-    return Form(
-        (alpha * s**2 / p, sigma * s / root),
-        (sigma / p, -alpha * s / root),
-        (sigma / (s * root), -alpha * s / root),
-        1 / root,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _form_once(kind: Parameterisation, schedule: Schedule, t: float, sigma_data: float) -> Form:
-    """The maps at one time, which samplers come back to for every batch."""
-    return form(kind, *schedule(t), sigma_data)
-
-
-def combine(factors: tuple[Tensor, Tensor], first: Tensor, second: Tensor) -> Tensor:
-    """The sum of two images, each multiplied by its factor, one for all or one for each."""
-    return spread(factors[0], first) * first + spread(factors[1], second) * second
 
 
 @dataclass(frozen=True)
@@ -190,6 +101,7 @@ class Denoiser(nn.Module):
         parameterisation: what the network's output stands for.
         weighting: of the loss over time.
         gamma: where ``min-snr`` cuts.
+        importance: whether times are drawn as often as they weigh, and then count alike.
         variance: of the reverse steps.
         sigma_data: standard deviation of the images' values, for ``edm``.
 
@@ -205,6 +117,7 @@ class Denoiser(nn.Module):
         parameterisation: Parameterisation = "epsilon",
         weighting: Weighting = "simple",
         gamma: float = 5.0,
+        importance: bool = False,
         variance: Variance = "large",
         sigma_data: float = 0.5,
     ) -> None:
@@ -221,9 +134,15 @@ class Denoiser(nn.Module):
                 f"the {name} schedule ends in noise alone, where {parameterisation} says nothing "
                 "of the image; use parameterisation velocity, v, x0 or edm"
             )
+        if importance and (bounded or weighting == "simple" or parameterisation == "score"):
+            raise NaqshError(
+                "importance draws times by their weights: it goes with weighting noise or min-snr, "
+                "variance small or large, and any parameterisation but score"
+            )
         self.network, self.schedule = network, schedule
         self.parameterisation: Parameterisation = parameterisation
-        self.weighting, self.gamma = weighting, gamma
+        self.weighting, self.importance = weighting, importance
+        self.weights = Weights(weighting, schedule, parameterisation, sigma_data, gamma)
         self.variance: Variance = variance
         self.sigma_data = sigma_data
 
@@ -256,8 +175,18 @@ class Denoiser(nn.Module):
         Returns:
             losses and times, each with shape (N,).
         """
-        t = self.schedule.draw(noise)
-        return self.loss_at(images, t, noise, labels), t
+        t, correction = self.draw(noise)
+        losses = self.loss_at(images, t, noise, labels)
+        return (losses if correction is None else losses * correction.to(losses)), t
+
+    def draw(self, noise: Noise) -> tuple[Tensor, Tensor | None]:
+        """A time for each image to be trained at, shape (N,).
+
+        Returns:
+            the times, and what losses at them are multiplied by so that their mean is that over the
+            schedule's own times; None for nothing.
+        """
+        return self.weights.draw(noise) if self.importance else (self.schedule.draw(noise), None)
 
     def loss_at(
         self, images: Tensor, t: Tensor, noise: Noise, labels: Tensor | None = None
@@ -274,11 +203,8 @@ class Denoiser(nn.Module):
             return self._bound(images, t, combine(maps.x0, x_t, output), fraction)
         errors = output - combine(maps.target, images, epsilon)
         losses = errors.square().flatten(1).mean(1)
-        if self.weighting == "noise":
-            losses = losses * (maps.epsilon[1] ** 2).to(losses)
-        if self.weighting == "min-snr":
-            snr = self.schedule.log_snr(t).exp().clamp(max=self.gamma)
-            losses = losses * (snr * maps.x0[1] ** 2).to(losses)
+        if self.weighting != "simple":
+            losses = losses * self.weights(t, maps).to(losses)
         if fraction is None:
             return losses
         guess = combine(maps.x0, x_t, output.detach())
@@ -293,7 +219,7 @@ class Denoiser(nn.Module):
     def _form(self, t: float | Tensor) -> Form:
         if isinstance(t, Tensor):
             return form(self.parameterisation, *self.schedule(t), self.sigma_data)
-        return _form_once(self.parameterisation, self.schedule, t, self.sigma_data)
+        return form_once(self.parameterisation, self.schedule, t, self.sigma_data)
 
     def _output(
         self, x_t: Tensor, t: float | Tensor, maps: Form, labels: Tensor | None

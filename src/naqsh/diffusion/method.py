@@ -13,6 +13,7 @@ over signal, ``noise_4`` over that with the most.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, Self, cast
 
 from torch import Tensor, nn
@@ -26,12 +27,14 @@ from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.precision import autocast, autocast_dtype
 from naqsh.core.spec import MethodSpec, Precision, Shape, later
 from naqsh.diffusion import strips
-from naqsh.diffusion.denoiser import Denoiser, Denoises, Parameterisation, Weighting
+from naqsh.diffusion.denoiser import Denoiser, Denoises
 from naqsh.diffusion.guidance import Guided, Interval, drop
-from naqsh.diffusion.quarters import by_noise
+from naqsh.diffusion.parameterisation import Parameterisation
+from naqsh.diffusion.quarters import by_noise, ends
 from naqsh.diffusion.reverse import Variance
 from naqsh.diffusion.samplers import SAMPLERS, Sampler, SamplerName
 from naqsh.diffusion.schedule import AnySchedule, Linear
+from naqsh.diffusion.weighting import Weighting
 from naqsh.networks import points
 from naqsh.networks.unet import UNet
 
@@ -51,6 +54,8 @@ class DenoisingSpec(MethodSpec):
         parameterisation: what the network is asked for.
         weighting: how the loss is weighted over time.
         gamma: where the ``min-snr`` weighting cuts.
+        importance: whether training draws times as often as they weigh, and counts them alike: the
+            same loss by gradients of less variance.
         variance: which variance the noise of DDPM's reverse steps has.
         sigma_data: standard deviation of pixels in [-1, 1], for ``edm``.
         width: channels of the U-Net's first level. Points have an MLP instead, with eight times as
@@ -75,6 +80,7 @@ class DenoisingSpec(MethodSpec):
     parameterisation: Parameterisation = "epsilon"
     weighting: Weighting = "simple"
     gamma: float = 5.0
+    importance: bool = later(False)
     variance: Variance = "large"
     sigma_data: float = field(default=0.5, metadata={"formerly": "data_deviation"})
     width: int = 16
@@ -170,6 +176,7 @@ class Denoising(Method):
             parameterisation=spec.parameterisation,
             weighting=spec.weighting,
             gamma=spec.gamma,
+            importance=spec.importance,
             variance=spec.variance,
             sigma_data=spec.sigma_data,
         )
@@ -212,8 +219,13 @@ class Denoising(Method):
         if labels is not None and hidden:
             labels = drop(labels, batch.noise, hidden, self.null)
         losses, t = self.denoiser.loss(self.clean(batch), batch.noise, labels)
-        quarters = by_noise(losses.detach(), t, self.spec.schedule)
+        quarters = by_noise(losses.detach(), t, self.quarters)
         return {"total": losses.mean(), **quarters}
+
+    @cached_property
+    def quarters(self) -> tuple[float, ...]:
+        """The times between quarters that training draws alike."""
+        return ends(lambda noise: self.denoiser.draw(noise)[0])
 
     def count_labels(self, counts: Sequence[int]) -> None:
         """From now on labels are drawn as often as they occur in `counts`, one for each class."""

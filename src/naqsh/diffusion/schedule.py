@@ -184,6 +184,11 @@ class EDM(Kept):
         """Sigmas whose logarithm is normal, float64 with shape (N,)."""
         return (self.mean + self.deviation * noise.normal().double()).exp()
 
+    def quantile(self, share: Tensor) -> Tensor:
+        """The sigma below which a share of the drawn ones lies, float64."""
+        normal: Tensor = torch.special.ndtri(share)
+        return (self.mean + self.deviation * normal).exp()
+
     def condition(self, t: Tensor | float) -> Tensor:
         """A quarter of ln sigma (table 1, c_noise)."""
         return (as_tensor(t).log() / 4).float()
@@ -231,6 +236,12 @@ class FlowMatching(Schedule):
         if self.skew == "uniform":
             return self._fitted(noise.uniform().double())
         return self._fitted((1.2 * noise.normal().double() - 1.2).sigmoid())
+
+    def quantile(self, share: Tensor) -> Tensor:
+        """The time below which a share of the drawn ones lies, float64."""
+        if self.skew == "uniform":
+            return self._fitted(share)
+        return self._fitted((1.2 * torch.special.ndtri(share) - 1.2).sigmoid())
 
     def condition(self, t: Tensor | float) -> Tensor:
         """1000 t, the range that networks made for DDPM embed."""

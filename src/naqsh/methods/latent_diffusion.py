@@ -37,8 +37,8 @@ from naqsh.core.batch import Batch
 from naqsh.core.frozen import Frozen
 from naqsh.core.spec import Layout, Parent, Shape
 from naqsh.diffusion.captioned import Following
-from naqsh.diffusion.denoiser import Parameterisation
 from naqsh.diffusion.method import Denoising, DenoisingSpec
+from naqsh.diffusion.parameterisation import Parameterisation
 from naqsh.diffusion.schedule import AnySchedule, SqrtLinear
 from naqsh.methods.autoencoder import Autoencoder
 from naqsh.methods.autoencoder import Spec as AutoencoderSpec

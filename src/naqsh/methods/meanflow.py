@@ -37,9 +37,10 @@ from naqsh.core.noise import Noise
 from naqsh.core.optimizers import Adam, Optimizer
 from naqsh.core.spec import Layout, MethodSpec, Shape
 from naqsh.diffusion.averaging import Averaging
-from naqsh.diffusion.denoiser import Denoises, Parameterisation
+from naqsh.diffusion.denoiser import Denoises
 from naqsh.diffusion.guidance import Interval, drop
 from naqsh.diffusion.method import Denoising, DenoisingSpec
+from naqsh.diffusion.parameterisation import Parameterisation
 from naqsh.diffusion.process import spread
 from naqsh.diffusion.samplers import Euler, Heun, Sampler
 from naqsh.diffusion.samplers.jump import Jump

@@ -96,7 +96,7 @@ def gan_r1_mnist() -> Recipe:
     """GAN on MNIST whose critic's slope at real images is penalised, for minutes of a laptop.
 
     The networks are those of gan-mnist. After 1,500 steps, 2.3 minutes of one core, the Frechet
-    distance (features mnist) is 0.28, of gan-mnist 2.7 (docs/experiments.md).
+    distance (features mnist) is 0.28 to 0.46, of gan-mnist 2.7 (docs/experiments.md).
     """
     return Recipe("", Data("mnist"), _with_r1(1.0), Training(epochs=20, ema=0.995))
 

@@ -108,6 +108,7 @@ def ddpm_digits() -> Recipe:
         Cosine(),
         parameterisation="v",
         weighting="min-snr",
+        importance=True,
         multipliers=(1, 2, 4),
         steps=12,
         optimizer=Muon(),
