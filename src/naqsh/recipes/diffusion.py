@@ -148,6 +148,7 @@ def flow_matching_digits() -> Recipe:
         FlowMatching(),
         parameterisation="velocity",
         weighting="min-snr",
+        importance=True,
         multipliers=(1, 2, 4),
         sampler="heun",
         steps=10,
