@@ -6,7 +6,7 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 from dataclasses import replace
 
 from naqsh.core.optimizers import Muon
-from naqsh.recipes.diffusion import DIGITS, DIGITS_RATE, MNIST
+from naqsh.recipes.diffusion import DIGITS, DIGITS_OPTIMIZER, MNIST
 from naqsh.recipes.recipe import Data, Recipe, recipe
 
 
@@ -19,7 +19,7 @@ def meanflow_digits() -> Recipe:
     from naqsh.methods import meanflow
 
     spec = meanflow.Spec(
-        multipliers=(1, 2, 4), conditional=True, guidance=2.0, optimizer=DIGITS_RATE
+        multipliers=(1, 2, 4), conditional=True, guidance=2.0, optimizer=DIGITS_OPTIMIZER
     )
     return Recipe("", Data("digits"), spec, DIGITS)
 

@@ -5,7 +5,7 @@ Methods import PyTorch, which listing recipes must not: each function imports wh
 
 from naqsh.core.optimizers import Adam
 from naqsh.core.spec import MethodSpec
-from naqsh.recipes.diffusion import DIGITS, DIGITS_RATE, MNIST
+from naqsh.recipes.diffusion import DIGITS, DIGITS_OPTIMIZER, MNIST
 from naqsh.recipes.recipe import Data, Recipe, Training, recipe
 
 
@@ -30,7 +30,7 @@ def ncsn_digits() -> Recipe:
     """
     from naqsh.methods import ncsn
 
-    spec = ncsn.Spec(inner=10, multipliers=(1, 2, 4), optimizer=DIGITS_RATE)
+    spec = ncsn.Spec(inner=10, multipliers=(1, 2, 4), optimizer=DIGITS_OPTIMIZER)
     return Recipe("", Data("digits"), spec, DIGITS)
 
 
@@ -50,7 +50,7 @@ def ncsnv2_digits() -> Recipe:
         inner=3,
         blind=True,
         multipliers=(1, 2, 4),
-        optimizer=DIGITS_RATE,
+        optimizer=DIGITS_OPTIMIZER,
     )
     return Recipe("", Data("digits"), spec, DIGITS)
 
