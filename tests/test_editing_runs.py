@@ -99,7 +99,9 @@ def test_python_gives_what_the_command_writes(ddpm: naqsh.Run, alone: Path) -> N
         assert np.array_equal(read(file), levels[number])
     assert np.array_equal(levels[0][:, :8], given[:, :8])
     assert torch.equal(ddpm.edit("a.png", **how), made)
-    assert torch.equal(ddpm.edit(torch.from_numpy(given), **how | {"n": 1})[:, 0], made[:, 0])
+    # Of one image alone the network rounds otherwise than of two.
+    one = ddpm.edit(torch.from_numpy(given), **how | {"n": 1})
+    torch.testing.assert_close(one[:, 0], made[:, 0], rtol=0, atol=1e-4)
     assert not torch.equal(ddpm.edit(given, **how | {"seed": 5}), made)
 
 

@@ -161,10 +161,10 @@ def test_help_on_a_run_lists_what_its_method_takes(finished, alone, capsys):
             assert "\nEvery sampler takes:\n  --spacing none\n" in out
             continue
         assert "one of ancestral, ddim, euler, heun, dpm-solver++" in words_of(out)
-        assert "\nEvery sampler takes:\n  --steps 20\n" in out
+        assert "\nEvery sampler takes:\n  --steps 12\n" in out
         assert out.count("\n  --clip true\n") == 1
-        _, ddim = out.split("\nddim: 20 evaluations of the network an image")
-        ddim, heun = ddim.split("\nheun: 39 evaluations of the network an image")
+        _, ddim = out.split("\nddim: 12 evaluations of the network an image")
+        ddim, heun = ddim.split("\nheun: 23 evaluations of the network an image")
         assert "\n  --eta 0\n" in ddim.partition("\neuler: ")[0]
         assert "\n  --churn 0\n" in heun
         assert "--eta" not in heun
