@@ -114,6 +114,16 @@ def test_quarters_are_drawn_alike(schedule: AnySchedule) -> None:
     assert order == sorted(order)
 
 
+def test_quarters_of_times_by_importance_are_drawn_alike() -> None:
+    """As above; of the schedule's own quarters one would have less than a tenth of the draws."""
+    one = method(schedule=Cosine(), parameterisation="v", weighting="min-snr", importance=True)
+    t, _ = one.denoiser.draw(Noise(9, 4000))
+    shares = [float(pair[1]) for pair in by_noise(torch.ones(4000), t, one.quarters).values()]
+    assert shares == pytest.approx([0.25] * 4, abs=0.05)
+    own = by_noise(torch.ones(4000), t, ends(Cosine().draw))
+    assert min(float(pair[1]) for pair in own.values()) < 0.1
+
+
 def test_validation_is_the_same_each_time_and_hides_no_label() -> None:
     one = method(conditional=True, label_dropout=0.9)
     first, again = (one.validation(batch())["total"] for _ in range(2))
